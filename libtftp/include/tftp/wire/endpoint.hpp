@@ -1,0 +1,77 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+
+namespace tftp {
+
+enum class address_family : std::uint8_t { none, ipv4, ipv6 };
+
+/// An IP address, a UDP port, and for IPv6 the scope (interface index): what identifies one side
+/// of a transfer. Trivially copyable and comparable; knows no system header.
+///
+/// `address` is in network order; an IPv4 address uses its first four octets, the rest is zero.
+/// `port` is in host order.
+struct endpoint {
+    std::array<std::uint8_t, 16> address{};
+    std::uint32_t scope = 0;
+    std::uint16_t port = 0;
+    address_family family = address_family::none;
+
+    /// Returns the IPv4 endpoint a.b.c.d:port.
+    [[nodiscard]] static constexpr endpoint
+    ipv4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) noexcept {
+        endpoint e;
+        e.address[0] = a;
+        e.address[1] = b;
+        e.address[2] = c;
+        e.address[3] = d;
+        e.port = port;
+        e.family = address_family::ipv4;
+        return e;
+    }
+
+    /// Returns this endpoint with another port.
+    [[nodiscard]] constexpr endpoint with_port(std::uint16_t other) const noexcept {
+        endpoint e = *this;
+        e.port = other;
+        return e;
+    }
+
+    /// Returns true when both name the same host: the port is not compared.
+    [[nodiscard]] constexpr bool same_host(const endpoint& other) const noexcept {
+        return family == other.family && address == other.address && scope == other.scope;
+    }
+
+    friend constexpr bool operator==(const endpoint&, const endpoint&) noexcept = default;
+};
+
+static_assert(std::is_trivially_copyable_v<endpoint>);
+
+} // namespace tftp
+
+/// Mixes all fields; not keyed, so bound the chains of a table that strangers can fill.
+template <>
+struct std::hash<tftp::endpoint> {
+    std::size_t operator()(const tftp::endpoint& e) const noexcept {
+        std::uint64_t h = 0x9e3779b97f4a7c15ULL;
+        const auto mix = [&h](std::uint64_t v) {
+            h ^= v;
+            h *= 0xff51afd7ed558ccdULL;
+            h ^= h >> 32;
+        };
+        for (std::size_t i = 0; i < e.address.size(); i += 8) {
+            std::uint64_t word = 0;
+            for (std::size_t k = 0; k < 8; ++k) {
+                word = (word << 8) | e.address[i + k];
+            }
+            mix(word);
+        }
+        mix((std::uint64_t{e.scope} << 32) | (std::uint64_t{e.port} << 8) |
+            static_cast<std::uint64_t>(e.family));
+        return static_cast<std::size_t>(h);
+    }
+};

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <boost/system/error_code.hpp>
+#include <boost/system/result.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace tftp {
+
+/// The error type of the whole library; the type Asio's completion tokens expect.
+using error_code = boost::system::error_code;
+
+/// A value or the `error_code` that explains its absence.
+template <class T>
+using result = boost::system::result<T>;
+
+/// What this side concluded, in category "tftp".
+///
+/// Values are stable: they are never renumbered, new ones are added at the end.
+enum class errc : int {
+    /// A datagram is not a well-formed TFTP packet (RFC 1350 s.5).
+    malformed = 1,
+    /// The opcode is none of RRQ, WRQ, DATA, ACK, ERROR, OACK.
+    unknown_opcode = 2,
+    /// The mode of a request is neither `octet` nor `netascii`; `mail` is refused (RFC 1123 4.2.2.1).
+    unsupported_mode = 3,
+    /// The packet does not fit the caller's buffer, or 512 octets for a request (RFC 2347).
+    too_long = 4,
+    /// The peer said nothing for as long as the configuration allows.
+    timed_out = 5,
+    /// The peer's OACK holds an option that was not asked for, or a value it must not have.
+    bad_option_answer = 6,
+    /// The block number would exceed 65535 and rollover is forbidden.
+    rollover_forbidden = 7,
+    /// The file is larger than a limit of this side.
+    too_large = 8,
+    /// The transfer ended with fewer octets than its tsize announced.
+    truncated = 9,
+    /// The source holds no octets now: it would block; read again where blocking is allowed.
+    would_block = 10,
+    /// The client ended the transfer in answer to the OACK: it only wanted to know the size.
+    size_probe = 11,
+    /// This side ended the transfer: it was told to stop.
+    stopped = 12,
+    /// A newer request of the same peer took the place of this transfer.
+    superseded = 13,
+    /// The name is not one a request may ask for (empty, too long, control octets, `..`).
+    bad_name = 14,
+    /// The name leads to something that is not a regular file.
+    not_regular = 15,
+    /// The policy forbids it: read-only service, or a file that others may not read or write.
+    forbidden = 16,
+    /// A URI does not have the form of RFC 3617.
+    bad_uri = 17,
+    /// A limit of this side on transfers or memory is reached.
+    overloaded = 18,
+    /// The source ended before the size it had promised.
+    source_shrank = 19,
+};
+
+/// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
+/// RFC 2347). Peers send other values too; they are kept as they came.
+enum class peer_errc : std::uint16_t {
+    undefined = 0,
+    not_found = 1,
+    access_violation = 2,
+    disk_full = 3,
+    illegal_operation = 4,
+    unknown_transfer_id = 5,
+    file_exists = 6,
+    no_such_user = 7,
+    option_refused = 8,
+};
+
+/// Returns the category of `errc`.
+[[nodiscard]] const boost::system::error_category& tftp_category() noexcept;
+
+/// Returns the category of `peer_errc`. Its `failed()` is true for every value: code 0 is an error
+/// on the wire.
+[[nodiscard]] const boost::system::error_category& peer_category() noexcept;
+
+[[nodiscard]] inline error_code make_error_code(errc e) noexcept {
+    return {static_cast<int>(e), tftp_category()};
+}
+
+[[nodiscard]] inline error_code make_error_code(peer_errc e) noexcept {
+    return {static_cast<int>(e), peer_category()};
+}
+
+/// Returns the wire code that tells a peer about `error`: the one place that maps errno and `errc`
+/// to ERROR codes.
+[[nodiscard]] peer_errc to_peer_errc(const error_code& error) noexcept;
+
+/// Returns a fixed English sentence for `code`, without the name of any file or directory.
+///
+/// Lifetime: static storage.
+[[nodiscard]] const char* peer_message(peer_errc code) noexcept;
+
+} // namespace tftp
+
+template <>
+struct boost::system::is_error_code_enum<tftp::errc> : std::true_type {};
+
+template <>
+struct boost::system::is_error_code_enum<tftp::peer_errc> : std::true_type {};
