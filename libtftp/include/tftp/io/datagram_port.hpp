@@ -1,0 +1,100 @@
+#pragma once
+
+#include <tftp/io/scratch.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+namespace tftp::io {
+
+/// How a run of equal datagrams leaves: in one segmented send, one system call for many, or one by
+/// one. A port falls from one to the next by itself when the kernel or the route refuses; forcing a
+/// lower one serves tests and broken network drivers.
+enum class segmentation : std::uint8_t { gso, batch, single };
+
+/// How a port is opened.
+struct port_options {
+    /// Ask for this socket receive buffer in octets; 0 leaves the system's default.
+    std::size_t receive_buffer = 0;
+    /// Let the kernel coalesce received datagrams (UDP_GRO): for ports that receive windows.
+    bool coalesce = false;
+    /// Report ICMP refusals (IP_RECVERR): only for ports with one peer.
+    bool refusals = false;
+    /// Report the local address of each datagram and honour it in sends (IP_PKTINFO): for ports
+    /// bound to a wildcard address.
+    bool local_addresses = false;
+    segmentation sends = segmentation::gso;
+};
+
+/// An ICMP error that came back for a datagram this port had sent.
+struct refusal {
+    /// Where the datagram was sent.
+    endpoint to;
+    /// For example `connection_refused`, in the system category.
+    error_code why;
+};
+
+/// One bound UDP socket, or something that behaves like it; knows no engine. One virtual call a
+/// batch. The seam at which a simulated network takes the place of the kernel.
+///
+/// Not thread-safe. Nothing blocks.
+class datagram_port {
+public:
+    datagram_port() = default;
+    datagram_port(const datagram_port&) = delete;
+    datagram_port& operator=(const datagram_port&) = delete;
+    virtual ~datagram_port() = default;
+
+    /// Takes what is queued, at most `messages_max` messages (1..scratch::receive_slots).
+    ///
+    /// Returns the messages in order of arrival, none when nothing is queued. Errors: a pending
+    /// socket error, for example `connection_refused`; take the refusals and call again.
+    /// Lifetime: the messages stand in `memory` until its next use.
+    [[nodiscard]] virtual result<std::span<const received>>
+    receive_batch(scratch& memory, std::size_t messages_max) noexcept = 0;
+
+    /// Sends `run` as datagrams of `segment` octets each, the last may be shorter.
+    ///
+    /// run: at most 64 segments and 65,507 octets. local: source address to use when the port was
+    /// opened with `local_addresses`, family `none` for the system's choice. Returns how many were
+    /// taken, from the first on; fewer than all when the socket's buffer is full. Errors:
+    /// `operation_would_block` when none was taken, `message_size` when a segment is too large for the route; others as the system says.
+    [[nodiscard]] virtual result<std::uint16_t>
+    send_run(const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment) noexcept = 0;
+
+    /// Sends one datagram. Errors as `send_run`.
+    [[nodiscard]] virtual error_code
+    send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept = 0;
+
+    /// Returns the oldest ICMP error not yet taken; empty when there is none or the port was opened
+    /// without `refusals`.
+    [[nodiscard]] virtual std::optional<refusal> next_refusal() noexcept = 0;
+
+    /// Returns the address and port it is bound to.
+    [[nodiscard]] virtual endpoint local_endpoint() const noexcept = 0;
+
+    /// Returns the descriptor to wait on; -1 when there is none.
+    [[nodiscard]] virtual int native_handle() const noexcept = 0;
+};
+
+/// Opens ports: the kernel's, or a simulation's.
+class port_factory {
+public:
+    port_factory() = default;
+    port_factory(const port_factory&) = delete;
+    port_factory& operator=(const port_factory&) = delete;
+    virtual ~port_factory() = default;
+
+    /// Opens a port bound to `local`; port 0 takes a fresh ephemeral one.
+    ///
+    /// Errors: as socket(2), bind(2) and setsockopt(2) say.
+    [[nodiscard]] virtual result<std::unique_ptr<datagram_port>>
+    open(const endpoint& local, const port_options& options) noexcept = 0;
+};
+
+} // namespace tftp::io

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <tftp/wire/bytes.hpp>
+#include <tftp/wire/endpoint.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <sys/uio.h>
+
+namespace tftp::io {
+
+/// What one receive call brought: one datagram, or several of one sender that the kernel coalesced
+/// (UDP_GRO). Every `segment` octets are one datagram; the last may be shorter.
+struct received {
+    bytes_view octets;
+    /// Octets of each datagram, >= 1; equal to octets.size() for a single one (1 when it is empty).
+    std::size_t segment = 1;
+    endpoint from;
+    /// The address the sender used; `port` is 0. Family `none` when the socket does not report it.
+    endpoint to;
+
+    /// Calls `f(bytes_view)` for each datagram in order; an empty datagram counts as one.
+    template <class Function>
+    void for_each_datagram(Function&& f) const {
+        bytes_view rest = octets;
+        do {
+            const std::size_t size = rest.size() < segment ? rest.size() : segment;
+            f(rest.first(size));
+            rest = rest.subspan(size);
+        } while (!rest.empty());
+    }
+};
+
+/// The working memory of one thread: a transmit arena and a receive ring. Transfers hold no buffers;
+/// what they put here is valid only until control returns to the thread's loop.
+///
+/// Pages are touched on first use, so an idle thread costs little. Not thread-safe.
+class scratch {
+public:
+    /// Messages one receive call may take.
+    static constexpr std::size_t receive_slots = 32;
+    /// Octets of one message: the largest UDP payload, or one coalesced run.
+    static constexpr std::size_t slot_size = 65536;
+    /// Octets of the arena: the largest run that one segmented send takes, header room included.
+    static constexpr std::size_t arena_size = 65536;
+    /// Segments one segmented send takes (the kernel's UDP_MAX_SEGMENTS of older releases).
+    static constexpr std::size_t segments_max = 64;
+
+    scratch();
+
+    /// Returns the arena in which a run of DATA is put together.
+    [[nodiscard]] bytes_span arena() noexcept { return {arena_.get(), arena_size}; }
+
+    /// Returns the memory of receive slot `index`, < receive_slots.
+    [[nodiscard]] bytes_span slot(std::size_t index) noexcept {
+        return {ring_.get() + index * slot_size, slot_size};
+    }
+
+    /// Returns room for the descriptions of received messages.
+    [[nodiscard]] std::span<received, receive_slots> messages() noexcept { return messages_; }
+
+    /// Returns gaps for positional reads or payloads for gathered writes.
+    [[nodiscard]] std::span<::iovec, segments_max> vectors() noexcept { return vectors_; }
+
+private:
+    std::unique_ptr<std::byte[]> arena_;
+    std::unique_ptr<std::byte[]> ring_;
+    std::array<received, receive_slots> messages_{};
+    std::array<::iovec, segments_max> vectors_{};
+};
+
+} // namespace tftp::io

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <tftp/wire/bytes.hpp>
+#include <tftp/wire/error.hpp>
+#include <tftp/wire/netascii.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <sys/uio.h>
+
+namespace tftp::io {
+
+/// Where the content of a transfer goes: a file, memory, or an embedding program.
+///
+/// Destroyed without a successful `commit` means discarded: nothing of it may stay behind. A sink
+/// is used by one thread at a time; `commit` may run in another thread than `write`.
+class sink {
+public:
+    sink() = default;
+    sink(const sink&) = delete;
+    sink& operator=(const sink&) = delete;
+    virtual ~sink() = default;
+
+    /// Learns the size announced by tsize, before the first write; called only when it is known.
+    ///
+    /// Errors end the transfer: `errc::too_large`, no space, others as the system says.
+    [[nodiscard]] virtual error_code reserve(std::uint64_t size_bytes) noexcept = 0;
+
+    /// Stores `payloads` in order from octet `offset` on. Calls come without gaps and in order, each
+    /// octet once. Errors end the transfer.
+    [[nodiscard]] virtual error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept = 0;
+
+    /// Makes the content final and visible, whole; called once, after the last write (or none for
+    /// empty content). May block. An error means that nothing became visible.
+    [[nodiscard]] virtual error_code commit() noexcept = 0;
+};
+
+/// Collects the content in memory.
+class memory_sink final : public sink {
+public:
+    /// limit_bytes: content beyond it ends the transfer with `errc::too_large`.
+    explicit memory_sink(std::size_t limit_bytes) noexcept : limit_(limit_bytes) {}
+
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
+    [[nodiscard]] error_code commit() noexcept override;
+
+    /// Returns what came so far; all of it once `committed()`.
+    [[nodiscard]] bytes_view content() const noexcept { return content_; }
+    /// Returns true once the transfer ended well.
+    [[nodiscard]] bool committed() const noexcept { return committed_; }
+
+private:
+    std::size_t limit_;
+    std::vector<std::byte> content_;
+    bool committed_ = false;
+};
+
+/// Turns netascii back into local text on its way to another sink.
+class netascii_sink final : public sink {
+public:
+    explicit netascii_sink(std::shared_ptr<sink> text) noexcept;
+
+    /// Ignored: the announced size is not that of the text.
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
+    [[nodiscard]] error_code commit() noexcept override;
+
+private:
+    [[nodiscard]] error_code convert(bytes_view netascii) noexcept;
+
+    std::shared_ptr<sink> text_;
+    netascii_decoder decoder_;
+    std::uint64_t text_offset_ = 0;
+};
+
+} // namespace tftp::io
