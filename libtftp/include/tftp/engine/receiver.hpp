@@ -1,0 +1,121 @@
+#pragma once
+
+#include <tftp/engine/config.hpp>
+#include <tftp/engine/effect.hpp>
+#include <tftp/engine/exchange.hpp>
+#include <tftp/wire/options.hpp>
+#include <tftp/wire/packet.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+namespace tftp {
+
+/// Receives DATA: the client's side of a read, the server's side of a write.
+///
+/// Contract: after every input, call next() until it returns idle or closed; call on_stored() once
+/// after each batch of datagrams, when everything offered is in the sink.
+///
+/// An ACK leaves only after on_stored(), so it means that the sink has the block; the final one
+/// means that the content is committed. Reads no clock: `now` never runs backwards. Nothing
+/// allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to each
+/// input is tabled in docs/protocol.md.
+class receiver {
+public:
+    using effect = std::variant<idle, send_control, store, completed, closed>;
+
+    /// Answers the WRQ of `peer`: OACK, or ACK 0 when nothing was negotiated, repeated until DATA
+    /// comes.
+    [[nodiscard]] static receiver respond(
+        const answer& answered, const endpoint& peer, const engine_config& config, time_point now
+    ) noexcept;
+
+    /// Asks `server` for a file: an RRQ that is repeated until answered.
+    ///
+    /// server: its request port, usually 69. Errors: those of `encode_request`.
+    [[nodiscard]] static result<receiver> request(
+        std::string_view filename,
+        transfer_mode mode,
+        const offer& offered,
+        const endpoint& server,
+        const engine_config& config,
+        time_point now
+    ) noexcept;
+
+    /// Takes a datagram that arrived on the transfer's port; anything may be in it.
+    ///
+    /// Precondition: what next() offered to store was taken.
+    void on_datagram(bytes_view datagram, const endpoint& from, time_point now) noexcept;
+
+    /// Tells that time has passed; harmless when early.
+    void on_deadline(time_point now) noexcept;
+
+    /// Tells that all payloads offered so far are stored, and committed when the last one was among
+    /// them; releases the ACK.
+    void on_stored(time_point now) noexcept;
+
+    /// Ends the transfer from this side: ERROR `code` is sent once, the outcome is `why`.
+    void abort(peer_errc code, std::string_view message, const error_code& why) noexcept;
+
+    /// Returns the next thing to do.
+    [[nodiscard]] effect next() noexcept;
+
+    /// Returns the parameters in force: those of RFC 1350 until the options are answered.
+    [[nodiscard]] const parameters& agreed() const noexcept { return x_.agreed; }
+
+    /// Returns what happened so far.
+    [[nodiscard]] const engine_counters& counters() const noexcept { return x_.counters; }
+
+    /// Returns the peer; its port is the transfer's once it answered.
+    [[nodiscard]] const endpoint& peer() const noexcept { return x_.peer; }
+
+    /// Returns true while nothing valid has come from the peer.
+    [[nodiscard]] bool opening() const noexcept {
+        return x_.state == detail::exchange::phase::opening;
+    }
+
+    /// Returns the text of the peer's ERROR, unescaped; empty without one.
+    [[nodiscard]] std::string_view peer_text() const noexcept { return x_.peer_text(); }
+
+    /// Returns true when the options are settled, so `agreed()` will not change any more.
+    [[nodiscard]] bool settled() const noexcept { return settled_; }
+
+    /// Returns true from the last block on: what was offered is all there is.
+    [[nodiscard]] bool whole() const noexcept { return whole_; }
+
+private:
+    receiver(
+        const endpoint& peer, bool initiator, const engine_config& config, time_point now
+    ) noexcept;
+
+    void on_data(const data_view& data, const endpoint& from, time_point now) noexcept;
+    void on_next_block(bytes_view payload, time_point now) noexcept;
+    void on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept;
+    void on_error(const error_view& error) noexcept;
+    void acknowledge(bool repeat, time_point now) noexcept;
+    void complete(time_point now) noexcept;
+    [[nodiscard]] duration patience() const noexcept;
+
+    detail::exchange x_;
+    offer offered_;
+    bool initiator_;
+    bool settled_ = false;
+    bool whole_ = false;
+    bool check_size_ = false;
+    bool store_due_ = false;
+    bool gap_due_ = false;
+    bool gap_reported_ = false;
+    bool repeat_due_ = false;
+    bool timing_ = false;
+    std::uint64_t expected_ = 1;
+    /// Last block acknowledged.
+    std::uint64_t acked_ = 0;
+    store pending_;
+    time_point acked_at_;
+};
+
+static_assert(sizeof(receiver) <= 1024);
+
+} // namespace tftp

@@ -1,0 +1,140 @@
+#pragma once
+
+#include <tftp/engine/config.hpp>
+#include <tftp/engine/effect.hpp>
+#include <tftp/engine/exchange.hpp>
+#include <tftp/engine/pacer.hpp>
+#include <tftp/wire/options.hpp>
+#include <tftp/wire/packet.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+namespace tftp {
+
+/// Sends DATA: the server's side of a read, the client's side of a write.
+///
+/// Contract: after every input, call next() until it returns idle or closed.
+///
+/// It speaks of blocks, never of their octets: the caller reads block n from octet (n - 1) x
+/// blksize of the content, as often as it is offered. Reads no clock: `now` never runs backwards.
+/// Nothing allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to
+/// each input is tabled in docs/protocol.md.
+class sender {
+public:
+    using effect = std::variant<idle, send_control, send_data, completed, closed>;
+
+    /// Answers the RRQ of `peer`: an OACK that is repeated until acknowledged, or DATA at once when
+    /// nothing was negotiated.
+    [[nodiscard]] static sender respond(
+        const answer& answered, const endpoint& peer, const engine_config& config, time_point now
+    ) noexcept;
+
+    /// Asks `server` to take a file: a WRQ that is repeated until answered.
+    ///
+    /// server: its request port, usually 69. Errors: those of `encode_request`.
+    [[nodiscard]] static result<sender> request(
+        std::string_view filename,
+        transfer_mode mode,
+        const offer& offered,
+        const endpoint& server,
+        const engine_config& config,
+        time_point now
+    ) noexcept;
+
+    /// Takes a datagram that arrived on the transfer's port; anything may be in it.
+    void on_datagram(bytes_view datagram, const endpoint& from, time_point now) noexcept;
+
+    /// Tells that time has passed; harmless when early.
+    void on_deadline(time_point now) noexcept;
+
+    /// Tells that the first `blocks` blocks of the run offered last have left.
+    ///
+    /// blocks: 0..run.count.
+    void on_sent(const send_data& run, std::uint16_t blocks, time_point now) noexcept;
+
+    /// Tells the size of the content: before the first run when it is known, or when a read came
+    /// short; it fixes the last block. With rollover forbidden, content that needs more than 65535
+    /// blocks ends the transfer with ERROR 3.
+    void on_source_end(std::uint64_t size_bytes) noexcept;
+
+    /// Ends the transfer from this side: ERROR `code` is sent once, the outcome is `why`.
+    void abort(peer_errc code, std::string_view message, const error_code& why) noexcept;
+
+    /// Returns the next thing to do.
+    ///
+    /// blocks_max: the most blocks the caller can send in one run, >= 1.
+    [[nodiscard]] effect next(std::uint16_t blocks_max) noexcept;
+
+    /// Returns the parameters in force: those of RFC 1350 until the options are answered.
+    [[nodiscard]] const parameters& agreed() const noexcept { return x_.agreed; }
+
+    /// Returns what happened so far.
+    [[nodiscard]] const engine_counters& counters() const noexcept { return x_.counters; }
+
+    /// Returns the peer; its port is the transfer's once it answered.
+    [[nodiscard]] const endpoint& peer() const noexcept { return x_.peer; }
+
+    /// Returns true while nothing valid has come from the peer.
+    [[nodiscard]] bool opening() const noexcept {
+        return x_.state == detail::exchange::phase::opening;
+    }
+
+    /// Returns the text of the peer's ERROR, unescaped; empty without one.
+    [[nodiscard]] std::string_view peer_text() const noexcept { return x_.peer_text(); }
+
+    /// Returns the first block not acknowledged.
+    [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
+
+    /// Returns the smoothed round trip; empty before it is measured.
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept { return x_.rto.smoothed(); }
+
+private:
+    static constexpr std::uint64_t max_block_without_rollover = 65535;
+
+    sender(
+        const endpoint& peer, bool initiator, const engine_config& config, time_point now
+    ) noexcept;
+
+    void on_ack(std::uint16_t wire, time_point now) noexcept;
+    void on_new_ack(std::uint64_t block, time_point now) noexcept;
+    void on_repeated_ack(time_point now) noexcept;
+    void on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept;
+    void on_error(const error_view& error) noexcept;
+    void start() noexcept;
+    void rewind() noexcept;
+    void refuse_rollover() noexcept;
+    [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
+
+    [[nodiscard]] bool awaits_options() const noexcept { return !initiator_ && x_.has_opening(); }
+
+    detail::exchange x_;
+    detail::pacer pacer_;
+    offer offered_;
+    bool initiator_;
+    /// The window was sent again for a repeated ACK; not twice for the same base.
+    bool repeat_honoured_ = false;
+    bool paced_ = false;
+    bool timing_ = false;
+    /// Blocks may be offered: options are settled.
+    bool started_ = false;
+    std::uint64_t base_ = 1;
+    std::uint64_t next_ = 1;
+    /// Highest block ever sent.
+    std::uint64_t sent_ = 0;
+    /// 0 until the size of the content is known.
+    std::uint64_t last_ = 0;
+    std::optional<std::uint64_t> size_;
+    /// First block of the newest run without a repeated block, and when it left: Karn's rule.
+    std::uint64_t timed_from_ = 0;
+    time_point timed_at_;
+    /// When block `base_` left last.
+    time_point base_sent_at_;
+    time_point pace_until_;
+};
+
+static_assert(sizeof(sender) <= 1024);
+
+} // namespace tftp

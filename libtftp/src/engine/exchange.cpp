@@ -1,0 +1,165 @@
+#include <tftp/engine/exchange.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace tftp::detail {
+
+namespace {
+
+constexpr auto stranger_error = [] {
+    constexpr std::string_view text = "unknown transfer ID";
+    std::array<std::byte, header_size + text.size() + 1> out{};
+    out[1] = static_cast<std::byte>(opcode::error);
+    out[3] = static_cast<std::byte>(peer_errc::unknown_transfer_id);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        out[header_size + i] = static_cast<std::byte>(text[i]);
+    }
+    return out;
+}();
+
+} // namespace
+
+exchange::exchange(
+    const endpoint& peer_, bool initiator, const engine_config& config_, time_point now
+) noexcept
+    : config(config_),
+      rto(config_.rto),
+      peer(peer_),
+      deadline(now + config_.rto.initial),
+      started_(now),
+      last_progress_(now),
+      initiator_(initiator),
+      locked_(!initiator) {}
+
+exchange::origin exchange::classify(const endpoint& from) const noexcept {
+    if (locked_) {
+        return from == peer ? origin::peer : origin::stranger;
+    }
+    return from.same_host(peer) ? origin::candidate : origin::stranger;
+}
+
+void exchange::lock(const endpoint& from) noexcept {
+    peer = from;
+    locked_ = true;
+}
+
+void exchange::on_stranger(const endpoint& from, const packet_view& packet) noexcept {
+    ++counters.strangers;
+    if (std::holds_alternative<error_view>(packet)) {
+        return;
+    }
+    stranger_ = from;
+    stranger_due_ = true;
+}
+
+void exchange::opening_written(std::size_t size, time_point now) noexcept {
+    buffer_used_ = static_cast<std::uint16_t>(size);
+    opening_due_ = true;
+    restart_timer(now);
+}
+
+void exchange::established(time_point now) noexcept {
+    if (has_opening() && sends_ == 1) {
+        rto.sample(now - started_);
+    }
+    state = phase::established;
+    opening_due_ = false;
+    progress(now);
+}
+
+void exchange::queue_ack(std::uint16_t wire_block) noexcept {
+    ack_ = encode_ack(wire_block);
+    ack_due_ = true;
+}
+
+void exchange::finish(
+    std::optional<peer_errc> code, std::string_view message, const error_code& why
+) noexcept {
+    outcome = why;
+    state = phase::finished;
+    opening_due_ = false;
+    ack_due_ = false;
+    text_size_ = 0;
+    if (!code || !locked_) {
+        return;
+    }
+    if (const auto size = encode_error(*code, message, buffer_)) {
+        buffer_used_ = static_cast<std::uint16_t>(*size);
+        error_due_ = true;
+    }
+}
+
+void exchange::finish_by_peer(const error_view& error, const error_code& why) noexcept {
+    finish(std::nullopt, {}, why);
+    const std::size_t size = std::min(error.message.size(), buffer_.size());
+    std::memcpy(buffer_.data(), error.message.data(), size);
+    text_size_ = static_cast<std::uint16_t>(size);
+}
+
+void exchange::restart_timer(time_point now) noexcept {
+    deadline =
+        now + (state == phase::opening ? config.rto.initial * (1U << (sends_ - 1U)) : interval());
+}
+
+bool exchange::retry(time_point now) noexcept {
+    if (state == phase::opening) {
+        if (sends_ >= config.opening_sends) {
+            return false;
+        }
+    } else {
+        if (sends_ >= config.established_sends && now - last_progress_ >= config.give_up) {
+            return false;
+        }
+        rto.back_off();
+    }
+    ++counters.timeouts;
+    if (sends_ < sends_bound) {
+        ++sends_;
+    }
+    restart_timer(now);
+    return true;
+}
+
+void exchange::progress(time_point now) noexcept {
+    last_progress_ = now;
+    sends_ = 1;
+    rto.progress();
+}
+
+duration exchange::interval() const noexcept {
+    const duration measured = rto.interval();
+    if (!agreed.timeout) {
+        return measured;
+    }
+    return config.timeouts == timeout_policy::honour
+               ? duration(*agreed.timeout)
+               : std::min<duration>(measured, *agreed.timeout);
+}
+
+std::optional<send_control> exchange::next_control() noexcept {
+    if (stranger_due_) {
+        stranger_due_ = false;
+        return send_control{stranger_error, stranger_};
+    }
+    if (opening_due_) {
+        opening_due_ = false;
+        return send_control{bytes_view(buffer_).first(buffer_used_), peer};
+    }
+    if (ack_due_) {
+        ack_due_ = false;
+        return send_control{ack_, peer};
+    }
+    if (error_due_) {
+        error_due_ = false;
+        return send_control{bytes_view(buffer_).first(buffer_used_), peer};
+    }
+    return std::nullopt;
+}
+
+std::string_view exchange::peer_text() const noexcept {
+    return {reinterpret_cast<const char*>(buffer_.data()), text_size_};
+}
+
+} // namespace tftp::detail

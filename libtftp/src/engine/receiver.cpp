@@ -1,0 +1,288 @@
+#include <tftp/engine/receiver.hpp>
+#include <tftp/wire/assert.hpp>
+
+#include <algorithm>
+
+namespace tftp {
+
+using phase = detail::exchange::phase;
+using origin = detail::exchange::origin;
+
+receiver::receiver(
+    const endpoint& peer, bool initiator, const engine_config& config, time_point now
+) noexcept
+    : x_(peer, initiator, config, now), initiator_(initiator), acked_at_(now) {}
+
+receiver receiver::respond(
+    const answer& answered, const endpoint& peer, const engine_config& config, time_point now
+) noexcept {
+    receiver r(peer, false, config, now);
+    r.x_.agreed = answered.agreed;
+    r.settled_ = true;
+    r.check_size_ = true;
+    const bytes_span opening = r.x_.opening_buffer();
+    if (answered.needs_oack()) {
+        const auto size = encode_oack(answered, opening);
+        // Four options at their longest stay far below the buffer.
+        TFTP_ASSERT(size.has_value());
+        r.x_.opening_written(*size, now);
+    } else {
+        std::ranges::copy(encode_ack(0), opening.begin());
+        r.x_.opening_written(header_size, now);
+    }
+    return r;
+}
+
+result<receiver> receiver::request(
+    std::string_view filename,
+    transfer_mode mode,
+    const offer& offered,
+    const endpoint& server,
+    const engine_config& config,
+    time_point now
+) noexcept {
+    receiver r(server, true, config, now);
+    r.offered_ = offered;
+    r.check_size_ = mode == transfer_mode::octet;
+    const auto size = encode_request(opcode::rrq, filename, mode, offered, r.x_.opening_buffer());
+    if (!size) {
+        return size.error();
+    }
+    r.x_.opening_written(*size, now);
+    return r;
+}
+
+void receiver::on_datagram(bytes_view datagram, const endpoint& from, time_point now) noexcept {
+    TFTP_ASSERT(!store_due_);
+    if (x_.state == phase::finished) {
+        return;
+    }
+    const auto packet = decode(datagram);
+    if (!packet) {
+        x_.on_malformed();
+        return;
+    }
+    const origin who = x_.classify(from);
+    if (who == origin::stranger) {
+        x_.on_stranger(from, *packet);
+        return;
+    }
+    if (const auto* data = std::get_if<data_view>(&*packet)) {
+        if (who == origin::candidate && data->block != 1) {
+            x_.on_stranger(from, *packet);
+            return;
+        }
+        on_data(*data, from, now);
+    } else if (const auto* oack = std::get_if<oack_view>(&*packet); oack != nullptr && initiator_) {
+        on_oack(*oack, from, now);
+    } else if (const auto* error = std::get_if<error_view>(&*packet)) {
+        on_error(*error);
+    } else {
+        ++x_.counters.ignored;
+    }
+}
+
+void receiver::on_error(const error_view& error) noexcept {
+    if (x_.state != phase::dallying) {
+        x_.finish_by_peer(error, error.code);
+    }
+}
+
+void receiver::on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept {
+    if (settled_) {
+        // Repeated because our ACK 0 was lost; once DATA has come it is only late.
+        ++x_.counters.ignored;
+        repeat_due_ = expected_ == 1;
+        return;
+    }
+    const auto accepted = accept_oack(oack, offered_);
+    x_.lock(from);
+    if (!accepted) {
+        x_.finish(peer_errc::option_refused, "unacceptable option answer", accepted.error());
+        return;
+    }
+    x_.agreed = *accepted;
+    settled_ = true;
+    x_.established(now);
+    acknowledge(false, now);
+}
+
+void receiver::on_data(const data_view& data, const endpoint& from, time_point now) noexcept {
+    if (data.payload.size() > x_.agreed.blksize) {
+        x_.lock(from);
+        x_.finish(
+            peer_errc::illegal_operation, "DATA is larger than the agreed block", errc::malformed
+        );
+        return;
+    }
+    // Blocks of the window before are repeats, blocks of the window ahead show a gap.
+    const std::uint64_t window = x_.agreed.windowsize;
+    const std::uint64_t first = expected_ > window ? expected_ - window : 1;
+    const auto count = static_cast<std::uint32_t>(expected_ + window - first);
+    const auto block = from_wire(data.block, first, count, x_.config.wrap);
+    if (block && *block == expected_ && !whole_) {
+        x_.lock(from);
+        on_next_block(data.payload, now);
+        return;
+    }
+    ++x_.counters.ignored;
+    if (!block) {
+        return;
+    }
+    if (x_.state == phase::dallying) {
+        x_.queue_ack(to_wire(acked_, x_.config.wrap));
+        ++x_.counters.retransmissions;
+    } else if (whole_) {
+        // The commit is running; the ACK that follows it answers this one as well.
+        return;
+    } else if (*block > expected_) {
+        gap_due_ = !gap_reported_;
+        x_.counters.gaps += gap_due_ ? 1U : 0U;
+        gap_reported_ = true;
+    } else if (acked_ + 1 == expected_) {
+        // Our ACK was lost, or the network made a copy. A window's worth of repeats deserves one
+        // ACK a round trip, not one each.
+        const auto round_trip = x_.rto.smoothed();
+        repeat_due_ =
+            repeat_due_ || window == 1 || !round_trip || now - acked_at_ >= *round_trip / 2;
+    }
+}
+
+void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
+    if (opening()) {
+        settled_ = true;
+        x_.established(now);
+    }
+    if (x_.config.wrap == rollover::forbidden && expected_ > 65535) {
+        x_.finish(
+            peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
+        );
+        return;
+    }
+    if (timing_ && expected_ == acked_ + 1) {
+        x_.rto.sample(now - acked_at_);
+    }
+    timing_ = false;
+    gap_reported_ = false;
+    x_.progress(now);
+    x_.counters.bytes += payload.size();
+    ++x_.counters.blocks;
+    const bool last = payload.size() < x_.agreed.blksize;
+    if (last && check_size_ && x_.agreed.tsize && x_.counters.bytes < *x_.agreed.tsize) {
+        x_.finish(peer_errc::undefined, "fewer octets came than tsize announced", errc::truncated);
+        return;
+    }
+    pending_ = {(expected_ - 1) * x_.agreed.blksize, payload, last};
+    store_due_ = true;
+    whole_ = last;
+    ++expected_;
+    x_.deadline = now + patience();
+}
+
+duration receiver::patience() const noexcept {
+    // The rest of a window follows at once. Asking for it before the sender's own timer fires has
+    // it repeat only what is missing.
+    const auto round_trip = x_.rto.smoothed();
+    const bool inside = expected_ - 1 - acked_ < x_.agreed.windowsize;
+    if (inside && round_trip) {
+        return (x_.rto.interval() - *round_trip) / 2;
+    }
+    return x_.interval();
+}
+
+void receiver::on_stored(time_point now) noexcept {
+    TFTP_ASSERT(!store_due_);
+    if (x_.state == phase::finished || x_.state == phase::dallying) {
+        return;
+    }
+    if (whole_) {
+        complete(now);
+    } else if (expected_ - 1 - acked_ >= x_.agreed.windowsize) {
+        acknowledge(false, now);
+    } else if (gap_due_ || repeat_due_) {
+        acknowledge(true, now);
+    }
+    gap_due_ = false;
+    repeat_due_ = false;
+}
+
+void receiver::acknowledge(bool repeat, time_point now) noexcept {
+    acked_ = expected_ - 1;
+    acked_at_ = now;
+    timing_ = !repeat;
+    x_.counters.retransmissions += repeat ? 1U : 0U;
+    x_.queue_ack(to_wire(acked_, x_.config.wrap));
+    x_.restart_timer(now);
+}
+
+void receiver::complete(time_point now) noexcept {
+    acknowledge(false, now);
+    x_.state = phase::dallying;
+    // A server stays until the client's own timer may have fired; a client's user waits for it.
+    const duration stay =
+        initiator_
+            ? std::min(2 * x_.rto.interval(), x_.config.dally_max)
+            : std::max<duration>(
+                  x_.config.dally_max,
+                  x_.agreed.timeout.value_or(std::chrono::seconds(0)) + std::chrono::seconds(1)
+              );
+    x_.deadline = now + stay;
+}
+
+void receiver::on_deadline(time_point now) noexcept {
+    if (x_.state == phase::finished || now < x_.deadline) {
+        return;
+    }
+    if (x_.state == phase::dallying) {
+        x_.state = phase::finished;
+        return;
+    }
+    if (whole_) {
+        return;
+    }
+    const bool unheard = opening();
+    if (!x_.retry(now)) {
+        x_.finish(
+            unheard ? std::nullopt : std::optional(peer_errc::undefined),
+            "timed out",
+            errc::timed_out
+        );
+    } else if (unheard) {
+        ++x_.counters.retransmissions;
+        x_.repeat_opening();
+    } else {
+        acknowledge(true, now);
+    }
+}
+
+void receiver::abort(peer_errc code, std::string_view message, const error_code& why) noexcept {
+    store_due_ = false;
+    if (x_.state != phase::finished && x_.state != phase::dallying) {
+        x_.finish(code, message, why);
+    }
+}
+
+receiver::effect receiver::next() noexcept {
+    if (const auto control = x_.next_control()) {
+        return *control;
+    }
+    if (store_due_) {
+        store_due_ = false;
+        return pending_;
+    }
+    const bool known = x_.state == phase::finished || x_.state == phase::dallying;
+    if (known && !x_.completed_told) {
+        x_.completed_told = true;
+        return completed{x_.outcome};
+    }
+    if (x_.state == phase::finished) {
+        return closed{};
+    }
+    if (whole_ && x_.state != phase::dallying) {
+        // Waiting for the commit, however long it takes.
+        return idle{};
+    }
+    return idle{x_.deadline};
+}
+
+} // namespace tftp
