@@ -1,3 +1,4 @@
+#include "wire/option_name.hpp"
 #include "wire/text.hpp"
 
 #include <tftp/wire/assert.hpp>

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <tftp/wire/options.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -50,21 +48,6 @@ inline constexpr std::uint64_t decimal_saturated = std::numeric_limits<std::uint
             number > (decimal_saturated - digit) / 10 ? decimal_saturated : number * 10 + digit;
     }
     return number;
-}
-
-/// Returns the name of an option as its RFC spells it.
-[[nodiscard]] constexpr std::string_view name_of(option which) noexcept {
-    switch (which) {
-    case option::blksize:
-        return "blksize";
-    case option::timeout:
-        return "timeout";
-    case option::tsize:
-        return "tsize";
-    case option::windowsize:
-        return "windowsize";
-    }
-    return {};
 }
 
 } // namespace tftp::detail

@@ -22,8 +22,7 @@ enum class rollover : std::uint8_t { to_zero, to_one, forbidden };
 ///
 /// count: 1..65535 blocks, so at most one matches. Empty when none does: the packet is stale or
 /// forged; ignore it. RFC 7440 s.4 bounds the range; rollover is outside the RFCs.
-[[nodiscard]] std::optional<std::uint64_t> from_wire(
-    std::uint16_t wire, std::uint64_t first, std::uint32_t count, rollover policy
-) noexcept;
+[[nodiscard]] std::optional<std::uint64_t>
+from_wire(std::uint16_t wire, std::uint64_t first, std::uint32_t count, rollover policy) noexcept;
 
 } // namespace tftp
