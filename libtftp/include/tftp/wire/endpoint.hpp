@@ -22,8 +22,9 @@ struct endpoint {
     address_family family = address_family::none;
 
     /// Returns the IPv4 endpoint a.b.c.d:port.
-    [[nodiscard]] static constexpr endpoint
-    ipv4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) noexcept {
+    [[nodiscard]] static constexpr endpoint ipv4(
+        std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port
+    ) noexcept {
         endpoint e;
         e.address[0] = a;
         e.address[1] = b;

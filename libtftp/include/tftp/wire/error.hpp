@@ -23,7 +23,8 @@ enum class errc : int {
     malformed = 1,
     /// The opcode is none of RRQ, WRQ, DATA, ACK, ERROR, OACK.
     unknown_opcode = 2,
-    /// The mode of a request is neither `octet` nor `netascii`; `mail` is refused (RFC 1123 4.2.2.1).
+    /// The mode of a request is neither `octet` nor `netascii`; `mail` is refused (RFC
+    /// 1123 4.2.2.1).
     unsupported_mode = 3,
     /// The packet does not fit the caller's buffer, or 512 octets for a request (RFC 2347).
     too_long = 4,

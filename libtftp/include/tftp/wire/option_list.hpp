@@ -26,9 +26,12 @@ public:
 
         iterator() noexcept = default;
         explicit iterator(std::string_view rest) noexcept;
+
         [[nodiscard]] entry operator*() const noexcept { return current_; }
+
         iterator& operator++() noexcept;
         iterator operator++(int) noexcept;
+
         friend bool operator==(const iterator& a, const iterator& b) noexcept {
             return a.rest_.data() == b.rest_.data() && a.at_end_ == b.at_end_;
         }
@@ -46,7 +49,9 @@ public:
     explicit option_list(std::string_view tail) noexcept;
 
     [[nodiscard]] iterator begin() const noexcept { return iterator(pairs_); }
+
     [[nodiscard]] iterator end() const noexcept;
+
     [[nodiscard]] bool empty() const noexcept { return pairs_.empty(); }
 
     /// Returns the value of the first option called `name` in any letter case.

@@ -78,7 +78,8 @@ encode_data_header(std::span<std::byte, header_size> out, std::uint16_t block) n
 }
 
 /// Returns the ACK of `block` (wire number). RFC 1350 s.5.
-[[nodiscard]] constexpr std::array<std::byte, header_size> encode_ack(std::uint16_t block) noexcept {
+[[nodiscard]] constexpr std::array<std::byte, header_size> encode_ack(std::uint16_t block
+) noexcept {
     return {
         std::byte{0},
         static_cast<std::byte>(opcode::ack),
