@@ -1,0 +1,498 @@
+#include "linux.hpp"
+
+#include <tftp/io/socket_address.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/assert.hpp>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <linux/errqueue.h>
+#include <sys/random.h>
+
+namespace tftp::io {
+
+namespace {
+
+using detail::get_option;
+using detail::last_error;
+using detail::set_option;
+
+bool is(const error_code& error, int number) noexcept {
+    return error.value() == number && error.category() == boost::system::system_category();
+}
+
+/// Room for the control messages of one datagram: a source address and a segment size.
+struct control_buffer {
+    alignas(::cmsghdr
+    ) std::array<std::byte, CMSG_SPACE(sizeof(::in6_pktinfo)) + CMSG_SPACE(sizeof(int))> octets;
+};
+
+/// Link-local addresses mean something only together with their interface.
+bool is_link_local(const ::in6_addr& address) noexcept {
+    return IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address) ||
+           IN6_IS_ADDR_MC_NODELOCAL(&address);
+}
+
+template <class Value>
+Value control_value(const ::cmsghdr& message) noexcept {
+    static_assert(std::is_trivially_copyable_v<Value>);
+    Value value;
+    std::memcpy(&value, CMSG_DATA(&message), sizeof value);
+    return value;
+}
+
+/// The control messages of one send, built where sendmsg reads them.
+class send_control {
+public:
+    template <class Value>
+    void add(int level, int type, const Value& value) noexcept {
+        ::cmsghdr header{};
+        header.cmsg_len = CMSG_LEN(sizeof value);
+        header.cmsg_level = level;
+        header.cmsg_type = type;
+        std::memcpy(&buffer_.octets[size_], &header, sizeof header);
+        std::memcpy(&buffer_.octets[size_ + CMSG_LEN(0)], &value, sizeof value);
+        size_ += CMSG_SPACE(sizeof value);
+    }
+
+    void add_source(const endpoint& local) noexcept {
+        if (local.family == address_family::ipv4) {
+            ::in_pktinfo info{};
+            std::memcpy(&info.ipi_spec_dst, local.address.data(), sizeof info.ipi_spec_dst);
+            add(IPPROTO_IP, IP_PKTINFO, info);
+        } else if (local.family == address_family::ipv6) {
+            ::in6_pktinfo info{};
+            std::memcpy(&info.ipi6_addr, local.address.data(), sizeof info.ipi6_addr);
+            info.ipi6_ifindex = local.scope;
+            add(IPPROTO_IPV6, IPV6_PKTINFO, info);
+        }
+    }
+
+    void attach(::msghdr& message) noexcept {
+        message.msg_control = size_ == 0 ? nullptr : buffer_.octets.data();
+        message.msg_controllen = size_;
+    }
+
+private:
+    control_buffer buffer_{};
+    std::size_t size_ = 0;
+};
+
+void describe(const ::msghdr& message, std::size_t size, received& out) noexcept {
+    out.segment = std::max<std::size_t>(size, 1);
+    out.to = {};
+    // The CMSG macros want a mutable header but do not change it.
+    auto* const walked = const_cast<::msghdr*>(&message);
+    for (const ::cmsghdr* c = CMSG_FIRSTHDR(walked); c != nullptr;
+         c = CMSG_NXTHDR(walked, const_cast<::cmsghdr*>(c))) {
+        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+            const int segment = control_value<int>(*c);
+            if (segment > 0) {
+                out.segment = std::min(out.segment, static_cast<std::size_t>(segment));
+            }
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            const auto info = control_value<::in_pktinfo>(*c);
+            std::memcpy(out.to.address.data(), &info.ipi_addr, sizeof info.ipi_addr);
+            out.to.family = address_family::ipv4;
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            const auto info = control_value<::in6_pktinfo>(*c);
+            std::memcpy(out.to.address.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
+            out.to.scope = is_link_local(info.ipi6_addr) ? info.ipi6_ifindex : 0;
+            out.to.family = address_family::ipv6;
+        }
+    }
+}
+
+/// The kernel grants more than net.core.rmem_max to the privileged only; what anybody else gets is
+/// cut silently, so `receive_buffer` tells.
+error_code set_receive_buffer(int fd, std::size_t octets) noexcept {
+    const int value = static_cast<int>(std::min<std::size_t>(octets, INT_MAX / 2));
+    if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, value)) {
+        return {};
+    }
+    return set_option(fd, SOL_SOCKET, SO_RCVBUF, value);
+}
+
+error_code apply(int fd, bool ipv6, const port_options& options) noexcept {
+    // Without the don't-fragment flag a block larger than some hop still arrives. With it (the
+    // default) it would vanish where ICMP is filtered, and forged ICMP could end a transfer.
+    error_code error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT)
+                            : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    if (!error && options.receive_buffer != 0) {
+        error = set_receive_buffer(fd, options.receive_buffer);
+    }
+    if (!error && options.refusals) {
+        error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+                     : set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+    }
+    if (!error && options.local_addresses) {
+        error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                     : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    }
+    if (!error && options.coalesce) {
+        // Kernels before 5.0 do not know it: datagrams then come one by one.
+        static_cast<void>(set_option(fd, SOL_UDP, UDP_GRO, 1));
+    }
+    return error;
+}
+
+result<unique_fd> open_socket(address_family family) noexcept {
+    if (family == address_family::none) {
+        return make_error_code(boost::system::errc::address_family_not_supported);
+    }
+    const bool ipv6 = family == address_family::ipv6;
+    unique_fd fd(
+        ::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP)
+    );
+    if (!fd) {
+        return last_error();
+    }
+    if (ipv6) {
+        if (const error_code error = set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
+            return error;
+        }
+    }
+    return fd;
+}
+
+error_code bind_to(int fd, const endpoint& local) noexcept {
+    const socket_address address(local);
+    return ::bind(fd, address.data(), address.size()) == 0 ? error_code() : last_error();
+}
+
+result<endpoint> bound_endpoint(int fd) noexcept {
+    socket_address address;
+    ::socklen_t size = socket_address::capacity;
+    if (::getsockname(fd, address.data(), &size) != 0) {
+        return last_error();
+    }
+    return address.to_endpoint();
+}
+
+::msghdr message_to(socket_address& peer, ::iovec& octets) noexcept {
+    ::msghdr message{};
+    message.msg_name = peer.data();
+    message.msg_namelen = peer.size();
+    message.msg_iov = &octets;
+    message.msg_iovlen = 1;
+    return message;
+}
+
+/// sendmsg reads through a pointer that is not const.
+::iovec vector_of(bytes_view octets) noexcept {
+    return {const_cast<std::byte*>(octets.data()), octets.size()};
+}
+
+error_code send_message(int fd, const ::msghdr& message) noexcept {
+    ssize_t sent = 0;
+    do {
+        sent = ::sendmsg(fd, &message, MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? last_error() : error_code();
+}
+
+} // namespace
+
+udp_port::udp_port(unique_fd fd, const endpoint& local, const port_options& options) noexcept
+    : fd_(std::move(fd)),
+      local_(local),
+      refusals_(options.refusals),
+      local_addresses_(options.local_addresses),
+      sends_(options.sends) {}
+
+result<std::unique_ptr<udp_port>>
+udp_port::make(unique_fd fd, const port_options& options) noexcept {
+    const result<endpoint> local = bound_endpoint(fd.get());
+    if (!local) {
+        return local.error();
+    }
+    const bool ipv6 = local->family == address_family::ipv6;
+    if (const error_code error = apply(fd.get(), ipv6, options)) {
+        return error;
+    }
+    std::unique_ptr<udp_port> port(new (std::nothrow) udp_port(std::move(fd), *local, options));
+    if (port == nullptr) {
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+    return port;
+}
+
+result<std::unique_ptr<udp_port>>
+udp_port::open(const endpoint& local, const port_options& options) noexcept {
+    result<unique_fd> fd = open_socket(local.family);
+    if (!fd) {
+        return fd.error();
+    }
+    if (const error_code error = bind_to(fd->get(), local)) {
+        return error;
+    }
+    return make(std::move(*fd), options);
+}
+
+result<std::unique_ptr<udp_port>>
+udp_port::open_shared(const udp_port& first, const port_options& options) noexcept {
+    result<unique_fd> fd = open_socket(first.local_.family);
+    if (!fd) {
+        return fd.error();
+    }
+    if (const error_code error = set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1)) {
+        return error;
+    }
+    if (const error_code error = bind_to(fd->get(), first.local_)) {
+        return error;
+    }
+    return make(std::move(*fd), options);
+}
+
+result<std::unique_ptr<udp_port>>
+udp_port::adopt(unique_fd fd, const port_options& options) noexcept {
+    const result<int> protocol = get_option(fd.get(), SOL_SOCKET, SO_PROTOCOL);
+    if (!protocol) {
+        return protocol.error();
+    }
+    const result<endpoint> local = bound_endpoint(fd.get());
+    if (*protocol != IPPROTO_UDP || !local || local->port == 0) {
+        return make_error_code(boost::system::errc::invalid_argument);
+    }
+    if (local->family == address_family::ipv6) {
+        const result<int> only = get_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+        if (!only || *only == 0) {
+            return make_error_code(boost::system::errc::invalid_argument);
+        }
+    }
+    return make(std::move(fd), options);
+}
+
+error_code udp_port::share() noexcept {
+    return set_option(fd_.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+result<std::span<const received>>
+udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
+    TFTP_ASSERT(messages_max >= 1 && messages_max <= scratch::receive_slots);
+    // Left without initial values: only what this call uses is set, and all of it would be 5 KiB.
+    ::mmsghdr headers[scratch::receive_slots];
+    ::iovec vectors[scratch::receive_slots];
+    control_buffer controls[scratch::receive_slots];
+    std::array<socket_address, scratch::receive_slots> senders;
+    for (std::size_t i = 0; i < messages_max; ++i) {
+        const bytes_span slot = memory.slot(i);
+        vectors[i] = {slot.data(), slot.size()};
+        headers[i] = {};
+        ::msghdr& message = headers[i].msg_hdr;
+        message.msg_name = senders[i].data();
+        message.msg_namelen = socket_address::capacity;
+        message.msg_iov = &vectors[i];
+        message.msg_iovlen = 1;
+        message.msg_control = controls[i].octets.data();
+        message.msg_controllen = controls[i].octets.size();
+    }
+    int count = 0;
+    do {
+        if (messages_max == 1) {
+            const ssize_t size = ::recvmsg(fd_.get(), &headers[0].msg_hdr, MSG_DONTWAIT);
+            headers[0].msg_len = static_cast<unsigned>(std::max<ssize_t>(size, 0));
+            count = size < 0 ? -1 : 1;
+        } else {
+            count = ::recvmmsg(
+                fd_.get(), headers, static_cast<unsigned>(messages_max), MSG_DONTWAIT, nullptr
+            );
+        }
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) {
+        if (errno == EAGAIN) {
+            return std::span<const received>();
+        }
+        return last_error();
+    }
+    const std::span<received> messages = memory.messages().first(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        const std::size_t size = headers[i].msg_len;
+        messages[i].octets = memory.slot(i).first(size);
+        messages[i].from = senders[i].to_endpoint();
+        describe(headers[i].msg_hdr, size, messages[i]);
+    }
+    return std::span<const received>(messages);
+}
+
+result<std::uint16_t> udp_port::send_run(
+    const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
+) noexcept {
+    TFTP_ASSERT(segment >= 1 && !run.empty());
+    const std::size_t count = (run.size() + segment - 1) / segment;
+    TFTP_ASSERT(count <= scratch::segments_max);
+    if (count > 1 && segments(segment)) {
+        socket_address destination(peer);
+        ::iovec octets = vector_of(run);
+        ::msghdr message = message_to(destination, octets);
+        send_control control;
+        if (local_addresses_) {
+            control.add_source(local);
+        }
+        control.add(SOL_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(segment));
+        control.attach(message);
+        const error_code error = send_message(fd_.get(), message);
+        if (!error || is(error, ENOBUFS)) {
+            return static_cast<std::uint16_t>(count);
+        }
+        if (is(error, EIO)) {
+            // The device or a transformation on the way (IPsec) cannot do it at any size.
+            segment_refused_ = 0;
+        } else if (is(error, EINVAL) || is(error, EMSGSIZE)) {
+            // Larger than the route's MTU; or, EINVAL only, not for this socket or not in this
+            // kernel at all, which then shows once more for each smaller size.
+            segment_refused_ = segment;
+        } else {
+            return error;
+        }
+    }
+    return send_each(peer, local, run, segment);
+}
+
+result<std::uint16_t> udp_port::send_each(
+    const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
+) noexcept {
+    socket_address destination(peer);
+    send_control control;
+    if (local_addresses_) {
+        control.add_source(local);
+    }
+    // Left without initial values: most runs are short.
+    ::mmsghdr headers[scratch::segments_max];
+    ::iovec vectors[scratch::segments_max];
+    unsigned count = 0;
+    for (bytes_view rest = run; !rest.empty(); ++count) {
+        const bytes_view datagram = rest.first(std::min(segment, rest.size()));
+        rest = rest.subspan(datagram.size());
+        vectors[count] = vector_of(datagram);
+        headers[count].msg_hdr = message_to(destination, vectors[count]);
+        headers[count].msg_len = 0;
+        control.attach(headers[count].msg_hdr);
+    }
+    const unsigned burst = sends_ == segmentation::single ? 1 : count;
+    unsigned taken = 0;
+    while (taken < count) {
+        const int sent =
+            ::sendmmsg(fd_.get(), &headers[taken], std::min(burst, count - taken), MSG_DONTWAIT);
+        if (sent > 0) {
+            taken += static_cast<unsigned>(sent);
+        } else if (errno == ENOBUFS) {
+            ++taken;
+        } else if (errno != EINTR) {
+            if (taken == 0) {
+                return last_error();
+            }
+            break;
+        }
+    }
+    return static_cast<std::uint16_t>(taken);
+}
+
+error_code
+udp_port::send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept {
+    socket_address destination(peer);
+    ::iovec octets = vector_of(datagram);
+    ::msghdr message = message_to(destination, octets);
+    send_control control;
+    if (local_addresses_) {
+        control.add_source(local);
+    }
+    control.attach(message);
+    const error_code error = send_message(fd_.get(), message);
+    return is(error, ENOBUFS) ? error_code() : error;
+}
+
+std::optional<refusal> udp_port::next_refusal() noexcept {
+    if (!refusals_) {
+        return std::nullopt;
+    }
+    // An ICMP error quotes the start of the datagram; nobody reads it.
+    std::array<std::byte, 1> quoted{};
+    // The extended error is followed by the address of the host that reported it.
+    alignas(::cmsghdr) std::array<
+        std::byte,
+        CMSG_SPACE(sizeof(::sock_extended_err) + sizeof(::sockaddr_in6)) +
+            CMSG_SPACE(sizeof(::in6_pktinfo))>
+        control{};
+    for (;;) {
+        socket_address destination;
+        ::iovec octets{quoted.data(), quoted.size()};
+        ::msghdr message = message_to(destination, octets);
+        message.msg_namelen = socket_address::capacity;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return std::nullopt;
+        }
+        for (::cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+            const bool extended = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+                                  (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+            if (!extended) {
+                continue;
+            }
+            const auto error = control_value<::sock_extended_err>(*c);
+            const bool refused = error.ee_origin == SO_EE_ORIGIN_ICMP ||
+                                 error.ee_origin == SO_EE_ORIGIN_ICMP6 ||
+                                 error.ee_origin == SO_EE_ORIGIN_LOCAL;
+            if (refused && error.ee_errno != 0) {
+                return refusal{
+                    destination.to_endpoint(),
+                    {static_cast<int>(error.ee_errno), boost::system::system_category()}};
+            }
+        }
+    }
+}
+
+std::size_t udp_port::receive_buffer() const noexcept {
+    const result<int> granted = get_option(fd_.get(), SOL_SOCKET, SO_RCVBUF);
+    return granted ? static_cast<std::size_t>(*granted) : 0;
+}
+
+udp_port_factory::udp_port_factory(const port_range& range) noexcept : range_(range) {
+    TFTP_ASSERT(range.first >= 1 && range.first <= range.last);
+}
+
+result<std::unique_ptr<datagram_port>>
+udp_port_factory::open(const endpoint& local, const port_options& options) noexcept {
+    result<unique_fd> fd = open_socket(local.family);
+    if (!fd) {
+        return fd.error();
+    }
+    error_code error;
+    if (!range_ || local.port != 0) {
+        error = bind_to(fd->get(), local);
+    } else {
+        // A port that strangers can guess makes a transfer easier to disturb (RFC 1350 s.4).
+        std::uint32_t random = 0;
+        if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+            return last_error();
+        }
+        const std::uint32_t size = range_->last - range_->first + std::uint32_t{1};
+        for (std::uint32_t i = 0; i < std::min(size, range_attempts_max); ++i) {
+            const std::uint32_t port = range_->first + (random % size + i) % size;
+            error = bind_to(fd->get(), local.with_port(static_cast<std::uint16_t>(port)));
+            if (!is(error, EADDRINUSE)) {
+                break;
+            }
+        }
+    }
+    if (error) {
+        return error;
+    }
+    result<std::unique_ptr<udp_port>> port = udp_port::make(std::move(*fd), options);
+    if (!port) {
+        return port.error();
+    }
+    return std::unique_ptr<datagram_port>(std::move(*port));
+}
+
+} // namespace tftp::io
