@@ -9,12 +9,17 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tftp::io {
 
 class blocking_pool;
 class completion_queue;
+
+namespace detail {
+class job_list;
+}
 
 /// Something that may block - a cold read, an fsync, a slow open - and what follows it.
 class blocking_job {
@@ -36,6 +41,7 @@ public:
 private:
     friend class blocking_pool;
     friend class completion_queue;
+    friend class detail::job_list;
 
     const void* key_;
     completion_queue* completions_ = nullptr;

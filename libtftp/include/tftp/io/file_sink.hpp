@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -78,10 +79,12 @@ private:
     [[nodiscard]] error_code allocate() noexcept;
     [[nodiscard]] error_code settle_content() noexcept;
     [[nodiscard]] error_code take_name() noexcept;
+    [[nodiscard]] error_code link_to(const char* name) noexcept;
     [[nodiscard]] error_code link_hidden() noexcept;
+    [[nodiscard]] error_code rename_hidden(const char* name, bool replace) noexcept;
+    void make_temporary_name() noexcept;
     void discard_name() noexcept;
     [[nodiscard]] error_code flush_directory() noexcept;
-    [[nodiscard]] const char* base_name() const noexcept;
 
     file_target target_;
     file_sink_options options_;

@@ -71,9 +71,12 @@ public:
 private:
     opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept;
 
+    [[nodiscard]] result<read_outcome>
+    read_with(std::uint64_t offset, std::span<const ::iovec> gaps, int flags) const noexcept;
+
     unique_fd fd_;
     file_identity identity_;
-    std::uint64_t serial_;
+    std::uint64_t serial_ = 0;
     ::mode_t permissions_;
     bool in_memory_;
 };
