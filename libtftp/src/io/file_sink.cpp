@@ -85,7 +85,7 @@ error_code file_sink::reserve(std::uint64_t size_bytes) noexcept {
     struct ::statvfs about {};
 
     // Some file systems report no sizes at all.
-    if (::fstatvfs(directory->get(), &about) == 0 && about.f_blocks != 0 &&
+    if (::fstatvfs(directory.get(), &about) == 0 && about.f_blocks != 0 &&
         size_bytes / about.f_frsize >= about.f_bavail &&
         size_bytes > about.f_bavail * about.f_frsize) {
         return system_error_code(ENOSPC);
