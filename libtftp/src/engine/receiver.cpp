@@ -255,6 +255,21 @@ void receiver::on_deadline(time_point now) noexcept {
     }
 }
 
+void receiver::on_repeated_request() noexcept {
+    if (opening()) {
+        ++x_.counters.retransmissions;
+        x_.repeat_opening();
+    }
+}
+
+void receiver::on_refused(const error_code& why) noexcept {
+    if (x_.state == phase::dallying) {
+        x_.state = phase::finished;
+    } else if (x_.state != phase::finished) {
+        x_.finish(std::nullopt, {}, why);
+    }
+}
+
 void receiver::abort(peer_errc code, std::string_view message, const error_code& why) noexcept {
     store_due_ = false;
     if (x_.state != phase::finished && x_.state != phase::dallying) {

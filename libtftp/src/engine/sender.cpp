@@ -250,6 +250,23 @@ void sender::refuse_rollover() noexcept {
     x_.finish(peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden);
 }
 
+void sender::on_repeated_request() noexcept {
+    if (!opening()) {
+        return;
+    }
+    if (!started_) {
+        x_.repeat_opening();
+    } else {
+        rewind();
+    }
+}
+
+void sender::on_refused(const error_code& why) noexcept {
+    if (x_.state != phase::finished) {
+        x_.finish(std::nullopt, {}, why);
+    }
+}
+
 void sender::abort(peer_errc code, std::string_view message, const error_code& why) noexcept {
     if (x_.state != phase::finished) {
         x_.finish(code, message, why);

@@ -56,6 +56,14 @@ public:
     /// them; releases the ACK.
     void on_stored(time_point now) noexcept;
 
+    /// Tells that the peer sent its request again: the opening leaves once more while no DATA has
+    /// come. Later it is as if nothing had come.
+    void on_repeated_request() noexcept;
+
+    /// Tells that nobody listens at the peer any more: ends the transfer without an ERROR, or the
+    /// stay after the final ACK.
+    void on_refused(const error_code& why) noexcept;
+
     /// Ends the transfer from this side: ERROR `code` is sent once, the outcome is `why`.
     void abort(peer_errc code, std::string_view message, const error_code& why) noexcept;
 

@@ -60,6 +60,13 @@ public:
     /// blocks ends the transfer with ERROR 3.
     void on_source_end(std::uint64_t size_bytes) noexcept;
 
+    /// Tells that the peer sent its request again: the opening, or the first DATA, leaves once more
+    /// while nothing has been acknowledged. Later it is as if nothing had come.
+    void on_repeated_request() noexcept;
+
+    /// Tells that nobody listens at the peer any more: ends the transfer without an ERROR.
+    void on_refused(const error_code& why) noexcept;
+
     /// Ends the transfer from this side: ERROR `code` is sent once, the outcome is `why`.
     void abort(peer_errc code, std::string_view message, const error_code& why) noexcept;
 
@@ -87,6 +94,9 @@ public:
 
     /// Returns the first block not acknowledged.
     [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
+
+    /// Returns the rollover policy the wire numbers of its blocks follow.
+    [[nodiscard]] rollover wrap() const noexcept { return x_.config.wrap; }
 
     /// Returns the smoothed round trip; empty before it is measured.
     [[nodiscard]] std::optional<duration> round_trip() const noexcept { return x_.rto.smoothed(); }

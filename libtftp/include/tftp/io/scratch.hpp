@@ -22,6 +22,8 @@ struct received {
     endpoint from;
     /// The address the sender used; `port` is 0. Family `none` when the socket does not report it.
     endpoint to;
+    /// True when `to` is a broadcast or multicast address; false when it is not reported.
+    bool to_group = false;
 
     /// Calls `f(bytes_view)` for each datagram in order; an empty datagram counts as one.
     template <class Function>

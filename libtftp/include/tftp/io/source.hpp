@@ -35,11 +35,15 @@ public:
     /// Returns the size of the content in octets; empty when it is not known in advance.
     [[nodiscard]] virtual std::optional<std::uint64_t> size() const noexcept = 0;
 
+    /// Returns what sources of the same file have in common: at most one of them reads in the
+    /// background at a time, so one stalled disk does not occupy every thread.
+    [[nodiscard]] virtual const void* identity() const noexcept { return this; }
+
     /// Fills `gaps` in order with the content from octet `offset` on, without blocking.
     ///
     /// Fills all of them unless the content ends. Errors: `errc::would_block` when the octets are
-    /// not at hand now (call `read` where blocking is allowed); `errc::source_shrank`; others as the
-    /// system says: they end the transfer.
+    /// not at hand now (call `read` where blocking is allowed); `errc::source_shrank`; others as
+    /// the system says: they end the transfer.
     [[nodiscard]] virtual result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept = 0;
 
@@ -83,6 +87,11 @@ public:
 
 private:
     struct state;
+
+    template <class Read>
+    [[nodiscard]] result<read_outcome>
+    convert(std::uint64_t offset, std::span<const ::iovec> gaps, Read&& read_text) noexcept;
+
     std::shared_ptr<source> text_;
     std::size_t window_octets_;
     std::unique_ptr<state> state_;

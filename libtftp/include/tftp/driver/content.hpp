@@ -1,0 +1,76 @@
+#pragma once
+
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/file_table.hpp>
+#include <tftp/io/read_ahead.hpp>
+#include <tftp/io/sink.hpp>
+#include <tftp/io/source.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/error.hpp>
+#include <tftp/wire/packet.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace tftp::io {
+
+/// What a request asks of the server's content.
+///
+/// Lifetime: `name` borrows the datagram.
+struct content_request {
+    /// As the peer sent it: check before use, escape before logging.
+    std::string_view name;
+    transfer_mode mode = transfer_mode::octet;
+    endpoint peer;
+    endpoint local;
+    /// Octets announced by the tsize of a WRQ in octet mode.
+    std::optional<std::uint64_t> announced_size;
+};
+
+/// What one worker keeps of the files it serves: shared descriptors and chunks read ahead.
+/// Not thread-safe.
+struct file_cache {
+    // Sources drop their chunks when they end, so the chunks are destroyed last.
+    read_ahead chunks;
+    file_table files;
+};
+
+/// Where a server's files come from and go to: a directory, or what an embedding program likes.
+///
+/// Called by every worker thread at any time; must not block for long. Errors become the ERROR that
+/// answers the request, by `to_peer_errc`; a wire code of one's own is a `peer_errc`.
+class content {
+public:
+    content() = default;
+    content(const content&) = delete;
+    content& operator=(const content&) = delete;
+    virtual ~content() = default;
+
+    /// Opens what an RRQ asks for. In netascii mode it is local text: the server converts it.
+    ///
+    /// cache: the calling worker's.
+    [[nodiscard]] virtual result<std::shared_ptr<source>>
+    open_read(const content_request& wanted, file_cache& cache) noexcept = 0;
+
+    /// Opens a place for what a WRQ brings. Nothing may become visible before `sink::commit`.
+    [[nodiscard]] virtual result<std::shared_ptr<sink>> open_write(const content_request& wanted
+    ) noexcept = 0;
+};
+
+/// Serves a directory.
+class directory_content final : public content {
+public:
+    explicit directory_content(export_root root) noexcept : root_(std::move(root)) {}
+
+    [[nodiscard]] result<std::shared_ptr<source>>
+    open_read(const content_request& wanted, file_cache& cache) noexcept override;
+    [[nodiscard]] result<std::shared_ptr<sink>> open_write(const content_request& wanted
+    ) noexcept override;
+
+private:
+    export_root root_;
+};
+
+} // namespace tftp::io

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <tftp/engine/config.hpp>
+#include <tftp/io/datagram_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/error.hpp>
+#include <tftp/wire/options.hpp>
+#include <tftp/wire/packet.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace tftp::io {
+
+/// What a transfer did, seen from the client: an RRQ reads, a WRQ writes.
+enum class verb : std::uint8_t { read, write };
+
+/// What a client asks a server for. Used by the blocking and the asynchronous front alike.
+struct request {
+    /// The server; port 69 unless it listens elsewhere. RFC 1350 s.4.
+    endpoint server;
+    /// As it stands in the packet: not empty, no NUL, and it must fit with all options in 512
+    /// octets.
+    std::string filename;
+    transfer_mode mode = transfer_mode::octet;
+    /// Options to ask for. For a write, tsize is filled in from the source.
+    offer options;
+    /// When the server answers the options with ERROR 0, 4 or 8, ask once more without any
+    /// (RFC 2347).
+    bool fall_back = true;
+    engine_config engine;
+    /// How windows leave (a write).
+    segmentation sends = segmentation::gso;
+};
+
+/// Returns the options that suit a read or a write on a route of `blksize` octets per block:
+/// blksize, a window of 64, tsize 0.
+[[nodiscard]] offer default_offer(std::uint16_t blksize) noexcept;
+
+/// How a transfer ended, and what it took.
+struct transfer_summary {
+    io::verb verb = verb::read;
+    endpoint peer;
+    endpoint local;
+    /// As the request named it: escape before logging.
+    std::string filename;
+    transfer_mode mode = transfer_mode::octet;
+    parameters agreed;
+    engine_counters counters;
+    duration elapsed{};
+    /// Smoothed, of the sender of DATA; empty when it was not measured.
+    std::optional<duration> round_trip;
+    /// Success, or why it failed: category "tftp.peer" when the peer said so.
+    error_code outcome;
+    /// Text of the peer's ERROR, unescaped; empty without one.
+    std::string peer_text;
+};
+
+/// Returns the receive buffer that holds one window of `agreed`, in octets.
+[[nodiscard]] std::size_t receive_buffer_for(const parameters& agreed) noexcept;
+
+/// Returns true when `ended` is a server's refusal of the options of `asked`, so that asking again
+/// without any is worth it. RFC 2347.
+[[nodiscard]] bool may_fall_back(const request& asked, const transfer_summary& ended) noexcept;
+
+} // namespace tftp::io

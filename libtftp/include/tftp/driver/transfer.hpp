@@ -1,0 +1,185 @@
+#pragma once
+
+#include <tftp/driver/request.hpp>
+#include <tftp/engine/receiver.hpp>
+#include <tftp/engine/sender.hpp>
+#include <tftp/io/blocking_pool.hpp>
+#include <tftp/io/datagram_port.hpp>
+#include <tftp/io/deadline_wheel.hpp>
+#include <tftp/io/scratch.hpp>
+#include <tftp/io/sink.hpp>
+#include <tftp/io/source.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+namespace tftp::io {
+
+class transfer;
+
+/// What a descriptor is to be watched for. fd is -1 when there is none.
+struct interest {
+    int fd = -1;
+    bool read = false;
+    bool write = false;
+
+    friend bool operator==(const interest&, const interest&) = default;
+};
+
+/// Where transfers hand over work that may block. Without a host a transfer does it where it
+/// stands.
+class transfer_host {
+public:
+    transfer_host() = default;
+    transfer_host(const transfer_host&) = delete;
+    transfer_host& operator=(const transfer_host&) = delete;
+    virtual ~transfer_host() = default;
+
+    /// Runs `job` in another thread, then its `done()` in this one. Returns false when it cannot be
+    /// taken now.
+    [[nodiscard]] virtual bool offload(std::unique_ptr<blocking_job> job) noexcept = 0;
+
+    /// A job of `owner` is done: call its on_resumed().
+    virtual void resumed(transfer& owner) noexcept = 0;
+};
+
+/// Who takes part in a transfer; the rest of its state is the engine's.
+struct transfer_setup {
+    io::verb verb = verb::read;
+    std::string_view filename;
+    transfer_mode mode = transfer_mode::octet;
+    std::unique_ptr<datagram_port> port;
+    transfer_host* host = nullptr;
+};
+
+/// One engine, its port, and its file: what remains is to be told when the port is readable or
+/// writable and when time has passed. Reactor-neutral: `wants()` and `deadline()` say what to wait
+/// for; look again after each call.
+///
+/// Does not move. Nothing here throws; allocates only when it starts or reads cold data.
+/// Not thread-safe: one thread at a time, with that thread's scratch.
+class transfer : public deadline_entry {
+public:
+    /// Sends `from` (server of an RRQ, client of a WRQ).
+    transfer(
+        transfer_setup setup, const sender& engine, std::shared_ptr<source> from, time_point now
+    );
+    /// Receives into `into` (client of an RRQ, server of a WRQ).
+    transfer(
+        transfer_setup setup, const receiver& engine, std::shared_ptr<sink> into, time_point now
+    );
+    ~transfer();
+
+    /// Sends the opening: call once, first.
+    void start(scratch& memory, time_point now) noexcept;
+
+    /// Takes what has arrived on its port and acts: one write, one run, one ACK a batch.
+    void on_readable(scratch& memory, time_point now) noexcept;
+    /// Goes on where the socket's buffer was full.
+    void on_writable(scratch& memory, time_point now) noexcept;
+    /// Time has passed; harmless when early.
+    void on_deadline(scratch& memory, time_point now) noexcept;
+    /// A job it had handed to its host is done.
+    void on_resumed(scratch& memory, time_point now) noexcept;
+    /// The peer sent its request once more.
+    void on_repeated_request(scratch& memory, time_point now) noexcept;
+    /// Ends it: ERROR `code` is sent once, the outcome is `why`.
+    void abort(
+        peer_errc code,
+        std::string_view message,
+        const error_code& why,
+        scratch& memory,
+        time_point now
+    ) noexcept;
+    /// Ends it without a word to the peer.
+    void drop(const error_code& why, scratch& memory, time_point now) noexcept;
+
+    [[nodiscard]] interest wants() const noexcept;
+
+    [[nodiscard]] std::optional<time_point> deadline() const noexcept { return deadline_; }
+
+    /// Returns true when it is over and may be destroyed.
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
+
+    /// Returns true from the moment the outcome is known.
+    [[nodiscard]] bool completed() const noexcept { return completed_; }
+
+    /// Returns true while nothing valid has come from the peer.
+    [[nodiscard]] bool opening() const noexcept;
+    /// Returns the peer; for a client its port is the transfer's once the server answered.
+    [[nodiscard]] const endpoint& peer() const noexcept;
+    /// Returns octets of content moved so far, and what the peer announced, if it did.
+    [[nodiscard]] const engine_counters& counters() const noexcept;
+    [[nodiscard]] const parameters& agreed() const noexcept;
+    /// Returns what is known so far; final once completed().
+    [[nodiscard]] transfer_summary summary() const;
+
+private:
+    class cold_read;
+    class commit_job;
+
+    /// What a cold read brought, until it is sent.
+    struct cold_octets {
+        std::unique_ptr<std::byte[]> octets;
+        std::uint64_t offset = 0;
+        read_outcome outcome;
+        error_code error;
+    };
+
+    void feed(const received& message, scratch& memory, time_point now) noexcept;
+    void flush(scratch& memory, time_point now) noexcept;
+    void act(scratch& memory, time_point now) noexcept;
+    void act(sender& engine, scratch& memory, time_point now) noexcept;
+    void act(receiver& engine, scratch& memory, time_point now) noexcept;
+    [[nodiscard]] bool
+    send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
+    [[nodiscard]] result<read_outcome>
+    fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept;
+    [[nodiscard]] bool start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept;
+    void take_cold_octets(cold_read& job) noexcept;
+    void take(receiver& engine, const store& effect, scratch& memory) noexcept;
+    void write_pending(receiver& engine, scratch& memory) noexcept;
+    void commit(receiver& engine, time_point now) noexcept;
+    void finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept;
+    void send_datagram(const send_control& control) noexcept;
+    void drop_engine(const error_code& why) noexcept;
+    void take_refusals() noexcept;
+    [[nodiscard]] bool initiator() const noexcept;
+    void on_completed(const error_code& outcome, time_point now) noexcept;
+    [[nodiscard]] std::size_t messages_max() const noexcept;
+
+    std::variant<sender, receiver> engine_;
+    std::unique_ptr<datagram_port> port_;
+    std::shared_ptr<source> source_;
+    std::shared_ptr<sink> sink_;
+    transfer_host* host_;
+    /// Owned by the pool while they run; told when this transfer ends first.
+    cold_read* reading_ = nullptr;
+    commit_job* committing_ = nullptr;
+    cold_octets cold_;
+    std::string filename_;
+    transfer_mode mode_;
+    io::verb verb_;
+    bool want_write_ = false;
+    bool reserved_ = false;
+    bool pending_last_ = false;
+    bool completed_ = false;
+    bool closed_ = false;
+    std::uint16_t run_max_ = 1;
+    std::uint16_t pending_count_ = 0;
+    std::uint64_t pending_offset_ = 0;
+    std::optional<error_code> commit_outcome_;
+    std::optional<time_point> deadline_;
+    time_point started_;
+    time_point ended_;
+    error_code outcome_;
+};
+
+// Its promise to a server with ten thousand of them: no buffer hides in it.
+static_assert(sizeof(transfer) <= 2048);
+
+} // namespace tftp::io

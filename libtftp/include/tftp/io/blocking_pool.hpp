@@ -1,0 +1,155 @@
+#pragma once
+
+#include <tftp/io/unique_fd.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace tftp::io {
+
+class blocking_pool;
+class completion_queue;
+
+namespace detail {
+class job_list;
+}
+
+/// Something that may block - a cold read, an fsync, a slow open - and what follows it.
+class blocking_job {
+public:
+    /// key: jobs of the same key never run at the same time and run in the order of submission, so
+    /// one stalled file or disk holds one thread at most. Null: independent of all others.
+    explicit blocking_job(const void* key = nullptr) noexcept : key_(key) {}
+
+    blocking_job(const blocking_job&) = delete;
+    blocking_job& operator=(const blocking_job&) = delete;
+    virtual ~blocking_job() = default;
+
+    /// Does the blocking part; called once, in a thread of the pool.
+    virtual void run() noexcept = 0;
+    /// Takes the outcome; called once after `run`, in the thread that drains the completion queue.
+    /// Not called when pool or queue are destroyed before.
+    virtual void done() noexcept = 0;
+
+private:
+    friend class blocking_pool;
+    friend class completion_queue;
+    friend class detail::job_list;
+
+    const void* key_;
+    completion_queue* completions_ = nullptr;
+    std::unique_ptr<blocking_job> next_;
+};
+
+namespace detail {
+
+/// Jobs in order of arrival; linked through the jobs, so that adding one cannot fail.
+class job_list {
+public:
+    job_list() = default;
+    job_list(job_list&& other) noexcept;
+    job_list& operator=(job_list&&) = delete;
+    ~job_list();
+
+    void push_back(std::unique_ptr<blocking_job> job) noexcept;
+    /// Removes the first job for which `wanted` holds; null when there is none.
+    template <class Predicate>
+    [[nodiscard]] std::unique_ptr<blocking_job> take_first(Predicate wanted) noexcept;
+
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    std::unique_ptr<blocking_job> first_;
+    blocking_job* last_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+} // namespace detail
+
+/// Brings finished jobs back to the thread that submitted them.
+///
+/// One belongs to each worker. Lifetime: it outlives every job submitted with it, so a pool is
+/// destroyed before the queues of its jobs (checked). Jobs finished but not drained are destroyed
+/// with it.
+class completion_queue {
+public:
+    /// Errors: as eventfd(2) says.
+    [[nodiscard]] static result<std::unique_ptr<completion_queue>> create() noexcept;
+
+    completion_queue(const completion_queue&) = delete;
+    completion_queue& operator=(const completion_queue&) = delete;
+    ~completion_queue();
+
+    /// Returns the descriptor that is readable while there is something to drain.
+    [[nodiscard]] int native_handle() const noexcept { return event_.get(); }
+
+    /// Runs `done()` of each job that has finished and destroys it; returns how many. Never waits.
+    /// `done()` may submit further jobs. Called in the owner's thread only.
+    std::size_t drain() noexcept;
+
+private:
+    friend class blocking_pool;
+
+    explicit completion_queue(unique_fd event) noexcept : event_(std::move(event)) {}
+
+    /// Called in a thread of the pool.
+    void finished(std::unique_ptr<blocking_job> job) noexcept;
+
+    unique_fd event_;
+    std::mutex mutex_;
+    detail::job_list finished_;
+    /// Jobs submitted and neither finished nor dropped.
+    std::atomic<std::size_t> in_pool_ = 0;
+};
+
+/// A few threads for what may block, so that workers never do.
+///
+/// Thread-safe. Threads start with the first jobs; none exists before.
+class blocking_pool {
+public:
+    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1.
+    explicit blocking_pool(std::size_t threads_max = 4, std::size_t queue_max = 1024) noexcept
+        : threads_max_(threads_max), queue_max_(queue_max) {}
+
+    blocking_pool(const blocking_pool&) = delete;
+    blocking_pool& operator=(const blocking_pool&) = delete;
+    /// Waits for the jobs that run; those that wait are destroyed without having run. No other
+    /// thread may submit any more.
+    ~blocking_pool();
+
+    /// Queues `job`; its completion comes through `completions`.
+    ///
+    /// Returns false, and destroys the job, when too many wait already or no thread can be started.
+    [[nodiscard]] bool
+    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept;
+
+    /// Returns how many threads exist.
+    [[nodiscard]] std::size_t threads() const noexcept;
+
+private:
+    void work() noexcept;
+    [[nodiscard]] std::unique_ptr<blocking_job> take_runnable() noexcept;
+    [[nodiscard]] bool start_thread() noexcept;
+
+    const std::size_t threads_max_;
+    const std::size_t queue_max_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    detail::job_list waiting_;
+    std::vector<std::thread> threads_;
+    /// Keys of the jobs that run now; null entries for jobs without a key.
+    std::vector<const void*> busy_;
+    std::size_t idle_ = 0;
+    bool stopping_ = false;
+};
+
+} // namespace tftp::io

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <tftp/io/sink.hpp>
+#include <tftp/io/unique_fd.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+namespace tftp::io {
+
+/// What happens to a file that already has the name.
+enum class overwrite : std::uint8_t {
+    /// It stays; the transfer fails with `file_exists`.
+    deny,
+    /// The new content takes its place in one step; permission bits are kept, the owner is ours.
+    replace,
+};
+
+/// How a file is written.
+struct file_sink_options {
+    overwrite existing = overwrite::replace;
+    /// Content beyond it ends the transfer with `errc::too_large`; 0 for no limit.
+    std::uint64_t size_max_bytes = 0;
+    /// Commit waits until file and name are on stable storage.
+    bool fsync = true;
+    /// Permission bits of a new file; empty for 0666 less the umask.
+    std::optional<::mode_t> permissions = 0644;
+};
+
+/// Where a file is to appear: a path beneath a directory that stays open.
+struct file_target {
+    std::shared_ptr<const unique_fd> directory;
+    /// Relative, without ".." components; the last component is never followed as a link.
+    std::string path;
+    /// Whether links among the other components are followed, never out of `directory`.
+    bool follow_links = false;
+    /// Resolve step by step even where the kernel could do it (openat2).
+    bool force_walk = false;
+};
+
+/// Writes a new file, or a new content for an existing one, that appears whole at `commit` and not
+/// at all otherwise: an existing file is untouched until then, and nothing is left behind by a
+/// failure or by the destructor.
+///
+/// No descriptor is held and no file exists before the first write or commit. The content grows in
+/// an unnamed file (O_TMPFILE) of the target's own directory, or in a hidden one
+/// (`temporary_prefix`) where the file system has none. To replace a file, the new one takes a
+/// hidden name for the moment between link and rename.
+class file_sink final : public sink {
+public:
+    file_sink(file_target target, const file_sink_options& options) noexcept;
+    ~file_sink() override;
+
+    /// Errors: `errc::too_large`; `no_space_on_device` when less is free. The space is allocated
+    /// with the first write, where the file system can.
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
+    /// As `sink::commit`, with one exception: when only the last step fails, the flush of the
+    /// directory of a replaced file, the new content is visible although an error is returned.
+    [[nodiscard]] error_code commit() noexcept override;
+
+private:
+    /// ".tftp-", 16 hexadecimal digits and the NUL.
+    using temporary_name = std::array<char, 23>;
+
+    [[nodiscard]] error_code ensure_temporary() noexcept;
+    [[nodiscard]] error_code open_named_temporary() noexcept;
+    [[nodiscard]] error_code allocate() noexcept;
+    [[nodiscard]] error_code settle_content() noexcept;
+    [[nodiscard]] error_code take_name() noexcept;
+    [[nodiscard]] error_code link_to(const char* name) noexcept;
+    [[nodiscard]] error_code link_hidden() noexcept;
+    [[nodiscard]] error_code rename_hidden(const char* name, bool replace) noexcept;
+    void make_temporary_name() noexcept;
+    void discard_name() noexcept;
+    [[nodiscard]] error_code flush_directory() noexcept;
+
+    file_target target_;
+    file_sink_options options_;
+    unique_fd directory_;
+    unique_fd content_;
+    /// Empty string when the content has no name.
+    temporary_name temporary_{};
+    std::uint64_t announced_ = 0;
+    std::uint64_t written_ = 0;
+};
+
+/// Writes in sequence to a descriptor that cannot be replaced or taken back: standard output, a
+/// pipe, a device. Offsets are not used.
+class fd_sink final : public sink {
+public:
+    /// fd: borrowed; must outlive the sink. Non-blocking descriptors are waited for.
+    explicit fd_sink(int fd) noexcept : fd_(fd) {}
+
+    /// Owns `fd`.
+    explicit fd_sink(unique_fd fd) noexcept : fd_(fd.get()), owned_(std::move(fd)) {}
+
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
+    /// May block.
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
+    [[nodiscard]] error_code commit() noexcept override;
+
+private:
+    int fd_;
+    unique_fd owned_;
+};
+
+/// Returns the sink for `path`, anywhere in the file system: for a client's download.
+///
+/// A new name or a regular file: a `file_sink`, through links to the file they name. A device, a
+/// pipe or a terminal: written directly. Errors: `is_a_directory`, `permission_denied` for a file
+/// that may not be written, `file_exists` under `overwrite::deny`; others as the system says.
+[[nodiscard]] result<std::unique_ptr<sink>>
+make_file_sink(const char* path, const file_sink_options& options) noexcept;
+
+} // namespace tftp::io

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <tftp/io/opened_file.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <unordered_map>
+
+namespace tftp::io {
+
+/// Lets transfers of the same file share one descriptor, for as long as one of them lives.
+///
+/// Not thread-safe: one belongs to each worker. It holds no file open by itself.
+class file_table {
+public:
+    /// Returns the file to use in place of `file`: the one shared before when it has the same
+    /// identity, else `file` itself, which is shared from now on.
+    ///
+    /// A file that was replaced or changed since is another one.
+    [[nodiscard]] std::shared_ptr<const opened_file> share(std::shared_ptr<const opened_file> file
+    ) noexcept;
+
+    /// Returns how many files are open and shared.
+    [[nodiscard]] std::size_t size() const noexcept;
+
+private:
+    struct hash {
+        [[nodiscard]] std::size_t operator()(const file_identity& identity) const noexcept;
+    };
+
+    void sweep() noexcept;
+
+    std::unordered_map<file_identity, std::weak_ptr<const opened_file>, hash> files_;
+    /// Entries at which the next sweep removes those of closed files.
+    std::size_t sweep_at_ = 64;
+};
+
+} // namespace tftp::io

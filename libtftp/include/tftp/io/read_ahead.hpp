@@ -1,0 +1,64 @@
+#pragma once
+
+#include <tftp/io/opened_file.hpp>
+#include <tftp/io/source.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <sys/uio.h>
+
+namespace tftp::io {
+
+/// A small cache of file content for lockstep transfers, which would otherwise pay one read system
+/// call a block (0.77 of about 9 microseconds). Chunks are shared by all transfers of one opened
+/// file; the least recently used one goes first.
+///
+/// Not thread-safe: one belongs to each worker. Memory is taken chunk by chunk at need.
+class read_ahead {
+public:
+    /// Octets of one chunk.
+    static constexpr std::size_t chunk_size = 65536;
+    /// Chunks held at most: 4 MiB.
+    static constexpr std::size_t chunks_max = 64;
+    /// Reads of fewer octets than this gain from the cache; larger ones are cheaper without it.
+    static constexpr std::size_t small_read = 16384;
+
+    read_ahead() = default;
+    read_ahead(const read_ahead&) = delete;
+    read_ahead& operator=(const read_ahead&) = delete;
+
+    /// Fills `gaps` from octet `offset` of `file` on; promises and errors as `source::try_read`.
+    [[nodiscard]] result<read_outcome>
+    try_read(const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps) noexcept;
+
+    /// Gives back all chunks of `file`.
+    void forget(const opened_file& file) noexcept;
+
+    /// Returns how many chunks hold memory now.
+    [[nodiscard]] std::size_t chunks() const noexcept;
+
+private:
+    struct chunk {
+        /// `opened_file::serial()`; 0 when the chunk belongs to no file.
+        std::uint64_t file = 0;
+        std::uint64_t index = 0;
+        std::uint64_t last_use = 0;
+        /// Octets valid from the chunk's start on.
+        std::size_t filled = 0;
+        std::unique_ptr<std::byte[]> octets;
+    };
+
+    [[nodiscard]] chunk* find_or_recycle(std::uint64_t file, std::uint64_t index) noexcept;
+    [[nodiscard]] static error_code
+    fill(chunk& into, const opened_file& file, std::size_t needed) noexcept;
+
+    std::array<chunk, chunks_max> chunks_{};
+    std::uint64_t uses_ = 0;
+};
+
+} // namespace tftp::io

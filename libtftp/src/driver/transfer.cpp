@@ -1,0 +1,519 @@
+#include <tftp/driver/transfer.hpp>
+#include <tftp/wire/assert.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace tftp::io {
+
+namespace {
+
+/// How long to wait for a buffer or a pool thread before looking again.
+constexpr auto blocked_wait = std::chrono::seconds(1);
+constexpr auto pool_wait = std::chrono::milliseconds(10);
+
+/// Largest payload of UDP over IPv4, and so of one segmented send.
+constexpr std::size_t run_octets_max = 65507;
+
+/// ACKs come one a window, a few when gaps are reported.
+constexpr std::size_t sender_messages_max = 8;
+
+[[nodiscard]] std::uint16_t run_max_for(std::size_t blksize) noexcept {
+    const std::size_t fit = run_octets_max / (blksize + header_size);
+    return static_cast<std::uint16_t>(std::clamp<std::size_t>(fit, 1, scratch::segments_max));
+}
+
+[[nodiscard]] bool would_block(const error_code& error) noexcept {
+    return error == boost::system::errc::operation_would_block ||
+           error == boost::system::errc::resource_unavailable_try_again;
+}
+
+template <class... Functions>
+struct overloaded : Functions... {
+    using Functions::operator()...;
+};
+
+} // namespace
+
+class transfer::cold_read final : public blocking_job {
+public:
+    cold_read(transfer& owner, std::uint64_t offset, std::size_t wanted) noexcept
+        : blocking_job(owner.source_->identity()),
+          owner_(&owner),
+          source_(owner.source_),
+          wanted_(wanted) {
+        result_.offset = offset;
+    }
+
+    void run() noexcept override {
+        result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
+        if (!result_.octets) {
+            result_.error = make_error_code(boost::system::errc::not_enough_memory);
+            return;
+        }
+        const ::iovec gap{result_.octets.get(), wanted_};
+        const auto outcome = source_->read(result_.offset, {&gap, 1});
+        if (outcome) {
+            result_.outcome = *outcome;
+        } else {
+            result_.error = outcome.error();
+        }
+    }
+
+    void done() noexcept override {
+        if (owner_ != nullptr) {
+            owner_->take_cold_octets(*this);
+            owner_->host_->resumed(*owner_);
+        }
+    }
+
+    void forget_owner() noexcept { owner_ = nullptr; }
+
+    [[nodiscard]] cold_octets& octets() noexcept { return result_; }
+
+private:
+    transfer* owner_;
+    std::shared_ptr<source> source_;
+    std::size_t wanted_;
+    cold_octets result_;
+};
+
+class transfer::commit_job final : public blocking_job {
+public:
+    explicit commit_job(transfer& owner) noexcept
+        : blocking_job(owner.sink_.get()), owner_(&owner), sink_(owner.sink_) {}
+
+    void run() noexcept override { outcome_ = sink_->commit(); }
+
+    void done() noexcept override {
+        if (owner_ != nullptr) {
+            owner_->committing_ = nullptr;
+            owner_->commit_outcome_ = outcome_;
+            owner_->host_->resumed(*owner_);
+        }
+    }
+
+    void forget_owner() noexcept { owner_ = nullptr; }
+
+private:
+    transfer* owner_;
+    std::shared_ptr<sink> sink_;
+    error_code outcome_;
+};
+
+transfer::transfer(
+    transfer_setup setup, const sender& engine, std::shared_ptr<source> from, time_point now
+)
+    : engine_(engine),
+      port_(std::move(setup.port)),
+      source_(std::move(from)),
+      host_(setup.host),
+      filename_(setup.filename),
+      mode_(setup.mode),
+      verb_(setup.verb),
+      started_(now),
+      ended_(now) {
+    if (const auto size = source_->size()) {
+        std::get<sender>(engine_).on_source_end(*size);
+    }
+}
+
+transfer::transfer(
+    transfer_setup setup, const receiver& engine, std::shared_ptr<sink> into, time_point now
+)
+    : engine_(engine),
+      port_(std::move(setup.port)),
+      sink_(std::move(into)),
+      host_(setup.host),
+      filename_(setup.filename),
+      mode_(setup.mode),
+      verb_(setup.verb),
+      started_(now),
+      ended_(now) {}
+
+transfer::~transfer() {
+    if (reading_ != nullptr) {
+        reading_->forget_owner();
+    }
+    if (committing_ != nullptr) {
+        committing_->forget_owner();
+    }
+}
+
+void transfer::start(scratch& memory, time_point now) noexcept {
+    act(memory, now);
+}
+
+void transfer::on_readable(scratch& memory, time_point now) noexcept {
+    const auto messages = port_->receive_batch(memory, messages_max());
+    if (!messages || messages->empty()) {
+        // An ICMP error makes the port readable too.
+        take_refusals();
+    } else {
+        for (const received& message : *messages) {
+            feed(message, memory, now);
+        }
+    }
+    flush(memory, now);
+}
+
+void transfer::on_writable(scratch& memory, time_point now) noexcept {
+    act(memory, now);
+}
+
+void transfer::on_deadline(scratch& memory, time_point now) noexcept {
+    std::visit([now](auto& engine) { engine.on_deadline(now); }, engine_);
+    act(memory, now);
+}
+
+void transfer::on_resumed(scratch& memory, time_point now) noexcept {
+    if (commit_outcome_) {
+        finish_commit(std::get<receiver>(engine_), *commit_outcome_, now);
+    }
+    act(memory, now);
+}
+
+void transfer::on_repeated_request(scratch& memory, time_point now) noexcept {
+    std::visit([](auto& engine) { engine.on_repeated_request(); }, engine_);
+    act(memory, now);
+}
+
+void transfer::abort(
+    peer_errc code, std::string_view message, const error_code& why, scratch& memory, time_point now
+) noexcept {
+    std::visit([&](auto& engine) { engine.abort(code, message, why); }, engine_);
+    act(memory, now);
+}
+
+void transfer::drop(const error_code& why, scratch& memory, time_point now) noexcept {
+    std::visit([&](auto& engine) { engine.on_refused(why); }, engine_);
+    act(memory, now);
+}
+
+void transfer::feed(const received& message, scratch& memory, time_point now) noexcept {
+    message.for_each_datagram([&](bytes_view datagram) {
+        if (closed_) {
+            return;
+        }
+        if (auto* sending = std::get_if<sender>(&engine_)) {
+            // One run answers the whole batch: see flush.
+            sending->on_datagram(datagram, message.from, now);
+        } else {
+            auto& receiving = std::get<receiver>(engine_);
+            receiving.on_datagram(datagram, message.from, now);
+            act(receiving, memory, now);
+        }
+    });
+}
+
+void transfer::flush(scratch& memory, time_point now) noexcept {
+    if (auto* receiving = std::get_if<receiver>(&engine_)) {
+        write_pending(*receiving, memory);
+        if (pending_last_) {
+            pending_last_ = false;
+            commit(*receiving, now);
+        } else if (!receiving->whole()) {
+            receiving->on_stored(now);
+        }
+    }
+    act(memory, now);
+}
+
+void transfer::act(scratch& memory, time_point now) noexcept {
+    std::visit([&](auto& engine) { act(engine, memory, now); }, engine_);
+}
+
+void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
+    want_write_ = false;
+    run_max_ = run_max_for(engine.agreed().blksize);
+    bool go_on = !closed_;
+    while (go_on) {
+        std::visit(
+            overloaded{
+                [&](const idle& effect) {
+                    deadline_ = effect.deadline;
+                    go_on = false;
+                },
+                [&](const send_control& effect) { send_datagram(effect); },
+                [&](const send_data& effect) { go_on = send_run(engine, effect, memory, now); },
+                [&](const tftp::completed& effect) { on_completed(effect.outcome, now); },
+                [&](const tftp::closed&) {
+                    closed_ = true;
+                    go_on = false;
+                }},
+            engine.next(run_max_)
+        );
+    }
+}
+
+void transfer::act(receiver& engine, scratch& memory, time_point now) noexcept {
+    bool go_on = !closed_;
+    while (go_on) {
+        std::visit(
+            overloaded{
+                [&](const idle& effect) {
+                    deadline_ = effect.deadline;
+                    go_on = false;
+                },
+                [&](const send_control& effect) { send_datagram(effect); },
+                [&](const store& effect) { take(engine, effect, memory); },
+                [&](const tftp::completed& effect) { on_completed(effect.outcome, now); },
+                [&](const tftp::closed&) {
+                    closed_ = true;
+                    go_on = false;
+                }},
+            engine.next()
+        );
+    }
+}
+
+void transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
+    if (pending_count_ == 0) {
+        pending_offset_ = effect.offset;
+    }
+    pending_last_ = effect.last;
+    if (!effect.payload.empty()) {
+        // writev takes pointers to mutable octets; a sink only reads them.
+        auto* const octets = const_cast<std::byte*>(effect.payload.data());
+        memory.vectors()[pending_count_] = {octets, effect.payload.size()};
+        ++pending_count_;
+    }
+    if (pending_count_ == scratch::segments_max) {
+        write_pending(engine, memory);
+    }
+}
+
+void transfer::write_pending(receiver& engine, scratch& memory) noexcept {
+    error_code failed;
+    if (!reserved_ && engine.settled()) {
+        reserved_ = true;
+        if (engine.agreed().tsize && mode_ == transfer_mode::octet) {
+            failed = sink_->reserve(*engine.agreed().tsize);
+        }
+    }
+    if (!failed && pending_count_ != 0) {
+        failed = sink_->write(pending_offset_, memory.vectors().first(pending_count_));
+    }
+    pending_count_ = 0;
+    if (failed) {
+        pending_last_ = false;
+        const peer_errc code = to_peer_errc(failed);
+        engine.abort(code, peer_message(code), failed);
+    }
+}
+
+void transfer::commit(receiver& engine, time_point now) noexcept {
+    if (host_ != nullptr) {
+        std::unique_ptr<commit_job> job(new (std::nothrow) commit_job(*this));
+        committing_ = job.get();
+        if (job && host_->offload(std::move(job))) {
+            return;
+        }
+        committing_ = nullptr;
+    }
+    finish_commit(engine, sink_->commit(), now);
+}
+
+void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {
+    commit_outcome_.reset();
+    if (outcome) {
+        const peer_errc code = to_peer_errc(outcome);
+        engine.abort(code, peer_message(code), outcome);
+    } else {
+        engine.on_stored(now);
+    }
+}
+
+bool transfer::send_run(
+    sender& engine, const send_data& run, scratch& memory, time_point now
+) noexcept {
+    if (reading_ != nullptr) {
+        return false;
+    }
+    const std::size_t blksize = engine.agreed().blksize;
+    const std::size_t segment = blksize + header_size;
+    const auto gaps = memory.vectors().first(run.count);
+    for (std::size_t i = 0; i < gaps.size(); ++i) {
+        std::byte* const header = memory.arena().data() + i * segment;
+        encode_data_header(
+            std::span<std::byte, header_size>(header, header_size),
+            to_wire(run.first_block + i, engine.wrap())
+        );
+        gaps[i] = {header + header_size, blksize};
+    }
+    const std::uint64_t offset = (run.first_block - 1) * blksize;
+    const std::size_t wanted = gaps.size() * blksize;
+    const auto filled = fill(offset, wanted, gaps);
+    if (!filled) {
+        if (filled.error() == errc::would_block) {
+            const bool waiting = start_cold_read(offset, wanted);
+            deadline_ = now + (waiting ? duration(blocked_wait) : duration(pool_wait));
+            return false;
+        }
+        const peer_errc code = to_peer_errc(filled.error());
+        engine.abort(code, peer_message(code), filled.error());
+        return true;
+    }
+    const auto size = source_->size();
+    const bool short_read =
+        size ? offset + filled->bytes < std::min<std::uint64_t>(*size, offset + wanted)
+             : filled->bytes < wanted && !filled->end;
+    if (short_read) {
+        engine.abort(peer_errc::undefined, "the file became shorter", errc::source_shrank);
+        return true;
+    }
+    if (!size && filled->end) {
+        engine.on_source_end(offset + filled->bytes);
+    }
+    const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
+    const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
+    const auto sent = port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment);
+    if (!sent && would_block(sent.error())) {
+        want_write_ = true;
+        deadline_ = now + blocked_wait;
+        return false;
+    }
+    if (!sent) {
+        // Any other failure is a loss like one on the wire, unless it is the peer's refusal.
+        take_refusals();
+    }
+    const std::size_t left = sent ? *sent : blocks;
+    engine.on_sent(run, static_cast<std::uint16_t>(left), now);
+    want_write_ = left < blocks;
+    return !want_write_;
+}
+
+result<read_outcome>
+transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept {
+    if (cold_.octets == nullptr && !cold_.error) {
+        const auto outcome = source_->try_read(offset, gaps);
+        if (outcome || outcome.error() != errc::would_block || host_ != nullptr) {
+            return outcome;
+        }
+        return source_->read(offset, gaps);
+    }
+    const cold_octets cold = std::exchange(cold_, {});
+    if (cold.error) {
+        return cold.error;
+    }
+    const bool covers = cold.offset == offset && (cold.outcome.bytes >= wanted || cold.outcome.end);
+    if (!covers) {
+        // An ACK or a timeout changed what is to be sent meanwhile.
+        return source_->try_read(offset, gaps);
+    }
+    std::size_t copied = 0;
+    for (const ::iovec& gap : gaps) {
+        const std::size_t part = std::min(gap.iov_len, cold.outcome.bytes - copied);
+        std::memcpy(gap.iov_base, cold.octets.get() + copied, part);
+        copied += part;
+    }
+    return read_outcome{copied, cold.outcome.end && copied == cold.outcome.bytes};
+}
+
+bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
+    std::unique_ptr<cold_read> job(new (std::nothrow) cold_read(*this, offset, wanted));
+    reading_ = job.get();
+    if (job && host_->offload(std::move(job))) {
+        return true;
+    }
+    reading_ = nullptr;
+    return false;
+}
+
+void transfer::take_cold_octets(cold_read& job) noexcept {
+    reading_ = nullptr;
+    cold_ = std::move(job.octets());
+}
+
+void transfer::send_datagram(const send_control& control) noexcept {
+    error_code failed = port_->send(control.to, {}, control.datagram);
+    if (!failed || would_block(failed)) {
+        // A full buffer is a loss like one on the wire: the engine's timer repeats it.
+        return;
+    }
+    take_refusals();
+    if (initiator() && opening()) {
+        failed = port_->send(control.to, {}, control.datagram);
+        if (failed && !would_block(failed)) {
+            drop_engine(failed);
+        }
+    }
+}
+
+void transfer::drop_engine(const error_code& why) noexcept {
+    std::visit([&](auto& engine) { engine.on_refused(why); }, engine_);
+}
+
+void transfer::take_refusals() noexcept {
+    while (const auto refused = port_->next_refusal()) {
+        // A stranger's refusal of our ERROR 5 says nothing about this transfer.
+        if (refused->to == peer()) {
+            drop_engine(refused->why);
+        }
+    }
+}
+
+bool transfer::initiator() const noexcept {
+    return (verb_ == verb::read) == std::holds_alternative<receiver>(engine_);
+}
+
+void transfer::on_completed(const error_code& outcome, time_point now) noexcept {
+    completed_ = true;
+    outcome_ = outcome;
+    ended_ = now;
+}
+
+std::size_t transfer::messages_max() const noexcept {
+    if (agreed().windowsize == 1) {
+        return 1;
+    }
+    return std::holds_alternative<sender>(engine_) ? sender_messages_max : scratch::receive_slots;
+}
+
+interest transfer::wants() const noexcept {
+    return {port_->native_handle(), true, want_write_};
+}
+
+bool transfer::opening() const noexcept {
+    return std::visit([](const auto& engine) { return engine.opening(); }, engine_);
+}
+
+const endpoint& transfer::peer() const noexcept {
+    return std::visit([](const auto& engine) -> const endpoint& { return engine.peer(); }, engine_);
+}
+
+const engine_counters& transfer::counters() const noexcept {
+    return std::visit(
+        [](const auto& engine) -> const engine_counters& { return engine.counters(); }, engine_
+    );
+}
+
+const parameters& transfer::agreed() const noexcept {
+    return std::visit(
+        [](const auto& engine) -> const parameters& { return engine.agreed(); }, engine_
+    );
+}
+
+transfer_summary transfer::summary() const {
+    transfer_summary s;
+    s.verb = verb_;
+    s.peer = peer();
+    s.local = port_->local_endpoint();
+    s.filename = filename_;
+    s.mode = mode_;
+    s.agreed = agreed();
+    s.counters = counters();
+    s.elapsed = ended_ - started_;
+    if (const auto* sending = std::get_if<sender>(&engine_)) {
+        s.round_trip = sending->round_trip();
+    }
+    s.outcome = outcome_;
+    s.peer_text =
+        std::visit([](const auto& engine) { return std::string(engine.peer_text()); }, engine_);
+    return s;
+}
+
+} // namespace tftp::io

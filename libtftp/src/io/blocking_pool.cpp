@@ -1,0 +1,194 @@
+#include <tftp/io/blocking_pool.hpp>
+#include <tftp/wire/assert.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <new>
+#include <system_error>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+namespace tftp::io {
+
+namespace detail {
+
+job_list::job_list(job_list&& other) noexcept
+    : first_(std::move(other.first_)),
+      last_(std::exchange(other.last_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+job_list::~job_list() {
+    // One by one: the chain of owners would be destroyed recursively.
+    while (first_) {
+        first_ = std::move(first_->next_);
+    }
+}
+
+void job_list::push_back(std::unique_ptr<blocking_job> job) noexcept {
+    blocking_job* const added = job.get();
+    (last_ != nullptr ? last_->next_ : first_) = std::move(job);
+    last_ = added;
+    ++size_;
+}
+
+template <class Predicate>
+std::unique_ptr<blocking_job> job_list::take_first(Predicate wanted) noexcept {
+    blocking_job* before = nullptr;
+    for (std::unique_ptr<blocking_job>* link = &first_; *link; link = &(*link)->next_) {
+        if (wanted(**link)) {
+            std::unique_ptr<blocking_job> taken = std::move(*link);
+            *link = std::move(taken->next_);
+            if (last_ == taken.get()) {
+                last_ = before;
+            }
+            --size_;
+            return taken;
+        }
+        before = link->get();
+    }
+    return nullptr;
+}
+
+} // namespace detail
+
+result<std::unique_ptr<completion_queue>> completion_queue::create() noexcept {
+    unique_fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!event) {
+        return error_code(errno, boost::system::system_category());
+    }
+    std::unique_ptr<completion_queue> made(new (std::nothrow) completion_queue(std::move(event)));
+    if (!made) {
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+    return made;
+}
+
+completion_queue::~completion_queue() {
+    // A job in the pool would come back to a queue that is gone.
+    TFTP_ASSERT(in_pool_.load() == 0);
+}
+
+std::size_t completion_queue::drain() noexcept {
+    std::uint64_t count = 0;
+    // Reset before the list is taken: a job that comes in between signals again.
+    while (::read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    detail::job_list ready = [this] {
+        const std::lock_guard lock(mutex_);
+        return detail::job_list(std::move(finished_));
+    }();
+    const std::size_t total = ready.size();
+    while (const std::unique_ptr<blocking_job> job =
+               ready.take_first([](const blocking_job&) { return true; })) {
+        job->done();
+    }
+    return total;
+}
+
+void completion_queue::finished(std::unique_ptr<blocking_job> job) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (finished_.empty()) {
+        // Fails only when the counter would overflow: it is readable then anyway.
+        const std::uint64_t one = 1;
+        while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+        }
+    }
+    finished_.push_back(std::move(job));
+    // Within the lock: whoever sees 0 and destroys the queue has waited for this to end.
+    in_pool_.fetch_sub(1);
+}
+
+blocking_pool::~blocking_pool() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) {
+        thread.join();
+    }
+    while (const std::unique_ptr<blocking_job> job =
+               waiting_.take_first([](const blocking_job&) { return true; })) {
+        job->completions_->in_pool_.fetch_sub(1);
+    }
+}
+
+bool blocking_pool::submit(
+    std::unique_ptr<blocking_job> job, completion_queue& completions
+) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (waiting_.size() >= queue_max_) {
+            return false;
+        }
+        if (idle_ <= waiting_.size() && threads_.size() < threads_max_ && !start_thread() &&
+            threads_.empty()) {
+            return false;
+        }
+        job->completions_ = &completions;
+        completions.in_pool_.fetch_add(1);
+        waiting_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+    return true;
+}
+
+bool blocking_pool::start_thread() noexcept {
+    // Signals are for the threads of the program, not for these.
+    ::sigset_t all;
+    ::sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = false;
+    try {
+        busy_.reserve(threads_max_);
+        threads_.reserve(threads_max_);
+        threads_.emplace_back([this] { work(); });
+        started = true;
+    } catch (const std::bad_alloc&) {
+        started = false;
+    } catch (const std::system_error&) {
+        started = false;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return started;
+}
+
+std::unique_ptr<blocking_job> blocking_pool::take_runnable() noexcept {
+    return waiting_.take_first([this](const blocking_job& job) {
+        return job.key_ == nullptr ||
+               std::find(busy_.begin(), busy_.end(), job.key_) == busy_.end();
+    });
+}
+
+void blocking_pool::work() noexcept {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        std::unique_ptr<blocking_job> job = take_runnable();
+        if (!job) {
+            ++idle_;
+            wake_.wait(lock);
+            --idle_;
+            continue;
+        }
+        const void* const key = job->key_;
+        busy_.push_back(key); // within the capacity reserved at the start
+        lock.unlock();
+        job->run();
+        completion_queue& completions = *job->completions_;
+        completions.finished(std::move(job));
+        lock.lock();
+        // This thread takes the next job itself: no other needs to be woken for the key.
+        busy_.erase(std::find(busy_.begin(), busy_.end(), key));
+    }
+}
+
+std::size_t blocking_pool::threads() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return threads_.size();
+}
+
+} // namespace tftp::io

@@ -1,0 +1,173 @@
+#include "beneath.hpp"
+#include "target.hpp"
+#include "vectors.hpp"
+
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/name_policy.hpp>
+
+#include <array>
+#include <cerrno>
+#include <new>
+#include <string>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tftp::io {
+
+namespace {
+
+/// A normalised name with a NUL behind it.
+struct plain_name {
+    std::array<char, name_octets_max + 1> text;
+
+    [[nodiscard]] static result<plain_name> from(std::string_view requested) noexcept {
+        plain_name name;
+        const result<std::size_t> length =
+            normalise_name(requested, std::span(name.text).first(name_octets_max));
+        if (!length) {
+            return length.error();
+        }
+        name.text[*length] = '\0';
+        return name;
+    }
+};
+
+/// Turns what resolution says about ways out and odd files into what the policy says about them.
+error_code refusal_of(const error_code& error) noexcept {
+    switch (error.value()) {
+    case EXDEV: // a way out of the root
+    case ELOOP: // a link that is not followed
+        return errc::forbidden;
+    case ENXIO: // a socket
+    case ENODEV:
+        return errc::not_regular;
+    case ENOTDIR: // a file where a directory would have to be
+        return system_error_code(ENOENT);
+    default:
+        return error;
+    }
+}
+
+} // namespace
+
+export_root::export_root(
+    std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how
+) noexcept
+    : root_(std::move(root)), policy_(policy), how_(how) {}
+
+result<export_root>
+export_root::open(const char* directory, const access_policy& policy, lookup how) noexcept {
+    unique_fd root(::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root) {
+        return last_error();
+    }
+    try {
+        return export_root(std::make_shared<const unique_fd>(std::move(root)), policy, how);
+    } catch (const std::bad_alloc&) {
+        return system_error_code(ENOMEM);
+    }
+}
+
+result<std::shared_ptr<const opened_file>> export_root::open_read(std::string_view name
+) const noexcept {
+    return open_file(name, false);
+}
+
+result<std::shared_ptr<const opened_file>> export_root::try_open_read(std::string_view name
+) const noexcept {
+    return open_file(name, true);
+}
+
+result<std::shared_ptr<const opened_file>>
+export_root::open_file(std::string_view name, bool only_cached) const noexcept {
+    const result<plain_name> plain = plain_name::from(name);
+    if (!plain) {
+        return plain.error();
+    }
+    // O_NONBLOCK: neither a FIFO without writer nor a lease holds the caller up.
+    result<unique_fd> fd = open_beneath(
+        root_->get(),
+        plain->text.data(),
+        O_RDONLY | O_NONBLOCK | O_NOCTTY,
+        {policy_.symlinks == symlinks::inside, only_cached, how_ == lookup::walk}
+    );
+    if (!fd) {
+        if (only_cached && fd.error().value() == EAGAIN) {
+            return make_error_code(errc::would_block);
+        }
+        return refusal_of(fd.error());
+    }
+    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(*fd));
+    if (file.has_value() && policy_.require_world_readable &&
+        ((*file)->permissions() & S_IROTH) == 0) {
+        return make_error_code(errc::forbidden);
+    }
+    return file;
+}
+
+overwrite export_root::overwriting() const noexcept {
+    if (policy_.overwrite) {
+        return *policy_.overwrite;
+    }
+    return policy_.writable == writable::existing ? overwrite::replace : overwrite::deny;
+}
+
+error_code export_root::check_target(int directory, const char* base) const noexcept {
+    struct ::stat about {};
+
+    if (::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT || policy_.writable != writable::create) {
+            return last_error();
+        }
+    } else if (!S_ISREG(about.st_mode)) {
+        return errc::not_regular;
+    } else if (overwriting() == overwrite::deny) {
+        return system_error_code(EEXIST);
+    } else if (policy_.require_world_writable && (about.st_mode & S_IWOTH) == 0) {
+        return errc::forbidden;
+    } else if (::faccessat(directory, base, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
+        return last_error();
+    }
+    if (::faccessat(directory, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        return last_error();
+    }
+    return {};
+}
+
+result<std::unique_ptr<sink>> export_root::create(
+    std::string_view name, std::optional<std::uint64_t> announced_size
+) const noexcept {
+    if (policy_.writable == writable::never) {
+        return make_error_code(errc::forbidden);
+    }
+    const result<plain_name> plain = plain_name::from(name);
+    if (!plain) {
+        return plain.error();
+    }
+    const file_sink_options options{overwriting(), policy_.file_size_max, policy_.fsync, 0644};
+    try {
+        file_target target{
+            root_, plain->text.data(), policy_.symlinks == symlinks::inside, how_ == lookup::walk};
+        const result<unique_fd> directory = open_parent(target);
+        if (!directory) {
+            return refusal_of(directory.error());
+        }
+        if (const error_code refused = check_target(directory->get(), base_name(target))) {
+            return refused;
+        }
+        auto made = std::make_unique<file_sink>(std::move(target), options);
+        if (announced_size) {
+            if (const error_code refused = made->reserve(*announced_size)) {
+                return refused;
+            }
+        }
+        return std::unique_ptr<sink>(std::move(made));
+    } catch (const std::bad_alloc&) {
+        return system_error_code(ENOMEM);
+    }
+}
+
+} // namespace tftp::io

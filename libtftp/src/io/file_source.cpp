@@ -1,0 +1,55 @@
+#include "vectors.hpp"
+
+#include <tftp/io/file_source.hpp>
+
+#include <new>
+#include <utility>
+
+#include <fcntl.h>
+
+namespace tftp::io {
+
+file_source::file_source(std::shared_ptr<const opened_file> file, read_ahead* cache) noexcept
+    : file_(std::move(file)), cache_(cache) {}
+
+file_source::~file_source() {
+    if (cache_ != nullptr && file_.use_count() == 1) {
+        cache_->forget(*file_);
+    }
+}
+
+std::optional<std::uint64_t> file_source::size() const noexcept {
+    return file_->size();
+}
+
+result<read_outcome>
+file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
+    if (cache_ != nullptr && total_size(gaps) < read_ahead::small_read) {
+        return cache_->try_read(*file_, offset, gaps);
+    }
+    return file_->try_read(offset, gaps);
+}
+
+result<read_outcome>
+file_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
+    return file_->read(offset, gaps);
+}
+
+result<std::unique_ptr<source>> make_file_source(const char* path) noexcept {
+    // O_NONBLOCK: the open of a FIFO returns, so that it can be refused.
+    unique_fd fd(::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!fd) {
+        return last_error();
+    }
+    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(fd));
+    if (!file) {
+        return file.error();
+    }
+    std::unique_ptr<source> made(new (std::nothrow) file_source(std::move(*file)));
+    if (!made) {
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+    return made;
+}
+
+} // namespace tftp::io
