@@ -34,9 +34,9 @@ struct parameters {
     /// Blocks, 1..32767.
     std::uint16_t windowsize = 1;
     /// 1..255 s; empty when not negotiated. RFC 2349.
-    std::optional<std::chrono::seconds> timeout;
+    std::optional<std::chrono::seconds> timeout{};
     /// Octets of the whole file as the OACK or the WRQ announced them. RFC 2349.
-    std::optional<std::uint64_t> tsize;
+    std::optional<std::uint64_t> tsize{};
 
     friend bool operator==(const parameters&, const parameters&) = default;
 };
@@ -53,11 +53,11 @@ struct option_limits {
 
 /// What a client asks for. An empty member is not asked.
 struct offer {
-    std::optional<std::uint16_t> blksize;
-    std::optional<std::uint16_t> windowsize;
-    std::optional<std::chrono::seconds> timeout;
+    std::optional<std::uint16_t> blksize{};
+    std::optional<std::uint16_t> windowsize{};
+    std::optional<std::chrono::seconds> timeout{};
     /// 0 in an RRQ, the size in octets in a WRQ. RFC 2349.
-    std::optional<std::uint64_t> tsize;
+    std::optional<std::uint64_t> tsize{};
 
     [[nodiscard]] bool empty() const noexcept {
         return !blksize && !windowsize && !timeout && !tsize;
