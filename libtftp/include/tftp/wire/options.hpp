@@ -89,9 +89,9 @@ struct answer {
 /// Answers the options of an RRQ or WRQ.
 ///
 /// Only requested options are accepted, a value is never raised. A value of a known option that is
-/// no decimal number or below its range is as if not asked; one above the range is lowered to the
-/// limit (BusyBox asks for 65564), except that a timeout is never altered and so left out. An option
-/// given twice counts once, its first value.
+/// no decimal number or below its range is as if not asked. One above the range is lowered to the
+/// limit (BusyBox asks for 65564), except that a timeout is never altered, so it is left out. An
+/// option given twice counts once, its first value.
 ///
 /// tsize: of an RRQ in octet mode it becomes `file_size` whatever number was sent (U-Boot sends the
 /// size of its previous file), and is left out when that is unknown or 0 (curl refuses `tsize 0`);
@@ -104,7 +104,8 @@ struct answer {
 /// Returns what a client that sent `sent` has agreed to by accepting `oack`.
 ///
 /// Errors: `errc::bad_option_answer` for an option that was not asked, a raised or illegal value, an
-/// altered timeout, another tsize than a WRQ announced, the same option with two values. The caller answers it with ERROR 8. RFC 2347, 2348, 2349, 7440.
+/// altered timeout, another tsize than a WRQ announced, the same option with two values. The caller
+/// answers it with ERROR 8. RFC 2347, 2348, 2349, 7440.
 [[nodiscard]] result<parameters> accept_oack(const oack_view& oack, const offer& sent) noexcept;
 
 } // namespace tftp
