@@ -256,7 +256,8 @@ TEST_CASE("requests are encoded with their options in a fixed order", "[wire][pa
     REQUIRE(full.has_value());
     CHECK(
         text(bytes_view(out).first(full.value())) ==
-        "\0\2file\0octet\0blksize\0001468\0windowsize\00016\0timeout\0005\0tsize\0001234567890123\0"sv
+        "\0\2file\0octet\0blksize\0001468\0windowsize\00016\0"
+        "timeout\0005\0tsize\0001234567890123\0"sv
     );
     for (std::size_t room = 0; room < full.value(); ++room) {
         const result<std::size_t> cut = encode_request(
