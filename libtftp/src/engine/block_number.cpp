@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint32_t wire_max = 65535;
 
-/// Returns the first block at or after `first` with that wire number; it may be past any range.
+/// Returns the only block with that wire number that may be in a range from `first` on.
 std::optional<std::uint64_t>
-next_match(std::uint16_t wire, std::uint64_t first, rollover policy) noexcept {
+candidate(std::uint16_t wire, std::uint64_t first, rollover policy) noexcept {
     switch (policy) {
     case rollover::to_zero: {
         const auto distance = static_cast<std::uint16_t>(wire - to_wire(first, policy));
@@ -27,7 +27,7 @@ next_match(std::uint16_t wire, std::uint64_t first, rollover policy) noexcept {
         return start + distance;
     }
     case rollover::forbidden:
-        return wire >= first ? std::optional<std::uint64_t>(wire) : std::nullopt;
+        return wire;
     }
     return std::nullopt;
 }
@@ -36,7 +36,8 @@ next_match(std::uint16_t wire, std::uint64_t first, rollover policy) noexcept {
 
 std::optional<std::uint64_t>
 from_wire(std::uint16_t wire, std::uint64_t first, std::uint32_t count, rollover policy) noexcept {
-    const std::optional<std::uint64_t> block = next_match(wire, first, policy);
+    const std::optional<std::uint64_t> block = candidate(wire, first, policy);
+    // A block before the range is a huge distance in unsigned arithmetic.
     return block && *block - first < count ? block : std::nullopt;
 }
 

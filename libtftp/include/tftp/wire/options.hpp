@@ -34,9 +34,9 @@ struct parameters {
     /// Blocks, 1..32767.
     std::uint16_t windowsize = 1;
     /// 1..255 s; empty when not negotiated. RFC 2349.
-    std::optional<std::chrono::seconds> timeout;
+    std::optional<std::chrono::seconds> timeout{};
     /// Octets of the whole file as the OACK or the WRQ announced them. RFC 2349.
-    std::optional<std::uint64_t> tsize;
+    std::optional<std::uint64_t> tsize{};
 
     friend bool operator==(const parameters&, const parameters&) = default;
 };
@@ -53,11 +53,11 @@ struct option_limits {
 
 /// What a client asks for. An empty member is not asked.
 struct offer {
-    std::optional<std::uint16_t> blksize;
-    std::optional<std::uint16_t> windowsize;
-    std::optional<std::chrono::seconds> timeout;
+    std::optional<std::uint16_t> blksize{};
+    std::optional<std::uint16_t> windowsize{};
+    std::optional<std::chrono::seconds> timeout{};
     /// 0 in an RRQ, the size in octets in a WRQ. RFC 2349.
-    std::optional<std::uint64_t> tsize;
+    std::optional<std::uint64_t> tsize{};
 
     [[nodiscard]] bool empty() const noexcept {
         return !blksize && !windowsize && !timeout && !tsize;
@@ -89,11 +89,14 @@ struct answer {
 /// Answers the options of an RRQ or WRQ.
 ///
 /// Only requested options are accepted, a value is never raised. A value of a known option that is
-/// no decimal number or below its range is as if not asked; one above the range is lowered to the
-/// limit (BusyBox asks for 65564). An option given twice counts once, its first value. tsize: of an
-/// RRQ in octet mode it becomes `file_size` whatever value was sent (U-Boot sends the size of its
-/// previous file), and is left out when that is unknown or 0 (curl refuses `tsize 0`); of a WRQ in
-/// octet mode it is echoed; in netascii it is left out. Never fails. RFC 2347, 2348, 2349, 7440.
+/// no decimal number or below its range is as if not asked. One above the range is lowered to the
+/// limit (BusyBox asks for 65564), except that a timeout is never altered, so it is left out. An
+/// option given twice counts once, its first value.
+///
+/// tsize: of an RRQ in octet mode it becomes `file_size` whatever number was sent (U-Boot sends the
+/// size of its previous file), and is left out when that is unknown or 0 (curl refuses `tsize 0`);
+/// of a WRQ in octet mode it is echoed; in netascii it is left out. Never fails. RFC 2347, 2348,
+/// 2349, 7440.
 [[nodiscard]] answer answer_request(
     const request_view& request, const option_limits& limits, std::optional<std::uint64_t> file_size
 ) noexcept;
@@ -101,7 +104,8 @@ struct answer {
 /// Returns what a client that sent `sent` has agreed to by accepting `oack`.
 ///
 /// Errors: `errc::bad_option_answer` for an option that was not asked, a raised or illegal value,
-/// an altered timeout. The caller answers it with ERROR 8. RFC 2347, 2348, 2349, 7440.
+/// an altered timeout, another tsize than a WRQ announced, the same option with two values. The
+/// caller answers it with ERROR 8. RFC 2347, 2348, 2349, 7440.
 [[nodiscard]] result<parameters> accept_oack(const oack_view& oack, const offer& sent) noexcept;
 
 } // namespace tftp

@@ -63,9 +63,10 @@ using packet_view = std::variant<request_view, data_view, ack_view, error_view, 
 /// Decodes one datagram.
 ///
 /// Lenient where the field needs it: octets behind the four of an ACK are ignored (WDS), an ERROR
-/// may lack its text or the NUL behind it, a trailing fragment of an option is dropped, a mode is
-/// of any letter case. Errors: `errc::malformed`, `errc::unknown_opcode`, `errc::unsupported_mode`.
-/// Lifetime: the views borrow `datagram`. RFC 1350 s.5, RFC 2347.
+/// may lack its text or the NUL behind it, the end of the datagram may stand for the NUL of a mode,
+/// a trailing fragment of an option is dropped, a mode is of any letter case. Errors:
+/// `errc::malformed`, `errc::unknown_opcode`, `errc::unsupported_mode`. Lifetime: the views borrow
+/// `datagram`. RFC 1350 s.5, RFC 2347.
 [[nodiscard]] result<packet_view> decode(bytes_view datagram) noexcept;
 
 /// Writes the header of DATA `block` (wire number). RFC 1350 s.5.
@@ -87,7 +88,7 @@ encode_data_header(std::span<std::byte, header_size> out, std::uint16_t block) n
         static_cast<std::byte>(block & 0xff)};
 }
 
-/// Writes an ERROR packet and returns its size; `message` is cut to what fits.
+/// Writes an ERROR packet and returns its size; `message` is cut to what fits, and at a NUL.
 ///
 /// out: at least 5 octets, else `errc::too_long`. RFC 1350 s.5.
 [[nodiscard]] result<std::size_t>
@@ -95,9 +96,9 @@ encode_error(peer_errc code, std::string_view message, bytes_span out) noexcept;
 
 /// Writes an RRQ or WRQ with the options of `offered` and returns its size.
 ///
-/// Option order: blksize, windowsize, timeout, tsize. Errors: `errc::too_long` when it does not fit
-/// `out` or `request_size_max`; `errc::bad_name` when `filename` is empty or holds a NUL.
-/// RFC 1350 s.5, RFC 2347.
+/// Option order: blksize, windowsize, timeout, tsize. op: RRQ or WRQ. Errors: `errc::too_long` when
+/// it does not fit `out` or `request_size_max`; `errc::bad_name` when `filename` is empty or holds
+/// a NUL. RFC 1350 s.5, RFC 2347.
 [[nodiscard]] result<std::size_t> encode_request(
     opcode op, std::string_view filename, transfer_mode mode, const offer& offered, bytes_span out
 ) noexcept;
@@ -105,7 +106,8 @@ encode_error(peer_errc code, std::string_view message, bytes_span out) noexcept;
 /// Writes the OACK that `answered` asks for and returns its size: exactly the accepted options, in
 /// the order and with the option names the client used, and not one octet more.
 ///
-/// Errors: `errc::too_long` when it does not fit `out`. RFC 2347.
+/// Precondition: `answered.needs_oack()`. Errors: `errc::too_long` when it does not fit `out`; 128
+/// octets are always enough. RFC 2347.
 [[nodiscard]] result<std::size_t> encode_oack(const answer& answered, bytes_span out) noexcept;
 
 } // namespace tftp

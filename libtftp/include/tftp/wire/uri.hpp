@@ -13,7 +13,7 @@ namespace tftp {
 ///
 /// Lifetime: `host` borrows the text, `file` the caller's buffer.
 struct uri {
-    /// A name or an address; an IPv6 address without its brackets.
+    /// A name or an address; an IPv6 address without its brackets, a zone behind a bare `%`.
     std::string_view host;
     std::uint16_t port = 69;
     /// Percent-escapes are resolved; the `/` behind the host is not part of it.
@@ -21,7 +21,7 @@ struct uri {
     transfer_mode mode = transfer_mode::octet;
 };
 
-/// Parses a TFTP URI; the scheme is of any letter case.
+/// Parses a TFTP URI; scheme and mode are of any letter case.
 ///
 /// buffer: at least as large as `text`; holds the unescaped file name. Errors: `errc::bad_uri`
 /// (scheme, empty host, bad port, bad or NUL percent-escape, unknown `;mode=`, no file),
