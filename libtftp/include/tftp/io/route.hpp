@@ -14,7 +14,8 @@ namespace tftp::io {
 /// Sends nothing. Not thread-safe.
 class route_probe {
 public:
-    /// Returns the MTU of the route to `to` in octets, IP header included; 65536 for loopback.
+    /// Returns the MTU of the route to `to` in octets, IP header included; up to 65536,
+    /// which the loopback interface gives.
     ///
     /// Errors: as socket(2) and connect(2) say, for example `network_unreachable`.
     [[nodiscard]] result<std::uint32_t> mtu(const endpoint& to) noexcept;

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace tftp::test {
+
+/// Sets the loopback interface of the calling thread's network to `mtu` octets and brings it up.
+inline bool set_up_loopback(int mtu) {
+    const int control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ::ifreq request{};
+    std::memcpy(request.ifr_name, "lo", 3);
+    request.ifr_mtu = mtu;
+    bool good = ::ioctl(control, SIOCSIFMTU, &request) == 0;
+    request.ifr_flags = IFF_UP;
+    good = good && ::ioctl(control, SIOCSIFFLAGS, &request) == 0;
+    ::close(control);
+    return good;
+}
+
+/// Gives the loopback interface of the calling thread's network another IPv6 address.
+inline bool add_loopback_address(const ::in6_addr& address) {
+    // The kernel's struct in6_ifreq, whose header does not go together with the C library's.
+    struct {
+        ::in6_addr address;
+        std::uint32_t prefix;
+        int interface;
+    } request{address, 128, static_cast<int>(::if_nametoindex("lo"))};
+
+    const int control = ::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool good = ::ioctl(control, SIOCSIFADDR, &request) == 0;
+    // The kernel makes the address usable in the background; bind tells when it has.
+    ::sockaddr_in6 local{};
+    local.sin6_family = AF_INET6;
+    local.sin6_addr = address;
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (good && ::bind(control, reinterpret_cast<::sockaddr*>(&local), sizeof local) != 0) {
+        good = std::chrono::steady_clock::now() < limit;
+        std::this_thread::yield();
+    }
+    ::close(control);
+    return good;
+}
+
+/// Runs `f` in a thread with a network of its own, whose loopback has the given MTU. Returns false,
+/// without running it, when this process may not have one. `f` must not use assertions of the test
+/// framework, which are for the main thread only.
+template <class Function>
+bool in_private_network(int mtu, Function f) {
+    bool ran = false;
+    std::thread([&] {
+        if (::unshare(CLONE_NEWNET) == 0 && set_up_loopback(mtu)) {
+            ran = true;
+            f();
+        }
+    }).join();
+    if (!ran) {
+        WARN("no private network: needs CAP_SYS_ADMIN");
+    }
+    return ran;
+}
+
+} // namespace tftp::test

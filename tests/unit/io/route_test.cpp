@@ -1,0 +1,67 @@
+#include "private_network.hpp"
+
+#include <tftp/io/route.hpp>
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+using tftp::address_family;
+using tftp::endpoint;
+using tftp::io::blksize_for_mtu;
+using tftp::io::parse_endpoint;
+using tftp::io::route_mtu;
+using tftp::io::route_probe;
+
+TEST_CASE("the largest unfragmented blksize follows from the MTU", "[io][route][rfc2348]") {
+    CHECK(blksize_for_mtu(1500, address_family::ipv4) == 1468);
+    CHECK(blksize_for_mtu(1500, address_family::ipv6) == 1448);
+    CHECK(blksize_for_mtu(1280, address_family::ipv6) == 1228);
+    CHECK(blksize_for_mtu(9000, address_family::ipv4) == 8968);
+}
+
+TEST_CASE("the blksize for an MTU stays in the range of the option", "[io][route][rfc2348]") {
+    CHECK(blksize_for_mtu(65535, address_family::ipv4) == 65464);
+    CHECK(blksize_for_mtu(65536, address_family::ipv6) == 65464);
+    CHECK(blksize_for_mtu(0xffffffff, address_family::ipv4) == 65464);
+    CHECK(blksize_for_mtu(68, address_family::ipv4) == 36);
+    CHECK(blksize_for_mtu(40, address_family::ipv4) == 8);
+    CHECK(blksize_for_mtu(0, address_family::ipv4) == 8);
+    CHECK(blksize_for_mtu(0, address_family::ipv6) == 8);
+}
+
+namespace {
+
+// The loopback interface takes 65536 octets, of which an IPv4 packet can use 65535.
+constexpr std::uint32_t loopback_ipv4 = 65535;
+constexpr std::uint32_t loopback_ipv6 = 65536;
+
+} // namespace
+
+TEST_CASE("the loopback route tells its MTU", "[io][route]") {
+    CHECK(route_mtu(endpoint::ipv4(127, 0, 0, 1, 69)).value() == loopback_ipv4);
+    CHECK(route_mtu(endpoint::ipv4(127, 0, 0, 1, 0)).value() == loopback_ipv4);
+    CHECK(route_mtu(parse_endpoint("::1", 69).value()).value() == loopback_ipv6);
+}
+
+TEST_CASE("a probe answers for one destination after another", "[io][route]") {
+    route_probe probe;
+    for (std::uint8_t i = 1; i < 4; ++i) {
+        CHECK(probe.mtu(endpoint::ipv4(127, 0, 0, i, 69)).value() == loopback_ipv4);
+        CHECK(probe.mtu(parse_endpoint("::1", 69).value()).value() == loopback_ipv6);
+    }
+}
+
+TEST_CASE("a destination without family or route is an error", "[io][route]") {
+    CHECK_FALSE(route_mtu(endpoint{}).has_value());
+    tftp::error_code error;
+    std::uint32_t mtu = 0;
+    if (tftp::test::in_private_network(1400, [&] {
+            route_probe probe;
+            mtu = probe.mtu(endpoint::ipv4(127, 0, 0, 1, 69)).value();
+            // Asked after one with a route, whose source address must not linger.
+            error = probe.mtu(endpoint::ipv4(192, 0, 2, 1, 69)).error();
+        })) {
+        CHECK(mtu == 1400);
+        CHECK(error == boost::system::errc::network_unreachable);
+    }
+}

@@ -1,0 +1,53 @@
+#include <tftp/io/scratch.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+using tftp::bytes_view;
+using tftp::io::received;
+using tftp::io::scratch;
+
+namespace {
+
+std::vector<std::size_t> sizes_of(bytes_view octets, std::size_t segment) {
+    received message;
+    message.octets = octets;
+    message.segment = segment;
+    std::vector<std::size_t> sizes;
+    message.for_each_datagram([&](bytes_view datagram) { sizes.push_back(datagram.size()); });
+    return sizes;
+}
+
+} // namespace
+
+TEST_CASE("the receive slots lie apart and are of full size", "[io][scratch]") {
+    scratch memory;
+    CHECK(memory.arena().size() == scratch::arena_size);
+    for (std::size_t i = 0; i < scratch::receive_slots; ++i) {
+        const tftp::bytes_span slot = memory.slot(i);
+        REQUIRE(slot.size() == scratch::slot_size);
+        std::fill(slot.begin(), slot.end(), static_cast<std::byte>(i));
+    }
+    for (std::size_t i = 0; i < scratch::receive_slots; ++i) {
+        const tftp::bytes_span slot = memory.slot(i);
+        CHECK(std::all_of(slot.begin(), slot.end(), [i](std::byte b) {
+            return b == static_cast<std::byte>(i);
+        }));
+    }
+}
+
+TEST_CASE("a coalesced message falls into its datagrams", "[io][scratch]") {
+    const std::array<std::byte, 10> octets{};
+    using sizes = std::vector<std::size_t>;
+    CHECK(sizes_of(octets, 10) == sizes{10});
+    CHECK(sizes_of(octets, 5) == sizes{5, 5});
+    CHECK(sizes_of(octets, 4) == sizes{4, 4, 2});
+    CHECK(sizes_of({}, 1) == sizes{0});
+}
