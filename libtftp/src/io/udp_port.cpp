@@ -99,10 +99,13 @@ void describe(const ::msghdr& message, std::size_t size, received& out) noexcept
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             const auto info = control_value<::in_pktinfo>(*c);
             std::memcpy(out.to.address.data(), &info.ipi_addr, sizeof info.ipi_addr);
+            // The address to answer from differs from the one asked when that is a group's.
+            out.to_group = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
             out.to.family = address_family::ipv4;
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             const auto info = control_value<::in6_pktinfo>(*c);
             std::memcpy(out.to.address.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
+            out.to_group = IN6_IS_ADDR_MULTICAST(&info.ipi6_addr);
             out.to.scope = is_link_local(info.ipi6_addr) ? info.ipi6_ifindex : 0;
             out.to.family = address_family::ipv6;
         }

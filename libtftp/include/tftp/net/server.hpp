@@ -1,0 +1,78 @@
+#pragma once
+
+#include <tftp/driver/content.hpp>
+#include <tftp/driver/request.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace tftp::net {
+
+/// A TFTP server: one thread per worker, nothing shared between them but the content. The kernel
+/// spreads clients over the workers, each client always to the same one.
+class server {
+public:
+    struct config {
+        /// Where to take requests. Empty: all addresses of both families at `port`; a family that
+        /// the system lacks is left out. Port 0 takes one ephemeral port for all addresses.
+        std::vector<endpoint> listen;
+        std::uint16_t port = 69;
+        /// What is served; called by every worker.
+        std::shared_ptr<io::content> files;
+        io::service_config service;
+        /// Ports of transfers; empty: the system's ephemeral range.
+        std::optional<io::port_range> transfer_ports;
+        /// Threads; 0: one per core this process may run on.
+        unsigned workers = 0;
+        /// Hears of every request that came to its end. Called in the worker threads: it must be
+        /// thread-safe and quick. May be empty.
+        std::function<void(const io::transfer_summary&)> on_finished;
+    };
+
+    /// Binds all addresses.
+    ///
+    /// Throws boost::system::system_error, for example `address_in_use` when another socket, of
+    /// another instance of this server too, holds one of them.
+    explicit server(config setup);
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
+    /// Precondition: run() is not running.
+    ~server();
+
+    /// Returns the addresses that are bound, in the order of `config::listen`.
+    [[nodiscard]] const std::vector<endpoint>& endpoints() const noexcept;
+
+    /// Returns an executor for the embedding program's own signals and timers: it runs in the
+    /// thread that calls run(), until all workers have ended.
+    [[nodiscard]] boost::asio::any_io_executor get_executor() const;
+
+    /// Serves until stop() or drain() has done its work: one thread per worker, and this one for
+    /// get_executor(). Call once. Rethrows what ended a worker.
+    void run();
+
+    /// Takes no more requests and lets transfers finish; those that run at the end of `grace` are
+    /// ended with ERROR 0. Any thread.
+    void drain(duration grace);
+
+    /// Ends all transfers with ERROR 0 and returns from run(). Any thread.
+    void stop();
+
+    /// Returns how many transfers are under way. Any thread; from run() to its return.
+    [[nodiscard]] std::size_t running() const noexcept;
+
+private:
+    class impl;
+    std::unique_ptr<impl> impl_;
+};
+
+} // namespace tftp::net

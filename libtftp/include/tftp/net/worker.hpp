@@ -1,0 +1,79 @@
+#pragma once
+
+#include <tftp/driver/epoll_poller.hpp>
+#include <tftp/driver/request.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/blocking_pool.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace tftp::net {
+
+/// One thread of a server: a `service` behind Asio. Asio waits on one descriptor, the epoll set of
+/// all ports, and on one timer; datagrams never pass through it.
+///
+/// Members run in the thread that calls run(), except where they say otherwise.
+class worker final : private io::observer {
+public:
+    struct setup {
+        io::content& files;
+        const io::service_config& service;
+        std::optional<io::port_range> transfer_ports;
+        io::blocking_pool* pool = nullptr;
+        const std::function<void(const io::transfer_summary&)>& on_finished;
+    };
+
+    /// Throws std::system_error when the system gives no descriptors.
+    explicit worker(const setup& parts);
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+    ~worker() override;
+
+    /// Takes requests from `port` too; throws boost::system::system_error. Before run().
+    void listen(std::unique_ptr<io::datagram_port> port);
+
+    /// Serves until stop() or drain() has done its work.
+    void run();
+
+    /// See `server::drain`. Any thread.
+    void drain(duration grace);
+    /// See `server::stop`. Any thread.
+    void stop();
+
+    /// Returns transfers under way. Any thread.
+    [[nodiscard]] std::size_t running() const noexcept {
+        return running_.load(std::memory_order_relaxed);
+    }
+
+private:
+    void on_finished(const io::transfer_summary& summary) noexcept override;
+    void wait();
+    void turn();
+    void arm();
+    void after_turn();
+    void finish();
+
+    boost::asio::io_context context_{1};
+    io::udp_port_factory ports_;
+    io::epoll_poller poller_;
+    const std::function<void(const io::transfer_summary&)>& on_finished_;
+    io::service service_;
+    boost::asio::posix::stream_descriptor ready_;
+    boost::asio::steady_timer timer_;
+    boost::asio::steady_timer grace_;
+    std::optional<time_point> armed_;
+    std::atomic<std::size_t> running_ = 0;
+    bool draining_ = false;
+};
+
+} // namespace tftp::net

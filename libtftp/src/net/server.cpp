@@ -1,0 +1,212 @@
+#include <tftp/net/server.hpp>
+#include <tftp/net/worker.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <sched.h>
+
+namespace tftp::net {
+
+namespace {
+
+/// Holds about 5,000 requests that arrive at once.
+constexpr std::size_t listen_buffer = std::size_t{4} << 20;
+/// Attempts to find a port that is free in both families, when the system may choose.
+constexpr int port_attempts = 16;
+
+[[nodiscard]] io::port_options listen_options() noexcept {
+    io::port_options options;
+    options.receive_buffer = listen_buffer;
+    options.local_addresses = true;
+    return options;
+}
+
+/// Cores this process may run on, which a container or taskset may have restricted.
+[[nodiscard]] unsigned usable_cores() noexcept {
+    ::cpu_set_t set{};
+    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
+                                                         : 1;
+}
+
+[[nodiscard]] endpoint any(address_family family, std::uint16_t port) noexcept {
+    endpoint e;
+    e.family = family;
+    e.port = port;
+    return e;
+}
+
+using ports = std::vector<std::unique_ptr<io::udp_port>>;
+
+/// Binds all addresses, those with port 0 to one common number.
+[[nodiscard]] result<ports>
+bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
+    ports bound;
+    std::uint16_t chosen = 0;
+    for (endpoint local : wanted) {
+        const bool choose = local.port == 0;
+        local.port = choose ? chosen : local.port;
+        auto port = io::udp_port::open(local, listen_options());
+        if (!port) {
+            if (skip_missing_family &&
+                port.error() == boost::system::errc::address_family_not_supported) {
+                continue;
+            }
+            return port.error();
+        }
+        if (choose) {
+            chosen = (*port)->local_endpoint().port;
+        }
+        bound.push_back(std::move(*port));
+    }
+    return bound;
+}
+
+} // namespace
+
+class server::impl {
+public:
+    explicit impl(config setup);
+
+    void run();
+
+    config setup;
+    std::vector<endpoint> endpoints;
+    boost::asio::io_context control{1};
+    std::vector<std::unique_ptr<worker>> workers;
+    /// Ends before the workers, to whose queues its jobs report.
+    io::blocking_pool pool;
+
+private:
+    [[nodiscard]] ports bind() const;
+};
+
+server::impl::impl(config setup_) : setup(std::move(setup_)) {
+    if (setup.workers == 0) {
+        setup.workers = usable_cores();
+    }
+    for (unsigned i = 0; i < setup.workers; ++i) {
+        workers.push_back(std::make_unique<worker>(worker::setup{
+            *setup.files, setup.service, setup.transfer_ports, &pool, setup.on_finished}));
+    }
+    for (auto& port : bind()) {
+        endpoints.push_back(port->local_endpoint());
+        if (workers.size() > 1) {
+            if (const error_code failed = port->share()) {
+                throw boost::system::system_error(failed, "SO_REUSEPORT");
+            }
+        }
+        for (std::size_t i = 1; i < workers.size(); ++i) {
+            auto shared = io::udp_port::open_shared(*port, listen_options());
+            if (!shared) {
+                throw boost::system::system_error(shared.error(), "bind");
+            }
+            workers[i]->listen(std::move(*shared));
+        }
+        workers[0]->listen(std::move(port));
+    }
+}
+
+ports server::impl::bind() const {
+    const bool all = setup.listen.empty();
+    const std::vector<endpoint> wanted =
+        all ? std::vector<
+                  endpoint>{any(address_family::ipv4, setup.port), any(address_family::ipv6, setup.port)}
+            : setup.listen;
+    const bool chosen = std::ranges::any_of(wanted, [](const endpoint& e) { return e.port == 0; });
+    for (int attempt = 1;; ++attempt) {
+        auto bound = bind_all(wanted, all);
+        if (bound) {
+            return std::move(*bound);
+        }
+        const bool taken = bound.error() == boost::system::errc::address_in_use;
+        if (!taken || !chosen || attempt == port_attempts) {
+            throw boost::system::system_error(bound.error(), "bind");
+        }
+    }
+}
+
+void server::impl::run() {
+    // Signals and timers of the embedding program stay responsive while the workers are busy, and
+    // to the end of a drain.
+    std::mutex mutex;
+    std::exception_ptr failure;
+    std::size_t serving = workers.size();
+    const auto serve = [&](worker& w) {
+        std::exception_ptr failed;
+        try {
+            w.run();
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        const std::lock_guard lock(mutex);
+        if (failed) {
+            failure = failed;
+            for (const auto& other : workers) {
+                other->stop();
+            }
+        }
+        if (--serving == 0) {
+            control.stop();
+        }
+    };
+    std::vector<std::thread> threads;
+    threads.reserve(workers.size());
+    for (const auto& w : workers) {
+        threads.emplace_back(serve, std::ref(*w));
+    }
+    const auto work = boost::asio::make_work_guard(control);
+    control.run();
+    for (std::thread& t : threads) {
+        t.join();
+    }
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
+server::server(config setup) : impl_(std::make_unique<impl>(std::move(setup))) {}
+
+server::~server() = default;
+
+const std::vector<endpoint>& server::endpoints() const noexcept {
+    return impl_->endpoints;
+}
+
+boost::asio::any_io_executor server::get_executor() const {
+    return impl_->control.get_executor();
+}
+
+void server::run() {
+    impl_->run();
+}
+
+void server::drain(duration grace) {
+    for (const auto& w : impl_->workers) {
+        w->drain(grace);
+    }
+}
+
+void server::stop() {
+    for (const auto& w : impl_->workers) {
+        w->stop();
+    }
+}
+
+std::size_t server::running() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& w : impl_->workers) {
+        sum += w->running();
+    }
+    return sum;
+}
+
+} // namespace tftp::net
