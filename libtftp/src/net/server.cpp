@@ -1,4 +1,5 @@
 #include <tftp/net/server.hpp>
+#include <tftp/io/socket_address.hpp>
 #include <tftp/net/worker.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -60,7 +61,7 @@ bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
                 port.error() == boost::system::errc::address_family_not_supported) {
                 continue;
             }
-            return port.error();
+            throw boost::system::system_error(port.error(), io::to_string(local));
         }
         if (choose) {
             chosen = (*port)->local_endpoint().port;
@@ -101,13 +102,13 @@ server::impl::impl(config setup_) : setup(std::move(setup_)) {
         endpoints.push_back(port->local_endpoint());
         if (workers.size() > 1) {
             if (const error_code failed = port->share()) {
-                throw boost::system::system_error(failed, "SO_REUSEPORT");
+                throw boost::system::system_error(failed, io::to_string(endpoints.back()));
             }
         }
         for (std::size_t i = 1; i < workers.size(); ++i) {
             auto shared = io::udp_port::open_shared(*port, listen_options());
             if (!shared) {
-                throw boost::system::system_error(shared.error(), "bind");
+                throw boost::system::system_error(shared.error(), io::to_string(endpoints.back()));
             }
             workers[i]->listen(std::move(*shared));
         }
@@ -123,13 +124,13 @@ ports server::impl::bind() const {
             : setup.listen;
     const bool chosen = std::ranges::any_of(wanted, [](const endpoint& e) { return e.port == 0; });
     for (int attempt = 1;; ++attempt) {
-        auto bound = bind_all(wanted, all);
-        if (bound) {
-            return std::move(*bound);
-        }
-        const bool taken = bound.error() == boost::system::errc::address_in_use;
-        if (!taken || !chosen || attempt == port_attempts) {
-            throw boost::system::system_error(bound.error(), "bind");
+        try {
+            return bind_all(wanted, all);
+        } catch (const boost::system::system_error& failed) {
+            const bool taken = failed.code() == boost::system::errc::address_in_use;
+            if (!taken || !chosen || attempt == port_attempts) {
+                throw;
+            }
         }
     }
 }

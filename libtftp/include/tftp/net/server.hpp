@@ -41,8 +41,8 @@ public:
 
     /// Binds all addresses.
     ///
-    /// Throws boost::system::system_error, for example `address_in_use` when another socket, of
-    /// another instance of this server too, holds one of them.
+    /// Throws boost::system::system_error that names the address, for example `address_in_use` when
+    /// another socket, of another instance of this server too, holds it.
     explicit server(config setup);
     server(const server&) = delete;
     server& operator=(const server&) = delete;

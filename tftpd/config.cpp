@@ -1,0 +1,287 @@
+#include "config.hpp"
+
+#include <tftp/driver/limits.hpp>
+#include <tftp/io/socket_address.hpp>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+namespace tftpd {
+
+namespace po = boost::program_options;
+
+namespace {
+
+constexpr std::uint16_t tftp_port = 69;
+
+/// Reads a whole decimal number between `least` and `most`.
+[[nodiscard]] std::uint64_t
+number(std::string_view option, std::string_view text, std::uint64_t least, std::uint64_t most) {
+    std::uint64_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failed != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+        throw usage_error(
+            fmt::format("--{} takes a number from {} to {}, not '{}'", option, least, most, text)
+        );
+    }
+    return value;
+}
+
+[[nodiscard]] std::chrono::seconds seconds(std::string_view option, std::string_view text) {
+    return std::chrono::seconds(number(option, text, 0, 86400));
+}
+
+/// Looks `text` up among the words an option takes.
+template <class Value, std::size_t Count>
+[[nodiscard]] Value
+word(std::string_view option, std::string_view text, const std::pair<const char*, Value> (&words)[Count]) {
+    std::string known;
+    for (const auto& [name, value] : words) {
+        if (text == name) {
+            return value;
+        }
+        known += known.empty() ? name : fmt::format(", {}", name);
+    }
+    throw usage_error(fmt::format("--{} takes one of {}, not '{}'", option, known, text));
+}
+
+[[nodiscard]] tftp::endpoint address(const std::string& text) {
+    const auto parsed = tftp::io::parse_endpoint(text, tftp_port);
+    if (!parsed) {
+        throw usage_error(fmt::format(
+            "--listen takes ADDR or ADDR:PORT with a numeric address ([ADDR]:PORT for IPv6), not '{}'",
+            text
+        ));
+    }
+    return *parsed;
+}
+
+[[nodiscard]] tftp::io::port_range range(std::string_view text) {
+    const auto colon = text.find(':');
+    if (colon == std::string_view::npos) {
+        throw usage_error(fmt::format("--port-range takes FIRST:LAST, not '{}'", text));
+    }
+    const auto port = [](std::string_view part) {
+        return static_cast<std::uint16_t>(number("port-range", part, 1, 65535));
+    };
+    const tftp::io::port_range r{port(text.substr(0, colon)), port(text.substr(colon + 1))};
+    if (r.first > r.last) {
+        throw usage_error(fmt::format("--port-range {}: the first port is above the last", text));
+    }
+    return r;
+}
+
+[[nodiscard]] po::options_description described() {
+    const std::string transfers_help = fmt::format(
+        "transfers at the same time, per thread (default: {})", tftp::io::limits().transfers_max
+    );
+    const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
+    po::options_description all("Options");
+    // clang-format off
+    all.add_options()
+        ("listen", po::value<std::vector<std::string>>()->value_name("ADDR[:PORT]"),
+         "take requests there; repeatable; port 0 picks one (default: all addresses, port 69)")
+        ("user", text("NAME"), "run as this user when started as root (default: tftp, else nobody)")
+        ("writable", text("never|existing|create"),
+         "what clients may write: nothing (default), files that exist, new ones too")
+        ("overwrite", text("deny|replace"),
+         "an upload to a name that exists (default: replace under existing, deny under create)")
+        ("quota-file", text("BYTES"), "largest upload (default: no limit)")
+        ("fsync", text("yes|no"), "acknowledge an upload when it is on disk (default: yes)")
+        ("symlinks", text("no|inside"), "follow symbolic links inside the directory (default: inside)")
+        ("blksize-max", text("auto|N"),
+         "largest block granted; auto: what the route takes unfragmented (default: auto)")
+        ("windowsize-max", text("N"), "largest window granted, in blocks (default: 256)")
+        ("rollover", text("0|1|none"), "what follows block 65535 (default: 0)")
+        ("timeout-policy", text("honour|ceiling|decline"),
+         "what the client's timeout option sets: the interval (default), a bound, nothing")
+        ("port-range", text("FIRST:LAST"), "ports of transfers (default: the system's)")
+        ("threads", text("N"), "worker threads (default: one per core)")
+        ("max-transfers", text("N"), transfers_help.c_str())
+        ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
+        ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
+        ("check", "check the command line and the directory, then exit")
+        ("verbose", "log size probes and superseded requests too")
+        ("version", "print the version and exit")
+        ("help", "print this text and exit");
+    // clang-format on
+    return all;
+}
+
+/// The values given, by option name.
+class values {
+public:
+    values(int argc, const char* const* argv) {
+        po::options_description all = described();
+        all.add_options()("directory", po::value<std::vector<std::string>>());
+        po::positional_options_description positional;
+        positional.add("directory", -1);
+        // No guessing: an abbreviation would change its meaning when an option is added.
+        const int style =
+            po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        po::store(
+            po::command_line_parser(argc, argv)
+                .options(all)
+                .positional(positional)
+                .style(style)
+                .run(),
+            map_
+        );
+    }
+
+    [[nodiscard]] bool has(const char* option) const { return map_.count(option) != 0; }
+
+    [[nodiscard]] const std::string* text(const char* option) const {
+        return has(option) ? &map_[option].as<std::string>() : nullptr;
+    }
+
+    [[nodiscard]] std::vector<std::string> list(const char* option) const {
+        return has(option) ? map_[option].as<std::vector<std::string>>()
+                           : std::vector<std::string>();
+    }
+
+private:
+    po::variables_map map_;
+};
+
+void read_access(const values& given, tftp::io::access_policy& out) {
+    using tftp::io::overwrite;
+    using tftp::io::symlinks;
+    using tftp::io::writable;
+    if (const auto* text = given.text("writable")) {
+        out.writable = word<writable>(
+            "writable",
+            *text,
+            {{"never", writable::never},
+             {"existing", writable::existing},
+             {"create", writable::create}}
+        );
+    }
+    if (const auto* text = given.text("overwrite")) {
+        out.overwrite = word<overwrite>(
+            "overwrite", *text, {{"deny", overwrite::deny}, {"replace", overwrite::replace}}
+        );
+    }
+    if (const auto* text = given.text("quota-file")) {
+        out.file_size_max =
+            number("quota-file", *text, 1, std::numeric_limits<std::int64_t>::max());
+    }
+    if (const auto* text = given.text("fsync")) {
+        out.fsync = word<bool>("fsync", *text, {{"yes", true}, {"no", false}});
+    }
+    if (const auto* text = given.text("symlinks")) {
+        out.symlinks =
+            word<symlinks>("symlinks", *text, {{"no", symlinks::no}, {"inside", symlinks::inside}});
+    }
+}
+
+void read_protocol(const values& given, config& out) {
+    if (const auto* text = given.text("blksize-max"); text != nullptr && *text != "auto") {
+        out.blksize_max = static_cast<std::uint16_t>(
+            number("blksize-max", *text, tftp::blksize_min, tftp::blksize_max)
+        );
+    }
+    if (const auto* text = given.text("windowsize-max")) {
+        out.windowsize_max =
+            static_cast<std::uint16_t>(number("windowsize-max", *text, 1, tftp::windowsize_max));
+    }
+    if (const auto* text = given.text("rollover")) {
+        out.engine.wrap = word<tftp::rollover>(
+            "rollover",
+            *text,
+            {{"0", tftp::rollover::to_zero},
+             {"1", tftp::rollover::to_one},
+             {"none", tftp::rollover::forbidden}}
+        );
+    }
+    if (const auto* text = given.text("timeout-policy")) {
+        enum class policy { honour, ceiling, decline };
+        const auto chosen = word<policy>(
+            "timeout-policy",
+            *text,
+            {{"honour", policy::honour},
+             {"ceiling", policy::ceiling},
+             {"decline", policy::decline}}
+        );
+        out.allow_timeout = chosen != policy::decline;
+        out.engine.timeouts = chosen == policy::ceiling ? tftp::timeout_policy::ceiling
+                                                        : tftp::timeout_policy::honour;
+    }
+    if (const auto* text = given.text("give-up")) {
+        out.engine.give_up = seconds("give-up", *text);
+    }
+}
+
+void read_process(const values& given, config& out) {
+    for (const std::string& text : given.list("listen")) {
+        out.listen.push_back(address(text));
+    }
+    if (const auto* text = given.text("user")) {
+        out.user = *text;
+    }
+    if (const auto* text = given.text("port-range")) {
+        out.port_range = range(*text);
+    }
+    if (const auto* text = given.text("threads")) {
+        out.threads = static_cast<unsigned>(number("threads", *text, 1, 1024));
+    }
+    if (const auto* text = given.text("max-transfers")) {
+        out.transfers_max = number("max-transfers", *text, 1, 1'000'000);
+    }
+    if (const auto* text = given.text("grace")) {
+        out.grace = seconds("grace", *text);
+    }
+    out.verbose = given.has("verbose");
+}
+
+[[nodiscard]] config read(const values& given) {
+    config out;
+    if (given.has("help")) {
+        out.what = config::action::help;
+        return out;
+    }
+    if (given.has("version")) {
+        out.what = config::action::version;
+        return out;
+    }
+    out.what = given.has("check") ? config::action::check : config::action::serve;
+    read_process(given, out);
+    read_access(given, out.access);
+    read_protocol(given, out);
+    const auto directories = given.list("directory");
+    if (directories.size() != 1 || directories.front().empty()) {
+        throw usage_error(
+            directories.empty() ? "which directory is to be served? Usage: tftpd [OPTIONS] DIRECTORY"
+                                : "exactly one directory is served: tftpd [OPTIONS] DIRECTORY"
+        );
+    }
+    out.directory = directories.front();
+    return out;
+}
+
+} // namespace
+
+config parse(int argc, const char* const* argv) {
+    try {
+        return read(values(argc, argv));
+    } catch (const po::error& failed) {
+        throw usage_error(fmt::format("{} (see tftpd --help)", failed.what()));
+    }
+}
+
+std::string help() {
+    std::ostringstream out;
+    out << "Usage: tftpd [OPTIONS] DIRECTORY\n"
+           "Serves the files of DIRECTORY by TFTP, in the foreground.\n\n"
+        << described()
+        << "\nExit status: 0 after SIGTERM or SIGINT, 2 when it cannot start, 1 otherwise.\n";
+    return out.str();
+}
+
+} // namespace tftpd

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <tftp/engine/config.hpp>
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/options.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tftpd {
+
+/// The command line asks for something it cannot have; `what()` is one line for the user.
+class usage_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// What the command line asks for.
+struct config {
+    enum class action : std::uint8_t { serve, check, help, version };
+
+    action what = action::serve;
+    std::string directory;
+    /// Empty: all addresses of both families.
+    std::vector<tftp::endpoint> listen;
+    /// Empty: `tftp`, else `nobody`, when started as root.
+    std::optional<std::string> user;
+    tftp::io::access_policy access;
+    /// Empty: what the route to the client takes unfragmented.
+    std::optional<std::uint16_t> blksize_max;
+    std::uint16_t windowsize_max = 256;
+    tftp::engine_config engine;
+    bool allow_timeout = true;
+    std::optional<tftp::io::port_range> port_range;
+    unsigned threads = 0;
+    std::optional<std::size_t> transfers_max;
+    tftp::duration grace = std::chrono::seconds(10);
+    bool verbose = false;
+};
+
+/// Reads the command line.
+///
+/// Throws usage_error for an unknown option, a bad value, or a missing directory argument.
+[[nodiscard]] config parse(int argc, const char* const* argv);
+
+/// Returns the text of --help.
+[[nodiscard]] std::string help();
+
+} // namespace tftpd

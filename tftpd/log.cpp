@@ -1,0 +1,109 @@
+#include "log.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+namespace tftpd {
+
+namespace {
+
+/// Firmware and reset machines end transfers like this every day.
+[[nodiscard]] bool ordinary(const tftp::error_code& outcome) noexcept {
+    return outcome == tftp::errc::size_probe || outcome == tftp::errc::superseded;
+}
+
+[[nodiscard]] std::string result_of(const tftp::io::transfer_summary& ended) {
+    if (!ended.outcome) {
+        return "ok";
+    }
+    if (ended.outcome == tftp::errc::timed_out && ended.counters.all_sent) {
+        return "timed out: all was sent, the last ACK never came";
+    }
+    if (ended.outcome.category() == tftp::peer_category()) {
+        return ended.peer_text.empty()
+                   ? fmt::format("client: error {}", ended.outcome.value())
+                   : fmt::format(
+                         "client: error {} {}", ended.outcome.value(), quoted(ended.peer_text)
+                     );
+    }
+    return ended.outcome.message();
+}
+
+[[nodiscard]] std::string rate_of(const tftp::io::transfer_summary& ended, double seconds) {
+    if (seconds <= 0) {
+        return "-";
+    }
+    constexpr double mebi = 1024 * 1024;
+    return fmt::format("{:.2f} MiB/s", static_cast<double>(ended.counters.bytes) / mebi / seconds);
+}
+
+} // namespace
+
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (c >= ' ' && c <= '~') {
+            out += c;
+        } else {
+            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        }
+    }
+    out += '"';
+    return out;
+}
+
+std::string line_of(const tftp::io::transfer_summary& ended) {
+    const double seconds = std::chrono::duration<double>(ended.elapsed).count();
+    return fmt::format(
+        "{} {} {} {} bytes {:.3f} s {} blksize {} windowsize {} retransmitted {} {}",
+        tftp::io::to_string(ended.peer),
+        ended.verb == tftp::io::verb::read ? "read" : "write",
+        quoted(ended.filename),
+        ended.counters.bytes,
+        seconds,
+        rate_of(ended, seconds),
+        ended.agreed.blksize,
+        ended.agreed.windowsize,
+        ended.counters.retransmissions,
+        result_of(ended)
+    );
+}
+
+log::log(bool verbose) {
+    auto logger = spdlog::stderr_logger_mt("tftpd");
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
+    logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
+    logger->flush_on(spdlog::level::debug);
+    // A line that cannot be written is lost; there is nowhere left to say so.
+    logger->set_error_handler([](const std::string&) {});
+    spdlog::set_default_logger(std::move(logger));
+}
+
+void log::finished(const tftp::io::transfer_summary& ended) const noexcept {
+    try {
+        const auto level = ordinary(ended.outcome) ? spdlog::level::debug : spdlog::level::info;
+        if (spdlog::should_log(level)) {
+            spdlog::log(level, "{}", line_of(ended));
+        }
+    } catch (...) {
+        // Out of memory: the line is lost, the service goes on.
+    }
+}
+
+void log::note(std::string_view text) const noexcept {
+    try {
+        spdlog::info("{}", text);
+    } catch (...) {
+        // As above.
+    }
+}
+
+} // namespace tftpd

@@ -1,0 +1,162 @@
+#include "config.hpp"
+#include "log.hpp"
+#include "privileges.hpp"
+
+#include <tftp/driver/content.hpp>
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/socket_address.hpp>
+#include <tftp/net/server.hpp>
+#include <tftp/version.hpp>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/system/system_error.hpp>
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace {
+
+constexpr int exit_failed = 1;
+constexpr int exit_cannot_start = 2;
+
+/// Something that keeps the daemon from starting; `what()` is one line for the user.
+class start_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+[[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
+    auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
+    if (!root) {
+        throw start_error(
+            fmt::format("cannot serve {}: {}", wanted.directory, root.error().message())
+        );
+    }
+    return std::move(*root);
+}
+
+[[nodiscard]] std::string bind_advice(const tftp::error_code& why) {
+    namespace errc = boost::system::errc;
+    if (why == errc::permission_denied) {
+        return " (ports below 1024 need root or CAP_NET_BIND_SERVICE)";
+    }
+    if (why == errc::address_in_use) {
+        return " (is another TFTP server running?)";
+    }
+    if (why == errc::address_not_available) {
+        return " (no interface of this machine has that address)";
+    }
+    return {};
+}
+
+[[nodiscard]] tftp::net::server
+bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& log) {
+    tftp::net::server::config setup;
+    setup.listen = wanted.listen;
+    setup.files = std::make_shared<tftp::io::directory_content>(std::move(root));
+    setup.service.options.windowsize = wanted.windowsize_max;
+    setup.service.options.allow_timeout = wanted.allow_timeout;
+    setup.service.blksize_auto = !wanted.blksize_max;
+    if (wanted.blksize_max) {
+        setup.service.options.blksize = *wanted.blksize_max;
+    }
+    setup.service.engine = wanted.engine;
+    if (wanted.transfers_max) {
+        setup.service.limits.transfers_max = *wanted.transfers_max;
+    }
+    setup.transfer_ports = wanted.port_range;
+    setup.workers = wanted.threads;
+    setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };
+    try {
+        return tftp::net::server(std::move(setup));
+    } catch (const boost::system::system_error& failed) {
+        throw start_error(
+            fmt::format("cannot listen: {}{}", failed.what(), bind_advice(failed.code()))
+        );
+    }
+}
+
+/// The first signal lets transfers finish, the second does not.
+void stop_on_signals(
+    tftp::net::server& server, boost::asio::signal_set& signals, const tftpd::config& wanted
+) {
+    signals.async_wait([&](const tftp::error_code& failed, int) {
+        if (failed) {
+            return;
+        }
+        server.drain(wanted.grace);
+        signals.async_wait([&](const tftp::error_code& again_failed, int) {
+            if (!again_failed) {
+                server.stop();
+            }
+        });
+    });
+}
+
+int serve(const tftpd::config& wanted) {
+    // A closed log pipe must not end the service.
+    std::signal(SIGPIPE, SIG_IGN);
+    const tftpd::log log(wanted.verbose);
+    const auto user = tftpd::choose_identity(wanted.user);
+    tftp::io::export_root root = open_root(wanted);
+    if (wanted.what == tftpd::config::action::check) {
+        tftpd::drop_privileges(user);
+        tftpd::require_entry(wanted.directory);
+        fmt::print("tftpd: configuration OK\n");
+        return 0;
+    }
+    tftp::net::server server = bind(wanted, std::move(root), log);
+    tftpd::drop_privileges(user);
+    tftpd::require_entry(wanted.directory);
+
+    boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
+    stop_on_signals(server, signals, wanted);
+    for (const tftp::endpoint& local : server.endpoints()) {
+        fmt::print(
+            stderr, "tftpd: serving {} on {}\n", wanted.directory, tftp::io::to_string(local)
+        );
+    }
+    server.run();
+    return 0;
+}
+
+int run(int argc, const char* const* argv) {
+    const tftpd::config wanted = tftpd::parse(argc, argv);
+    switch (wanted.what) {
+    case tftpd::config::action::help:
+        fmt::print("{}", tftpd::help());
+        return 0;
+    case tftpd::config::action::version:
+        fmt::print("tftpd {}\n", tftp::version);
+        return 0;
+    case tftpd::config::action::check:
+    case tftpd::config::action::serve:
+        break;
+    }
+    return serve(wanted);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto complain = [](const std::exception& why, int status) {
+        fmt::print(stderr, "tftpd: {}\n", why.what());
+        return status;
+    };
+    try {
+        return run(argc, argv);
+    } catch (const tftpd::usage_error& why) {
+        return complain(why, exit_cannot_start);
+    } catch (const tftpd::privilege_error& why) {
+        return complain(why, exit_cannot_start);
+    } catch (const start_error& why) {
+        return complain(why, exit_cannot_start);
+    } catch (const std::exception& why) {
+        return complain(why, exit_failed);
+    }
+}

@@ -1,0 +1,92 @@
+#include "privileges.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace tftpd {
+
+namespace {
+
+[[nodiscard]] std::optional<identity> look_up(const char* name) {
+    errno = 0;
+    if (const ::passwd* const found = ::getpwnam(name)) {
+        return identity{name, found->pw_uid, found->pw_gid};
+    }
+    return std::nullopt;
+}
+
+void check(bool done, const char* step) {
+    if (!done) {
+        throw privilege_error(fmt::format("cannot drop privileges: {}: {}", step, std::strerror(errno)));
+    }
+}
+
+void clear_capabilities() {
+    ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    ::__user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+    check(::syscall(SYS_capset, &header, none) == 0, "capset");
+}
+
+} // namespace
+
+std::optional<identity> choose_identity(const std::optional<std::string>& wanted) {
+    const bool root = ::geteuid() == 0;
+    if (wanted) {
+        auto found = look_up(wanted->c_str());
+        if (!found) {
+            throw privilege_error(fmt::format("there is no user '{}'", *wanted));
+        }
+        if (!root && found->uid != ::geteuid()) {
+            throw privilege_error(fmt::format("only root can become user '{}'", *wanted));
+        }
+        return root ? found : std::nullopt;
+    }
+    if (!root) {
+        return std::nullopt;
+    }
+    for (const char* const name : {"tftp", "nobody"}) {
+        if (auto found = look_up(name)) {
+            return found;
+        }
+    }
+    throw privilege_error("there is neither a user 'tftp' nor 'nobody'; name one with --user");
+}
+
+void drop_privileges(const std::optional<identity>& target) {
+    if (target) {
+        check(::setgroups(1, &target->gid) == 0, "setgroups");
+        check(::setresgid(target->gid, target->gid, target->gid) == 0, "setresgid");
+        check(::setresuid(target->uid, target->uid, target->uid) == 0, "setresuid");
+    }
+    // --user root asks to keep what root may do.
+    if (!target || target->uid != 0) {
+        clear_capabilities();
+    }
+    check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+}
+
+void require_entry(const std::string& directory) {
+    if (::faccessat(AT_FDCWD, directory.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
+        const int failed = errno;
+        const ::passwd* const self = ::getpwuid(::geteuid());
+        throw privilege_error(fmt::format(
+            "user {} cannot enter {}: {}",
+            self != nullptr ? self->pw_name : std::to_string(::geteuid()),
+            directory,
+            std::strerror(failed)
+        ));
+    }
+}
+
+} // namespace tftpd

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <sys/types.h>
+
+namespace tftpd {
+
+/// The process cannot become what it was told to be; `what()` is one line for the user.
+class privilege_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Whom to become.
+struct identity {
+    std::string name;
+    ::uid_t uid = 0;
+    ::gid_t gid = 0;
+};
+
+/// Returns whom to become: `wanted`, or `tftp`, or `nobody` when started as root; empty when not
+/// started as root.
+///
+/// Throws privilege_error when the user does not exist, or `wanted` is another one and this process
+/// is not root.
+[[nodiscard]] std::optional<identity> choose_identity(const std::optional<std::string>& wanted);
+
+/// Becomes `target` for good, if there is one, and gives up every capability: supplementary groups,
+/// group, user, capability sets, no_new_privs, in that order. Call after binding and before the
+/// first thread.
+///
+/// Throws privilege_error when any step fails.
+void drop_privileges(const std::optional<identity>& target);
+
+/// Throws privilege_error when this process may not enter `directory`.
+void require_entry(const std::string& directory);
+
+} // namespace tftpd
