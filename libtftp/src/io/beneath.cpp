@@ -134,7 +134,10 @@ private:
         if (target.size() + pending_.size() + 1 >= PATH_MAX) {
             return system_error_code(ENAMETOOLONG);
         }
-        pending_.insert(0, "/").insert(0, target);
+        std::string rest(target);
+        rest += '/';
+        rest += pending_;
+        pending_ = std::move(rest);
         return {};
     }
 

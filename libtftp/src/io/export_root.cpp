@@ -100,7 +100,7 @@ export_root::open_file(std::string_view name, bool only_cached) const noexcept {
         }
         return refusal_of(fd.error());
     }
-    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(*fd));
+    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(fd).value());
     if (file.has_value() && policy_.require_world_readable &&
         ((*file)->permissions() & S_IROTH) == 0) {
         return make_error_code(errc::forbidden);
@@ -116,8 +116,7 @@ overwrite export_root::overwriting() const noexcept {
 }
 
 error_code export_root::check_target(int directory, const char* base) const noexcept {
-    struct ::stat about {};
-
+    struct ::stat about = {};
     if (::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT || policy_.writable != writable::create) {
             return last_error();
@@ -155,7 +154,7 @@ result<std::unique_ptr<sink>> export_root::create(
         if (!directory) {
             return refusal_of(directory.error());
         }
-        if (const error_code refused = check_target(directory->get(), base_name(target))) {
+        if (const error_code refused = check_target(directory.value().get(), base_name(target))) {
             return refused;
         }
         auto made = std::make_unique<file_sink>(std::move(target), options);

@@ -91,8 +91,7 @@ error_code fd_sink::commit() noexcept {
 
 result<std::unique_ptr<sink>>
 make_file_sink(const char* path, const file_sink_options& options) noexcept {
-    struct ::stat about {};
-
+    struct ::stat about = {};
     try {
         if (::stat(path, &about) != 0) {
             return errno == ENOENT ? open_beside(path, options) : last_error();

@@ -78,14 +78,12 @@ error_code file_sink::reserve(std::uint64_t size_bytes) noexcept {
         return errc::too_large;
     }
     const result<unique_fd> directory = open_parent(target_);
-    if (!directory.has_value()) {
+    if (!directory) {
         return directory.error();
     }
-
-    struct ::statvfs about {};
-
+    struct ::statvfs about = {};
     // Some file systems report no sizes at all.
-    if (::fstatvfs(directory.get(), &about) == 0 && about.f_blocks != 0 &&
+    if (::fstatvfs(directory.value().get(), &about) == 0 && about.f_blocks != 0 &&
         size_bytes / about.f_frsize >= about.f_bavail &&
         size_bytes > about.f_bavail * about.f_frsize) {
         return system_error_code(ENOSPC);
@@ -129,7 +127,7 @@ error_code file_sink::ensure_temporary() noexcept {
     if (!directory) {
         return directory.error();
     }
-    directory_ = std::move(*directory);
+    directory_ = std::move(directory).value();
     content_.reset(uninterrupted([this] {
         return ::openat(directory_.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode_before_umask);
     }));
@@ -224,9 +222,7 @@ error_code file_sink::settle_content() noexcept {
         return last_error();
     }
     std::optional<::mode_t> permissions = options_.permissions;
-
-    struct ::stat old {};
-
+    struct ::stat old = {};
     if (options_.existing == overwrite::replace &&
         ::fstatat(directory_.get(), base_name(target_), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(old.st_mode)) {

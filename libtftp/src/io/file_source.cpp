@@ -45,7 +45,7 @@ result<std::unique_ptr<source>> make_file_source(const char* path) noexcept {
     if (!file) {
         return file.error();
     }
-    std::unique_ptr<source> made(new (std::nothrow) file_source(std::move(*file)));
+    std::unique_ptr<source> made(new (std::nothrow) file_source(std::move(file).value()));
     if (!made) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }

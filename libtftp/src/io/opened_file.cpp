@@ -22,8 +22,7 @@ std::int64_t nanoseconds(const ::timespec& time) noexcept {
 /// Returns true for file systems whose reads never wait for a device. They refuse RWF_NOWAIT
 /// before Linux 6.6, and do not need it.
 bool lives_in_memory(int fd) noexcept {
-    struct ::statfs about {};
-
+    struct ::statfs about = {};
     if (::fstatfs(fd, &about) != 0) {
         return false;
     }
@@ -56,8 +55,7 @@ opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t p
 }
 
 result<std::shared_ptr<const opened_file>> opened_file::adopt(unique_fd fd) noexcept {
-    struct ::stat about {};
-
+    struct ::stat about = {};
     if (::fstat(fd.get(), &about) != 0) {
         return last_error();
     }
