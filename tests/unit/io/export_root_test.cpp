@@ -1,4 +1,5 @@
 #include "octets.hpp"
+#include "refusing_kernel.hpp"
 #include "temp_directory.hpp"
 
 #include <tftp/io/export_root.hpp>
@@ -25,8 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const auto not_found =
-    boost::system::errc::make_error_code(boost::system::errc::no_such_file_or_directory);
+constexpr auto not_found = boost::system::errc::no_such_file_or_directory;
 
 /// A root with something outside of it that must never be reached.
 struct sandbox {
@@ -56,7 +56,7 @@ struct sandbox {
 
 std::string content_of(const result<std::shared_ptr<const io::opened_file>>& file) {
     if (!file) {
-        return "[" + file.error().message() + "]";
+        return file.error().message();
     }
     io::file_source source(file.value());
     return read(source, 0, 1000).octets;
@@ -220,6 +220,25 @@ TEST_CASE(
             REQUIRE_FALSE(file.has_value());
             CHECK(to_peer_errc(file.error()) == peer_errc::access_violation);
         }
+    }
+}
+
+TEST_CASE("export root resolves by itself where openat2 is refused", "[io][export_root]") {
+    const sandbox box;
+    box.link("../file", "sub/up");
+    box.link("../secret", "out");
+    for (const int error : {ENOSYS, EPERM}) {
+        CHECK(on_refusing_kernel({{SYS_openat2, error}}, [&] {
+            const auto root = io::export_root::open(box.root.c_str(), with(io::writable::create));
+            if (!root) {
+                return false;
+            }
+            const std::string name = "sub/new" + std::to_string(error);
+            return content_of(root->open_read("sub/up")) == "content" &&
+                   root->open_read("out").error() == errc::forbidden &&
+                   root->try_open_read("file").error() == errc::would_block &&
+                   !upload(*root, name, "created");
+        }));
     }
 }
 

@@ -1,4 +1,5 @@
 #include "octets.hpp"
+#include "refusing_kernel.hpp"
 #include "temp_directory.hpp"
 
 #include <tftp/io/file_sink.hpp>
@@ -215,7 +216,7 @@ TEST_CASE("file sink reports a full disk and leaves the old file", "[io][file_si
             std::uint64_t at = 0;
             while (!failed && at < 1'000'000) {
                 failed = write(*sink.value(), at, pattern(10'000));
-                at += failed ? 0 : 10'000;
+                at += failed ? 0U : 10'000U;
             }
             if (failed != boost::system::errc::no_space_on_device || at < 200'000) {
                 return false;
@@ -238,29 +239,69 @@ TEST_CASE("file sink reports a full disk and leaves the old file", "[io][file_si
     CHECK(on_small_disk(directory.path(), "256k", filled_meanwhile));
 }
 
-TEST_CASE("file sink works without O_TMPFILE by a hidden name", "[io][file_sink]") {
-    if (::geteuid() != 0) {
-        WARN("needs root to mount a file system without O_TMPFILE");
-        return;
-    }
+TEST_CASE("file sink works by a hidden name where there is no O_TMPFILE", "[io][file_sink]") {
+    // The flag without O_DIRECTORY, which it contains.
+    constexpr std::uint32_t tmpfile = O_TMPFILE & ~O_DIRECTORY;
+    const std::vector<refusal_rule> no_tmpfile{{SYS_openat, EOPNOTSUPP, 2, tmpfile}};
+    std::vector<refusal_rule> no_flags = no_tmpfile;
+    no_flags.push_back({SYS_renameat2, EINVAL, 4, RENAME_NOREPLACE});
     const temp_directory directory;
-    const auto on_ramfs = [&](const std::function<bool()>& check) {
-        return in_child([&] {
-            return ::unshare(CLONE_NEWNS) == 0 &&
-                   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                   ::mount("proc", directory.path().c_str(), "proc", 0, nullptr) == 0 && check();
-        });
-    };
-    // procfs has no O_TMPFILE and takes no file: the hidden name is tried and its error reported.
-    CHECK(on_ramfs([&] {
-        io::file_target target;
-        target.directory = std::make_shared<const io::unique_fd>(
-            ::open(directory.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)
-        );
-        target.path = "f";
-        io::file_sink sink(target, {});
-        return static_cast<bool>(write(sink, 0, "x")) && sink.commit();
-    }));
+    for (const auto& rules : {no_tmpfile, no_flags}) {
+        for (const auto& options : {io::file_sink_options{}, denying}) {
+            CHECK(on_refusing_kernel(rules, [&] {
+                auto sink = try_open(directory / "f", options);
+                return sink && !write(*sink.value(), 0, "content") && directory.entries() == 1 &&
+                       !fs::exists(directory / "f") && !sink.value()->commit() &&
+                       directory.entries() == 1 && directory.content("f") == "content" &&
+                       mode_of(directory / "f") == 0644;
+            }));
+            CHECK(on_refusing_kernel(rules, [&] {
+                auto sink = try_open(directory / "given-up", options);
+                if (!sink || write(*sink.value(), 0, "content") || directory.entries() != 2) {
+                    return false;
+                }
+                sink.value().reset();
+                return directory.entries() == 1;
+            }));
+            CHECK(on_refusing_kernel(rules, [&] {
+                auto sink = try_open(directory / "g", options);
+                if (!sink || write(*sink.value(), 0, "mine")) {
+                    return false;
+                }
+                directory.write("g", "theirs");
+                const error_code failed = sink.value()->commit();
+                sink.value().reset();
+                return directory.entries() == 2 &&
+                       (options.existing == io::overwrite::deny
+                            ? failed == boost::system::errc::file_exists &&
+                                  directory.content("g") == "theirs"
+                            : !failed && directory.content("g") == "mine");
+            }));
+            fs::remove(directory / "f");
+            fs::remove(directory / "g");
+        }
+    }
+}
+
+TEST_CASE("a failed commit shows nothing and leaves nothing", "[io][file_sink]") {
+    const temp_directory directory;
+    directory.write("f", "old");
+    const std::vector<std::vector<refusal_rule>> failures{
+        {{SYS_linkat, EIO}},
+        {{SYS_renameat, EIO}, {SYS_renameat2, EIO}},
+        {{SYS_fsync, EIO}},
+        {{SYS_fchmod, EIO}}};
+    for (const auto& rules : failures) {
+        CHECK(on_refusing_kernel(rules, [&] {
+            auto sink = try_open(directory / "f");
+            if (!sink || write(*sink.value(), 0, "new") ||
+                sink.value()->commit() != boost::system::errc::io_error) {
+                return false;
+            }
+            sink.value().reset();
+            return directory.entries() == 1 && directory.content("f") == "old";
+        }));
+    }
 }
 
 TEST_CASE("file sink for a client keeps links and follows them", "[io][file_sink]") {

@@ -11,18 +11,18 @@ using namespace std::string_literals;
 
 namespace {
 
-/// Returns the normalised name, or what is wrong in brackets.
+/// Returns the normalised name, or what is wrong with it.
 std::string normalised(std::string_view requested) {
     std::array<char, io::name_octets_max> out{};
     const result<std::size_t> length = io::normalise_name(requested, out);
     if (!length) {
-        return "[" + length.error().message() + "]";
+        return length.error().message();
     }
     return {out.data(), *length};
 }
 
-const std::string bad = "[" + make_error_code(errc::bad_name).message() + "]";
-const std::string not_a_file = "[" + make_error_code(errc::not_regular).message() + "]";
+const std::string bad = make_error_code(errc::bad_name).message();
+const std::string not_a_file = make_error_code(errc::not_regular).message();
 
 } // namespace
 
