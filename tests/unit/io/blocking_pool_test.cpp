@@ -1,0 +1,306 @@
+#include <tftp/io/blocking_pool.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <semaphore>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+
+using namespace tftp;
+using namespace tftp::io;
+
+namespace {
+
+class test_job final : public blocking_job {
+public:
+    test_job(
+        const void* key, std::function<void()> run, std::function<void()> done = [] {}
+    )
+        : blocking_job(key), run_(std::move(run)), done_(std::move(done)) {}
+
+    ~test_job() override { ++destroyed; }
+
+    void run() noexcept override { run_(); }
+
+    void done() noexcept override { done_(); }
+
+    static inline std::atomic<int> destroyed = 0;
+
+private:
+    std::function<void()> run_;
+    std::function<void()> done_;
+};
+
+std::unique_ptr<blocking_job> job(
+    const void* key, std::function<void()> run, std::function<void()> done = [] {}
+) {
+    return std::make_unique<test_job>(key, std::move(run), std::move(done));
+}
+
+std::unique_ptr<completion_queue> make_queue() {
+    auto queue = completion_queue::create();
+    REQUIRE(queue.has_value());
+    return std::move(queue).value();
+}
+
+/// Waits for completions until `jobs` of them were drained.
+void drain(completion_queue& queue, std::size_t jobs) {
+    while (jobs > 0) {
+        ::pollfd wait{queue.native_handle(), POLLIN, 0};
+        REQUIRE(::poll(&wait, 1, 30'000) == 1);
+        jobs -= queue.drain();
+    }
+}
+
+bool is_readable(const completion_queue& queue) {
+    ::pollfd wait{queue.native_handle(), POLLIN, 0};
+    return ::poll(&wait, 1, 0) == 1;
+}
+
+} // namespace
+
+TEST_CASE(
+    "pool runs a job elsewhere and finishes it in the thread that drains", "[io][blocking_pool]"
+) {
+    const auto queue = make_queue();
+    blocking_pool pool;
+    CHECK(pool.threads() == 0);
+    std::thread::id ran;
+    std::thread::id finished;
+    REQUIRE(pool.submit(
+        job(
+            nullptr,
+            [&] { ran = std::this_thread::get_id(); },
+            [&] { finished = std::this_thread::get_id(); }
+        ),
+        *queue
+    ));
+    drain(*queue, 1);
+    CHECK(ran != std::this_thread::get_id());
+    CHECK(ran != std::thread::id());
+    CHECK(finished == std::this_thread::get_id());
+    CHECK_FALSE(is_readable(*queue));
+    CHECK(queue->drain() == 0);
+    CHECK(pool.threads() == 1);
+}
+
+TEST_CASE("pool runs jobs of one key one at a time and in order", "[io][blocking_pool]") {
+    const auto queue = make_queue();
+    blocking_pool pool(4);
+    const int keys[3] = {};
+    std::atomic<int> running[3] = {};
+    std::atomic<int> overlaps = 0;
+    std::vector<int> order[3];
+    std::vector<int> finished[3];
+    for (int i = 0; i < 300; ++i) {
+        const auto k = static_cast<std::size_t>(i % 3);
+        REQUIRE(pool.submit(
+            job(
+                &keys[k],
+                [&, i, k] {
+                    overlaps += running[k]++ > 0 ? 1 : 0;
+                    order[k].push_back(i);
+                    --running[k];
+                },
+                [&, i, k] { finished[k].push_back(i); }
+            ),
+            *queue
+        ));
+    }
+    drain(*queue, 300);
+    CHECK(overlaps == 0);
+    CHECK(pool.threads() <= 4);
+    for (std::size_t k = 0; k < 3; ++k) {
+        CHECK(order[k].size() == 100);
+        CHECK(std::is_sorted(order[k].begin(), order[k].end()));
+        CHECK(finished[k] == order[k]);
+    }
+}
+
+TEST_CASE("pool is not held up by a stalled key", "[io][blocking_pool]") {
+    const auto queue = make_queue();
+    blocking_pool pool(2);
+    const int stalled = 0;
+    std::binary_semaphore release(0);
+    int stalled_jobs = 0;
+    REQUIRE(pool.submit(
+        job(
+            &stalled, [&] { release.acquire(); }, [&] { ++stalled_jobs; }
+        ),
+        *queue
+    ));
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(pool.submit(
+            job(
+                &stalled, [] {}, [&] { ++stalled_jobs; }
+            ),
+            *queue
+        ));
+    }
+    int others = 0;
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(pool.submit(
+            job(
+                nullptr, [] {}, [&] { ++others; }
+            ),
+            *queue
+        ));
+    }
+    drain(*queue, 10);
+    CHECK(others == 10);
+    CHECK(stalled_jobs == 0);
+    release.release();
+    drain(*queue, 11);
+    CHECK(stalled_jobs == 11);
+}
+
+TEST_CASE("pool refuses jobs beyond its bound", "[io][blocking_pool]") {
+    const auto queue = make_queue();
+    blocking_pool pool(1, 2);
+    std::binary_semaphore started(0);
+    std::binary_semaphore release(0);
+    REQUIRE(pool.submit(
+        job(nullptr,
+            [&] {
+                started.release();
+                release.acquire();
+            }),
+        *queue
+    ));
+    started.acquire();
+    const int before = test_job::destroyed;
+    CHECK(pool.submit(job(nullptr, [] {}), *queue));
+    CHECK(pool.submit(job(nullptr, [] {}), *queue));
+    CHECK_FALSE(pool.submit(job(nullptr, [] {}), *queue));
+    CHECK(test_job::destroyed == before + 1);
+    release.release();
+    drain(*queue, 3);
+    CHECK(pool.submit(job(nullptr, [] {}), *queue));
+    drain(*queue, 1);
+}
+
+TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {
+    const auto queue = make_queue();
+    blocking_pool pool(2);
+    int left = 50;
+    std::function<void()> again = [&] {
+        if (--left > 0) {
+            REQUIRE(pool.submit(
+                job(
+                    &left, [] {}, again
+                ),
+                *queue
+            ));
+        }
+    };
+    REQUIRE(pool.submit(
+        job(
+            &left, [] {}, again
+        ),
+        *queue
+    ));
+    drain(*queue, 50);
+    CHECK(left == 0);
+}
+
+TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]") {
+    const int before = test_job::destroyed;
+    std::atomic<int> ran = 0;
+    int finished = 0;
+    {
+        const auto queue = make_queue();
+        const int key = 0;
+        std::binary_semaphore started(0);
+        std::binary_semaphore release(0);
+        std::thread releaser;
+        {
+            blocking_pool pool(1);
+            REQUIRE(pool.submit(
+                job(
+                    &key,
+                    [&] {
+                        ++ran;
+                        started.release();
+                        release.acquire();
+                    },
+                    [&] { ++finished; }
+                ),
+                *queue
+            ));
+            started.acquire();
+            for (int i = 0; i < 5; ++i) {
+                REQUIRE(pool.submit(
+                    job(
+                        &key, [&] { ++ran; }, [&] { ++finished; }
+                    ),
+                    *queue
+                ));
+            }
+            releaser = std::thread([&] { release.release(); });
+        }
+        releaser.join();
+        // At least the job that ran came back; nobody drains it.
+        CHECK(is_readable(*queue));
+        CHECK(ran >= 1);
+        CHECK(finished == 0);
+    }
+    CHECK(test_job::destroyed == before + 6);
+    CHECK(finished == 0);
+}
+
+TEST_CASE("pool serves several workers, each with its own completions", "[io][blocking_pool]") {
+    constexpr int workers = 3;
+    constexpr int jobs = 200;
+    std::vector<std::unique_ptr<completion_queue>> queues;
+    for (int i = 0; i < workers; ++i) {
+        queues.push_back(make_queue());
+    }
+    std::atomic<int> ran = 0;
+    std::atomic<int> wrong_thread = 0;
+    std::atomic<int> refused = 0;
+    {
+        blocking_pool pool(4, 100);
+        std::vector<std::thread> threads;
+        for (int w = 0; w < workers; ++w) {
+            threads.emplace_back([&, w] {
+                completion_queue& queue = *queues[static_cast<std::size_t>(w)];
+                const std::thread::id self = std::this_thread::get_id();
+                std::size_t outstanding = 0;
+                const auto collect = [&] {
+                    ::pollfd wait{queue.native_handle(), POLLIN, 0};
+                    ::poll(&wait, 1, -1);
+                    outstanding -= queue.drain();
+                };
+                for (int i = 0; i < jobs; ++i) {
+                    const bool taken = pool.submit(
+                        job(
+                            i % 3 == 0 ? nullptr : &queues,
+                            [&] { ++ran; },
+                            [&] { wrong_thread += std::this_thread::get_id() != self ? 1 : 0; }
+                        ),
+                        queue
+                    );
+                    refused += taken ? 0 : 1;
+                    outstanding += taken ? 1 : 0;
+                    while (outstanding >= 30) {
+                        collect();
+                    }
+                }
+                while (outstanding > 0) {
+                    collect();
+                }
+            });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+    }
+    CHECK(ran == workers * jobs);
+    CHECK(refused == 0);
+    CHECK(wrong_thread == 0);
+}

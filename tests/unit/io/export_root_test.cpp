@@ -1,0 +1,439 @@
+#include "octets.hpp"
+#include "refusing_kernel.hpp"
+#include "temp_directory.hpp"
+
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/file_source.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+using namespace tftp;
+using namespace tftp::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr auto not_found = boost::system::errc::no_such_file_or_directory;
+
+/// A root with something outside of it that must never be reached.
+struct sandbox {
+    temp_directory outer;
+    std::string root = outer / "root";
+
+    sandbox() {
+        fs::create_directory(root);
+        fs::create_directory(root + "/sub");
+        fs::create_directory(root + "/sub/deep");
+        outer.write("secret", "secret");
+        outer.write("root/file", "content");
+        outer.write("root/sub/file", "sub content");
+    }
+
+    [[nodiscard]] io::export_root
+    open(const io::access_policy& policy = {}, io::lookup how = io::lookup::automatic) const {
+        result<io::export_root> opened = io::export_root::open(root.c_str(), policy, how);
+        REQUIRE(opened.has_value());
+        return std::move(opened).value();
+    }
+
+    void link(const std::string& target, const std::string& name) const {
+        fs::create_symlink(target, root + "/" + name);
+    }
+};
+
+std::string content_of(const result<std::shared_ptr<const io::opened_file>>& file) {
+    if (!file) {
+        return file.error().message();
+    }
+    io::file_source source(file.value());
+    return read(source, 0, 1000).octets;
+}
+
+error_code
+upload(const io::export_root& root, const std::string& name, const std::string& content) {
+    auto sink = root.create(name, content.size());
+    if (!sink) {
+        return sink.error();
+    }
+    const error_code failed = write(*sink.value(), 0, content);
+    return failed ? failed : sink.value()->commit();
+}
+
+constexpr io::lookup lookups[] = {io::lookup::automatic, io::lookup::walk};
+
+io::access_policy with(io::symlinks symlinks) {
+    io::access_policy policy;
+    policy.symlinks = symlinks;
+    return policy;
+}
+
+io::access_policy with(io::writable writable) {
+    io::access_policy policy;
+    policy.writable = writable;
+    policy.fsync = false;
+    return policy;
+}
+
+} // namespace
+
+TEST_CASE("export root serves files beneath it", "[io][export_root]") {
+    const sandbox box;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open({}, how);
+        CHECK(content_of(root.open_read("file")) == "content");
+        CHECK(content_of(root.open_read("/file")) == "content");
+        CHECK(content_of(root.open_read("//sub/./file")) == "sub content");
+        CHECK(content_of(root.open_read("\\sub\\file")) == "sub content");
+        CHECK(root.open_read("none").error() == not_found);
+        CHECK(root.open_read("none/file").error() == not_found);
+        CHECK(root.open_read("file/file").error() == not_found);
+        CHECK(root.open_read("FILE").error() == not_found);
+        CHECK(root.open_read("%2e%2e/secret").error() == not_found);
+        CHECK(root.open_read(std::string(255, 'n')).error() == not_found);
+    }
+    CHECK(io::export_root::open((box.root + "/none").c_str(), {}).error() == not_found);
+    CHECK_FALSE(io::export_root::open((box.root + "/file").c_str(), {}).has_value());
+}
+
+TEST_CASE("export root refuses names that lead out of it", "[io][export_root]") {
+    const sandbox box;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open({}, how);
+        for (const char* name :
+             {"../secret",
+              "/../secret",
+              "sub/../../secret",
+              "sub/../file",
+              "..\\secret",
+              "\\..\\secret",
+              "sub\\..\\..\\secret",
+              ".."}) {
+            CAPTURE(name);
+            CHECK(root.open_read(name).error() == errc::bad_name);
+            CHECK(to_peer_errc(root.open_read(name).error()) == peer_errc::access_violation);
+        }
+        CHECK(root.open_read(std::string(256, 'n')).error() == errc::bad_name);
+        std::string deep;
+        while (deep.size() < 5000) {
+            deep += "sub/";
+        }
+        CHECK(root.open_read(deep + "file").error() == errc::bad_name);
+        CHECK(root.open_read(box.outer / "secret").error() == not_found);
+    }
+}
+
+TEST_CASE("export root follows links that stay inside, and no other", "[io][export_root]") {
+    const sandbox box;
+    box.link("file", "inside");
+    box.link("../file", "sub/up");
+    box.link("sub", "directory");
+    box.link("directory/deep/../up", "winding");
+    box.link("sub/deep/..", "dots");
+    for (const io::lookup how : lookups) {
+        const io::export_root inside = box.open(with(io::symlinks::inside), how);
+        const io::export_root none = box.open(with(io::symlinks::no), how);
+        for (const auto& [name, content] :
+             std::initializer_list<std::pair<const char*, const char*>>{
+                 {"inside", "content"},
+                 {"sub/up", "content"},
+                 {"directory/file", "sub content"},
+                 {"directory/up", "content"},
+                 {"winding", "content"},
+                 {"dots/file", "sub content"}}) {
+            CAPTURE(name);
+            CHECK(content_of(inside.open_read(name)) == content);
+            CHECK(none.open_read(name).error() == errc::forbidden);
+        }
+        CHECK(inside.open_read("directory").error() == errc::not_regular);
+        CHECK(inside.open_read("dots").error() == errc::not_regular);
+    }
+}
+
+TEST_CASE("export root follows no link out of it", "[io][export_root]") {
+    const sandbox box;
+    box.link(box.outer / "secret", "absolute");
+    box.link(box.root + "/file", "absolute-inside");
+    box.link("../secret", "relative");
+    box.link("../../secret", "sub/relative");
+    box.link("..", "parent");
+    box.link("sub/../../secret", "winding");
+    box.link("/proc/self/cwd", "magic");
+    box.link("/proc/self/root", "magic-root");
+    box.link("relative", "indirect");
+    box.link("loop-b", "loop-a");
+    box.link("loop-a", "loop-b");
+    for (const io::lookup how : lookups) {
+        for (const io::symlinks symlinks : {io::symlinks::inside, io::symlinks::no}) {
+            const io::export_root root = box.open(with(symlinks), how);
+            for (const char* name :
+                 {"absolute",
+                  "absolute-inside",
+                  "relative",
+                  "sub/relative",
+                  "parent",
+                  "parent/secret",
+                  "winding",
+                  "magic/etc/passwd",
+                  "magic-root/etc/passwd",
+                  "indirect",
+                  "loop-a"}) {
+                CAPTURE(name);
+                const auto file = root.open_read(name);
+                REQUIRE_FALSE(file.has_value());
+                CHECK(file.error() == errc::forbidden);
+                CHECK(to_peer_errc(file.error()) == peer_errc::access_violation);
+            }
+        }
+    }
+}
+
+TEST_CASE(
+    "export root follows no magic link of a proc file system beneath it", "[io][export_root]"
+) {
+    const io::unique_fd opened(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    io::access_policy policy;
+    policy.require_world_readable = false;
+    for (const io::lookup how : lookups) {
+        const auto root = io::export_root::open("/proc", policy, how);
+        REQUIRE(root.has_value());
+        const std::string self = std::to_string(::getpid());
+        for (const std::string& name :
+             {self + "/fd/" + std::to_string(opened.get()),
+              self + "/exe",
+              self + "/cwd/file",
+              self + "/root/etc/passwd"}) {
+            CAPTURE(name);
+            const auto file = root->open_read(name);
+            REQUIRE_FALSE(file.has_value());
+            CHECK(to_peer_errc(file.error()) == peer_errc::access_violation);
+        }
+    }
+}
+
+TEST_CASE("export root resolves by itself where openat2 is refused", "[io][export_root]") {
+    const sandbox box;
+    box.link("../file", "sub/up");
+    box.link("../secret", "out");
+    for (const int error : {ENOSYS, EPERM}) {
+        CHECK(on_refusing_kernel({{SYS_openat2, error}}, [&] {
+            const auto root = io::export_root::open(box.root.c_str(), with(io::writable::create));
+            if (!root) {
+                return false;
+            }
+            const std::string name = "sub/new" + std::to_string(error);
+            return content_of(root->open_read("sub/up")) == "content" &&
+                   root->open_read("out").error() == errc::forbidden &&
+                   root->try_open_read("file").error() == errc::would_block &&
+                   !upload(*root, name, "created");
+        }));
+    }
+}
+
+TEST_CASE("export root serves regular files only and never waits", "[io][export_root]") {
+    const sandbox box;
+    REQUIRE(::mkfifo((box.root + "/fifo").c_str(), 0666) == 0);
+    const io::unique_fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ::sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (box.root + "/socket").copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<::sockaddr*>(&address), sizeof address) == 0);
+    const bool device = ::mknod((box.root + "/zero").c_str(), S_IFCHR | 0666, makedev(1, 5)) == 0;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open(with(io::writable::create), how);
+        for (const char* name : {"fifo", "socket", "sub", device ? "zero" : "sub"}) {
+            CAPTURE(name);
+            CHECK(root.open_read(name).error() == errc::not_regular);
+            CHECK(root.create(name, {}).error() == errc::not_regular);
+        }
+        CHECK(root.open_read("file/").error() == errc::not_regular);
+        CHECK(to_peer_errc(errc::not_regular) == peer_errc::access_violation);
+    }
+}
+
+TEST_CASE("export root serves world-readable files unless told otherwise", "[io][export_root]") {
+    const sandbox box;
+    fs::permissions(box.root + "/file", fs::perms(0640));
+    CHECK(box.open().open_read("file").error() == errc::forbidden);
+    io::access_policy policy;
+    policy.require_world_readable = false;
+    CHECK(content_of(box.open(policy).open_read("file")) == "content");
+}
+
+TEST_CASE("export root obeys the system's permissions", "[io][export_root]") {
+    const sandbox box;
+    fs::permissions(box.root + "/file", fs::perms(0604));
+    fs::permissions(box.root + "/sub", fs::perms(0700));
+    CHECK(as_other_user([&] {
+        for (const io::lookup how : lookups) {
+            auto root = io::export_root::open(box.root.c_str(), with(io::writable::create), how);
+            if (!root || !root->open_read("file") ||
+                root->open_read("sub/file").error() != boost::system::errc::permission_denied ||
+                root->create("new", {}).error() != boost::system::errc::permission_denied) {
+                return false;
+            }
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("export root opens without blocking what is in memory", "[io][export_root]") {
+    const sandbox box;
+    const io::export_root root = box.open();
+    CHECK(content_of(root.open_read("sub/file")) == "sub content");
+    const auto again = root.try_open_read("sub/file");
+    if (again) {
+        CHECK(content_of(again) == "sub content");
+    } else {
+        CHECK(again.error() == errc::would_block);
+    }
+    CHECK(root.try_open_read("../secret").error() == errc::bad_name);
+    CHECK(box.open({}, io::lookup::walk).try_open_read("file").error() == errc::would_block);
+}
+
+TEST_CASE("export root takes no uploads by default", "[io][export_root]") {
+    const sandbox box;
+    CHECK(box.open().create("file", {}).error() == errc::forbidden);
+    CHECK(box.open().create("new", {}).error() == errc::forbidden);
+}
+
+TEST_CASE("export root replaces existing files only, when told so", "[io][export_root]") {
+    const sandbox box;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open(with(io::writable::existing), how);
+        CHECK(root.create("new", {}).error() == not_found);
+        CHECK(root.create("none/new", {}).error() == not_found);
+        CHECK_FALSE(upload(root, "sub/file", "replaced"));
+        CHECK(box.outer.content("root/sub/file") == "replaced");
+        CHECK_FALSE(upload(root, "file", ""));
+        CHECK(box.outer.content("root/file").empty());
+    }
+}
+
+TEST_CASE("export root creates files and keeps existing ones, when told so", "[io][export_root]") {
+    const sandbox box;
+    for (const io::lookup how : lookups) {
+        const std::string name = how == io::lookup::walk ? "sub/new-w" : "sub/new-a";
+        const io::export_root root = box.open(with(io::writable::create), how);
+        CHECK_FALSE(upload(root, name, "created"));
+        CHECK(box.outer.content("root/" + name) == "created");
+        CHECK(upload(root, name, "again") == boost::system::errc::file_exists);
+        CHECK(upload(root, "none/new", "x") == not_found);
+        CHECK(upload(root, "../new", "x") == errc::bad_name);
+        CHECK(upload(root, ".tftp-0123456789abcdef", "x") == errc::bad_name);
+
+        io::access_policy replacing = with(io::writable::create);
+        replacing.overwrite = io::overwrite::replace;
+        CHECK_FALSE(upload(box.open(replacing, how), name, "replaced"));
+        CHECK(box.outer.content("root/" + name) == "replaced");
+    }
+    CHECK(fs::exists(box.outer / "secret"));
+}
+
+TEST_CASE("export root writes through no link at the end of a name", "[io][export_root]") {
+    const sandbox box;
+    box.link("file", "link");
+    box.link("../secret", "out");
+    box.link("sub", "directory");
+    box.link("..", "parent");
+    io::access_policy policy = with(io::writable::create);
+    policy.overwrite = io::overwrite::replace;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open(policy, how);
+        CHECK(root.create("link", {}).error() == errc::not_regular);
+        CHECK(root.create("out", {}).error() == errc::not_regular);
+        CHECK(root.create("parent/new", {}).error() == errc::forbidden);
+        CHECK_FALSE(upload(root, "directory/file", "through"));
+        CHECK(box.outer.content("root/sub/file") == "through");
+    }
+    CHECK(box.outer.content("secret") == "secret");
+}
+
+TEST_CASE("export root asks for the others' write bit by policy", "[io][export_root]") {
+    const sandbox box;
+    io::access_policy policy = with(io::writable::existing);
+    policy.require_world_writable = true;
+    const io::export_root root = box.open(policy);
+    CHECK(upload(root, "file", "new") == errc::forbidden);
+    fs::permissions(box.root + "/file", fs::perms(0666));
+    CHECK_FALSE(upload(root, "file", "new"));
+    CHECK(fs::status(box.root + "/file").permissions() == fs::perms(0666));
+}
+
+TEST_CASE("export root refuses uploads larger than allowed", "[io][export_root]") {
+    const sandbox box;
+    io::access_policy policy = with(io::writable::create);
+    policy.file_size_max = 100;
+    const io::export_root root = box.open(policy);
+    CHECK(root.create("new", 101).error() == errc::too_large);
+    CHECK(root.create("new", 100).has_value());
+    auto sink = root.create("new", {});
+    REQUIRE(sink.has_value());
+    CHECK(write(*sink.value(), 0, pattern(101)) == errc::too_large);
+    sink.value().reset();
+    CHECK_FALSE(fs::exists(box.root + "/new"));
+    CHECK(
+        box.open(with(io::writable::create)).create("new", std::uint64_t{1} << 60).error() ==
+        boost::system::errc::no_space_on_device
+    );
+}
+
+TEST_CASE("a requested upload that never starts costs nothing", "[io][export_root]") {
+    const sandbox box;
+    const io::export_root root = box.open(with(io::writable::create));
+    const auto descriptors = [] {
+        return std::distance(fs::directory_iterator("/proc/self/fd"), {});
+    };
+    const auto before = descriptors();
+    std::vector<std::unique_ptr<io::sink>> sinks;
+    for (int i = 0; i < 20; ++i) {
+        auto sink = root.create("sub/deep/new" + std::to_string(i), 1000);
+        REQUIRE(sink.has_value());
+        sinks.push_back(std::move(sink).value());
+    }
+    CHECK(descriptors() == before);
+    CHECK(fs::is_empty(box.root + "/sub/deep"));
+}
+
+TEST_CASE(
+    "export root holds against directories swapped for links meanwhile", "[io][export_root]"
+) {
+    const sandbox box;
+    fs::create_directory(box.outer / "outside");
+    box.outer.write("outside/file", "secret");
+    box.link("../outside", "trap");
+    std::atomic<bool> stop = false;
+    std::thread swapper([&] {
+        const std::string trap = box.root + "/trap";
+        const std::string sub = box.root + "/sub";
+        while (!stop) {
+            ::renameat2(AT_FDCWD, trap.c_str(), AT_FDCWD, sub.c_str(), RENAME_EXCHANGE);
+        }
+    });
+    int served = 0;
+    int leaked = 0;
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open({}, how);
+        for (int i = 0; i < 3000; ++i) {
+            const std::string got = content_of(root.open_read("sub/file"));
+            served += got == "sub content" ? 1 : 0;
+            leaked += got == "secret" ? 1 : 0;
+        }
+    }
+    stop = true;
+    swapper.join();
+    CHECK(leaked == 0);
+    CHECK(served > 0);
+}

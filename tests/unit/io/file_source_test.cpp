@@ -1,0 +1,155 @@
+#include "octets.hpp"
+#include "temp_directory.hpp"
+
+#include <tftp/io/file_source.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace tftp;
+using namespace tftp::test;
+
+namespace {
+
+std::unique_ptr<io::source> open_source(const std::string& path) {
+    result<std::unique_ptr<io::source>> source = io::make_file_source(path.c_str());
+    REQUIRE(source.has_value());
+    return std::move(source).value();
+}
+
+/// Drops the file from the page cache, as far as the kernel likes.
+void make_cold(const std::string& path) {
+    const io::unique_fd fd(::open(path.c_str(), O_RDWR));
+    ::fsync(fd.get());
+    ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+}
+
+} // namespace
+
+TEST_CASE("file source serves a file in any pieces", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string content = pattern(200'000);
+    const auto source = open_source(directory.write("f", content));
+    CHECK(source->size() == content.size());
+    for (const std::size_t size : {1U, 511U, 512U, 16384U, 65464U, 100'000U}) {
+        std::string all;
+        for (bool end = false; !end;) {
+            const piece got = read(*source, all.size(), size, 1428);
+            REQUIRE_FALSE(got.error);
+            REQUIRE((got.octets.size() == size || got.end));
+            all += got.octets;
+            end = got.end;
+            if (size == 1 && all.size() == 100) {
+                all = content; // enough of single octets
+            }
+        }
+        CHECK(all == content);
+    }
+    CHECK(
+        read(*source, content.size() - 100, 50).octets == content.substr(content.size() - 100, 50)
+    );
+}
+
+TEST_CASE(
+    "file source without blocking gives all or says that it would block", "[io][file_source]"
+) {
+    const temp_directory directory;
+    const std::string content = pattern(1 << 20);
+    const std::string path = directory.write("f", content);
+    make_cold(path);
+    const auto source = open_source(path);
+    std::string all;
+    for (bool end = false; !end;) {
+        piece got = try_read(*source, all.size(), 60'000, 1428);
+        if (got.error) {
+            REQUIRE(got.error == errc::would_block);
+            got = read(*source, all.size(), 60'000, 1428);
+        }
+        REQUIRE_FALSE(got.error);
+        REQUIRE((got.octets.size() == 60'000 || all.size() + got.octets.size() == content.size()));
+        all += got.octets;
+        end = got.end;
+    }
+    CHECK(all == content);
+}
+
+TEST_CASE("file source works on tmpfs", "[io][file_source]") {
+    if (!std::filesystem::is_directory("/dev/shm")) {
+        WARN("no tmpfs at /dev/shm");
+        return;
+    }
+    const temp_directory directory("/dev/shm");
+    const std::string content = pattern(100'000);
+    const auto source = open_source(directory.write("f", content));
+    const piece got = try_read(*source, 512, 60'000, 1428);
+    CHECK_FALSE(got.error);
+    CHECK(got.octets == content.substr(512, 60'000));
+    CHECK(try_read(*source, content.size(), 10).end);
+}
+
+TEST_CASE("file source of an empty file ends at once", "[io][file_source]") {
+    const temp_directory directory;
+    const auto source = open_source(directory.write("f", ""));
+    const piece got = try_read(*source, 0, 512);
+    CHECK_FALSE(got.error);
+    CHECK(got.octets.empty());
+    CHECK(got.end);
+}
+
+TEST_CASE("file source reports a file that shrank", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string path = directory.write("f", pattern(100'000));
+    const auto source = open_source(path);
+    CHECK_FALSE(read(*source, 0, 60'000).error);
+    REQUIRE(::truncate(path.c_str(), 50'000) == 0);
+    CHECK(read(*source, 0, 50'000).octets.size() == 50'000);
+    CHECK(read(*source, 40'000, 20'000).error == errc::source_shrank);
+    CHECK(try_read(*source, 40'000, 20'000).error == errc::source_shrank);
+    CHECK(read(*source, 60'000, 20'000).error == errc::source_shrank);
+}
+
+TEST_CASE("file source cuts a file that grew at its promised size", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string content = pattern(1000);
+    const std::string path = directory.write("f", content);
+    const auto source = open_source(path);
+    std::ofstream(path, std::ios::app) << pattern(5000, 2);
+    CHECK(source->size() == 1000U);
+    const piece got = read(*source, 600, 512, 100);
+    CHECK(got.octets == content.substr(600));
+    CHECK(got.end);
+    CHECK(try_read(*source, 600, 512, 100).octets == content.substr(600));
+    CHECK(try_read(*source, 1000, 512).octets.empty());
+    CHECK(read(*source, 2000, 512).end);
+}
+
+TEST_CASE(
+    "file source keeps to the file that was opened when another takes its name", "[io][file_source]"
+) {
+    const temp_directory directory;
+    const std::string content = pattern(100'000);
+    const std::string path = directory.write("f", content);
+    const auto source = open_source(path);
+    std::filesystem::rename(directory.write("new", pattern(100'000, 2)), path);
+    CHECK(read(*source, 0, 100'000).octets == content);
+}
+
+TEST_CASE("file source is only made from a regular file", "[io][file_source]") {
+    const temp_directory directory;
+    REQUIRE(::mkfifo((directory / "fifo").c_str(), 0666) == 0);
+    CHECK(io::make_file_source((directory / "fifo").c_str()).error() == errc::not_regular);
+    CHECK(io::make_file_source(directory.path().c_str()).error() == errc::not_regular);
+    CHECK(io::make_file_source("/dev/zero").error() == errc::not_regular);
+    CHECK(
+        io::make_file_source((directory / "none").c_str()).error() ==
+        boost::system::errc::no_such_file_or_directory
+    );
+}

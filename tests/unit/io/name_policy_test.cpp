@@ -1,0 +1,108 @@
+#include <tftp/io/name_policy.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+using namespace tftp;
+using namespace std::string_literals;
+
+namespace {
+
+/// Returns the normalised name, or what is wrong with it.
+std::string normalised(std::string_view requested) {
+    std::array<char, io::name_octets_max> out{};
+    const result<std::size_t> length = io::normalise_name(requested, out);
+    if (!length) {
+        return length.error().message();
+    }
+    return {out.data(), *length};
+}
+
+const std::string bad = make_error_code(errc::bad_name).message();
+const std::string not_a_file = make_error_code(errc::not_regular).message();
+
+} // namespace
+
+TEST_CASE("names are brought to plain components", "[io][name_policy]") {
+    CHECK(normalised("pxelinux.0") == "pxelinux.0");
+    CHECK(normalised("/pxelinux.0") == "pxelinux.0");
+    CHECK(normalised("///boot//a/./b") == "boot/a/b");
+    CHECK(normalised("./././a") == "a");
+    CHECK(normalised("\\Boot\\BCD") == "Boot/BCD");
+    CHECK(normalised("/boot\\x64/\\wdsnbp.com") == "boot/x64/wdsnbp.com");
+    CHECK(normalised("a b\xc3\xa9\xff") == "a b\xc3\xa9\xff");
+}
+
+TEST_CASE("names without a special meaning here stay as they are", "[io][name_policy]") {
+    CHECK(normalised("C:\\boot\\a") == "C:/boot/a");
+    CHECK(normalised("%2e%2e/a") == "%2e%2e/a");
+    CHECK(normalised("....//a") == "..../a");
+    CHECK(normalised(".../a") == ".../a");
+    CHECK(normalised("..a/b..") == "..a/b..");
+    CHECK(normalised(".hidden") == ".hidden");
+}
+
+TEST_CASE("names that lead upwards are refused in every spelling", "[io][name_policy]") {
+    for (const char* name :
+         {"..",
+          "../a",
+          "/../a",
+          "a/../b",
+          "a/..",
+          "..\\a",
+          "a\\..\\b",
+          "a/..\\",
+          ".././a",
+          "//..//a"}) {
+        CAPTURE(name);
+        CHECK(normalised(name) == bad);
+    }
+}
+
+TEST_CASE("names without a file are refused", "[io][name_policy]") {
+    for (const char* name : {"", "/", "//", "\\", ".", "./", "/./"}) {
+        CAPTURE(name);
+        CHECK(normalised(name) == bad);
+    }
+    CHECK(normalised("a/") == not_a_file);
+    CHECK(normalised("a/b\\") == not_a_file);
+}
+
+TEST_CASE("control octets in names are refused", "[io][name_policy]") {
+    for (int octet = 0; octet < 0x20; ++octet) {
+        CHECK(normalised("a"s + static_cast<char>(octet) + "b") == bad);
+    }
+    CHECK(normalised("a\x7f") == bad);
+    CHECK(normalised("\0"s) == bad);
+}
+
+TEST_CASE("names of temporary files cannot be asked for", "[io][name_policy]") {
+    CHECK(normalised(".tftp-0123456789abcdef") == bad);
+    CHECK(normalised("a/.tftp-x") == bad);
+    CHECK(normalised(".tftp-/a") == bad);
+    CHECK(normalised(".tftpd") == ".tftpd");
+    CHECK(normalised("a.tftp-x") == "a.tftp-x");
+}
+
+TEST_CASE("names are bounded as a whole and by component", "[io][name_policy]") {
+    CHECK(normalised(std::string(255, 'a')) == std::string(255, 'a'));
+    CHECK(normalised(std::string(256, 'a')) == bad);
+
+    std::string deep;
+    while (deep.size() + 2 <= io::name_octets_max) {
+        deep += "a/";
+    }
+    deep.back() = 'b';
+    CHECK(deep.size() == io::name_octets_max);
+    CHECK(normalised(deep) == deep);
+    CHECK(normalised("/./" + deep) == deep);
+    CHECK(normalised(deep + "b") == bad);
+
+    std::array<char, 5> small{};
+    CHECK(io::normalise_name("ab/cd", small).has_value());
+    CHECK(io::normalise_name("ab/cde", small).error() == errc::bad_name);
+    CHECK(io::normalise_name("a", {}).error() == errc::bad_name);
+}
