@@ -91,10 +91,10 @@ address_sanitizer() {
     unrandomised ctest --preset fuzz --label-exclude '^(interop|install|tidy|bench)$'
 }
 
-# Threads live in the driver's pool and in net.
+# The threads of the library: blocking pool, workers, client.
 thread_sanitizer() {
     build tsan -DTFTP_WERROR=ON -DTFTP_BUILD_EXAMPLES=OFF
-    unrandomised ctest --preset tsan --label-regex '^(driver|net|threads)$'
+    unrandomised ctest --preset tsan --label-regex '^unit$'
 }
 
 clang_tidy() {
