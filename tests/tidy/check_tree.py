@@ -101,10 +101,8 @@ def forbidden_include(layer, quote, target):
         return "only the programs include Program_options"
     if parts[0] == "spdlog":
         return "only the programs include spdlog"
-    in_core = layer in ("wire", "engine")
-    if in_core and target != "boost/system/error_code.hpp" and target != "boost/system/result.hpp":
-        if "/" in target or "." in target:
-            return "the core includes the standard library, boost/system/error_code.hpp and result.hpp"
+    if layer in ("wire", "engine") and parts[:2] != ["boost", "system"] and re.search("[/.]", target):
+        return "the core includes the standard library and boost/system only"
     return None
 
 
