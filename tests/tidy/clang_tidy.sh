@@ -8,4 +8,4 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 paths=${2:-"^$root/(libtftp/src|tftpd|tftp|docs/examples)/.*\.cpp$"}
 
 run-clang-tidy -quiet -j "$(nproc)" -p "$build" "$paths" 2>/dev/null |
-    { grep -vE '^(clang-tidy|$)' || true; }
+    sed -e 's/\x1b\[[0-9;]*m//g' -e '/^clang-tidy/d' -e '/^$/d'
