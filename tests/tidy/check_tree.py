@@ -19,7 +19,7 @@ HEADER_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 
 # Names whose meaning is fixed by the standard library or Boost.System.
-SELF_EVIDENT = {"make_error_code", "begin", "end", "empty", "size", "swap"}
+SELF_EVIDENT = {"make_error_code", "begin", "end", "empty", "size", "data", "swap"}
 
 # Written with brackets so that this file does not contain them.
 WORDS = {
@@ -164,6 +164,9 @@ def needs_documentation(declaration):
         return False
     if re.match(r"[A-Z][A-Z0-9_]*\(", head):  # a macro
         return False
+    constructor = re.match(r"(constexpr |explicit |inline )*\w+ ?\(", head) is not None
+    if constructor and declaration.defined and declaration.body.strip() == "":
+        return False  # it stores its arguments; the comment of the class says what they are
     getter = re.fullmatch(r"\s*return [\w.]+;\s*", declaration.body) is not None
     return not (getter and re.search(r"\(\s*\)", head))
 

@@ -81,7 +81,7 @@ class CheckTree(unittest.TestCase):
 
     def test_asks_no_documentation_of_private_and_trivial_declarations(self):
         text = (
-            "/// A.\nclass a {\npublic:\n    ~a();\n    a(const a&) = delete;\n"
+            "/// A.\nclass a {\npublic:\n    explicit a(int size) noexcept : size_(size) {}\n    ~a();\n    a(const a&) = delete;\n"
             "    int size() const noexcept { return size_; }\n"
             "    bool operator==(const a&) const = default;\n\nprivate:\n    void f();\n};\n"
             "namespace detail {\nvoid g();\n}\n"

@@ -31,6 +31,7 @@ class Declaration:
     last_line: int
     public: bool  # neither private nor protected, and in no detail or unnamed namespace
     specialisation: bool  # `template <>` or a member of one
+    defined: bool = False  # with a body
 
 
 @dataclass
@@ -130,6 +131,7 @@ def declarations(text):
                 scopes.pop()
                 if scope.declaration is not None:
                     scope.declaration.body = code[scope.body_start : i]
+                    scope.declaration.defined = True
                     scope.declaration.last_line = line_of(i)
                 if scope.kind == "function":
                     start = i + 1
@@ -149,17 +151,14 @@ def declarations(text):
             elif re.match(r"enum\b", head):
                 scopes.append(_Scope("opaque", declaration=declare("type", head, i, special)))
             elif _TYPE.match(head) and not _is_initializer(head) and "(" not in head:
-                declaration = declare("type", head, i, special)
+                declare("type", head, i, special)
                 scopes.append(
                     _Scope(
                         "class",
                         scope.public and not head.startswith("class"),
                         special or scope.specialisation,
-                        declaration,
                     )
                 )
-                scopes[-1].declaration = declaration
-                scopes[-1].body_start = i + 1
                 start = i + 1
             elif "(" in head and not _is_initializer(head):
                 declaration = declare("function", head, i, special)
