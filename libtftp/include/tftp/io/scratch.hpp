@@ -52,6 +52,7 @@ public:
     /// Segments one segmented send takes (the kernel's UDP_MAX_SEGMENTS of older releases).
     static constexpr std::size_t segments_max = 64;
 
+    /// Allocates the slots and the arena; throws std::bad_alloc.
     scratch();
 
     /// Returns the arena in which a run of DATA is put together.

@@ -65,6 +65,7 @@ private:
 /// Turns netascii back into local text on its way to another sink.
 class netascii_sink final : public sink {
 public:
+    /// Writes the text to `text`, which must not be null.
     explicit netascii_sink(std::shared_ptr<sink> text) noexcept;
 
     /// Ignored: the announced size is not that of the text.
