@@ -40,6 +40,9 @@ set(pc_dir "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig")
 file(RELATIVE_PATH pc_prefix "${pc_dir}" "${CMAKE_INSTALL_PREFIX}")
 file(RELATIVE_PATH pc_libdir "${pc_dir}" "${CMAKE_INSTALL_FULL_LIBDIR}")
 file(RELATIVE_PATH pc_includedir "${pc_dir}" "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+foreach(path IN ITEMS pc_prefix pc_libdir pc_includedir)
+    string(REGEX REPLACE "/$" "" ${path} "${${path}}")
+endforeach()
 configure_file(
     "${CMAKE_CURRENT_SOURCE_DIR}/cmake/libtftp.pc.in"
     "${CMAKE_CURRENT_BINARY_DIR}/libtftp.pc"
