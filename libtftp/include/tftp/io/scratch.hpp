@@ -37,8 +37,8 @@ struct received {
     }
 };
 
-/// The working memory of one thread: a transmit arena and a receive ring. Transfers hold no buffers;
-/// what they put here is valid only until control returns to the thread's loop.
+/// The working memory of one thread: a transmit arena and a receive ring. Transfers hold no
+/// buffers; what they put here is valid only until control returns to the thread's loop.
 ///
 /// Pages are touched on first use, so an idle thread costs little. Not thread-safe.
 class scratch {
