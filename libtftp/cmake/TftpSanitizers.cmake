@@ -25,7 +25,9 @@ if(TFTP_HARDEN)
         -U_FORTIFY_SOURCE
         -D_FORTIFY_SOURCE=3
         -fstack-protector-strong
-        -fcf-protection
     )
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|i[3-6]86")
+        add_compile_options(-fcf-protection)
+    endif()
     add_link_options(-Wl,-z,relro,-z,now $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
 endif()

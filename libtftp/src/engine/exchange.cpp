@@ -22,15 +22,14 @@ constexpr auto stranger_error = [] {
 } // namespace
 
 exchange::exchange(
-    const endpoint& peer_, bool initiator, const engine_config& config_, time_point now
+    const endpoint& remote, bool initiator, const engine_config& settings, time_point now
 ) noexcept
-    : config(config_),
-      rto(config_.rto),
-      peer(peer_),
-      deadline(now + config_.rto.initial),
+    : config(settings),
+      rto(settings.rto),
+      peer(remote),
+      deadline(now + settings.rto.initial),
       started_(now),
       last_progress_(now),
-      initiator_(initiator),
       locked_(!initiator) {}
 
 exchange::origin exchange::classify(const endpoint& from) const noexcept {

@@ -30,7 +30,7 @@ public:
     };
 
     exchange(
-        const endpoint& peer, bool initiator, const engine_config& config, time_point now
+        const endpoint& remote, bool initiator, const engine_config& settings, time_point now
     ) noexcept;
 
     [[nodiscard]] origin classify(const endpoint& from) const noexcept;
@@ -95,7 +95,6 @@ private:
     std::uint16_t text_size_ = 0;
     /// Sends since the peer was last heard to move forward, the first one included.
     std::uint8_t sends_ = 1;
-    bool initiator_;
     bool locked_;
     bool opening_due_ = false;
     bool ack_due_ = false;

@@ -63,9 +63,11 @@ public:
     /// run: at most 64 segments and 65,507 octets. local: source address to use when the port was
     /// opened with `local_addresses`, family `none` for the system's choice. Returns how many were
     /// taken, from the first on; fewer than all when the socket's buffer is full. Errors:
-    /// `operation_would_block` when none was taken, `message_size` when a segment is too large for the route; others as the system says.
-    [[nodiscard]] virtual result<std::uint16_t>
-    send_run(const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment) noexcept = 0;
+    /// `operation_would_block` when none was taken, `message_size` when a segment is too large for
+    /// the route; others as the system says.
+    [[nodiscard]] virtual result<std::uint16_t> send_run(
+        const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
+    ) noexcept = 0;
 
     /// Sends one datagram. Errors as `send_run`.
     [[nodiscard]] virtual error_code

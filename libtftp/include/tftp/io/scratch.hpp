@@ -37,8 +37,8 @@ struct received {
     }
 };
 
-/// The working memory of one thread: a transmit arena and a receive ring. Transfers hold no buffers;
-/// what they put here is valid only until control returns to the thread's loop.
+/// The working memory of one thread: a transmit arena and a receive ring. Transfers hold no
+/// buffers; what they put here is valid only until control returns to the thread's loop.
 ///
 /// Pages are touched on first use, so an idle thread costs little. Not thread-safe.
 class scratch {
@@ -52,6 +52,7 @@ public:
     /// Segments one segmented send takes (the kernel's UDP_MAX_SEGMENTS of older releases).
     static constexpr std::size_t segments_max = 64;
 
+    /// Allocates the slots and the arena; throws std::bad_alloc.
     scratch();
 
     /// Returns the arena in which a run of DATA is put together.

@@ -30,8 +30,8 @@ public:
     /// Errors end the transfer: `errc::too_large`, no space, others as the system says.
     [[nodiscard]] virtual error_code reserve(std::uint64_t size_bytes) noexcept = 0;
 
-    /// Stores `payloads` in order from octet `offset` on. Calls come without gaps and in order, each
-    /// octet once. Errors end the transfer.
+    /// Stores `payloads` in order from octet `offset` on. Calls come without gaps and in order,
+    /// each octet once. Errors end the transfer.
     [[nodiscard]] virtual error_code
     write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept = 0;
 
@@ -53,6 +53,7 @@ public:
 
     /// Returns what came so far; all of it once `committed()`.
     [[nodiscard]] bytes_view content() const noexcept { return content_; }
+
     /// Returns true once the transfer ended well.
     [[nodiscard]] bool committed() const noexcept { return committed_; }
 
@@ -65,6 +66,7 @@ private:
 /// Turns netascii back into local text on its way to another sink.
 class netascii_sink final : public sink {
 public:
+    /// Writes the text to `text`, which must not be null.
     explicit netascii_sink(std::shared_ptr<sink> text) noexcept;
 
     /// Ignored: the announced size is not that of the text.

@@ -8,6 +8,7 @@
 
 namespace tftp {
 
+/// Which addresses an endpoint holds; `none` is the empty endpoint.
 enum class address_family : std::uint8_t { none, ipv4, ipv6 };
 
 /// An IP address, a UDP port, and for IPv6 the scope (interface index): what identifies one side

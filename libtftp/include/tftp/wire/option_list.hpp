@@ -13,6 +13,7 @@ namespace tftp {
 /// Lifetime: borrows the datagram. RFC 2347.
 class option_list {
 public:
+    /// One pair as it is on the wire. Lifetime: borrows the datagram.
     struct entry {
         std::string_view name;
         std::string_view value;
@@ -25,6 +26,7 @@ public:
         using difference_type = std::ptrdiff_t;
 
         iterator() noexcept = default;
+        /// Stands on the first pair of `rest`, the validated tail of a datagram.
         explicit iterator(std::string_view rest) noexcept;
 
         [[nodiscard]] entry operator*() const noexcept { return current_; }

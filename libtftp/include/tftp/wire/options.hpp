@@ -70,6 +70,7 @@ struct offer {
 ///
 /// Lifetime: the names borrow the request's datagram.
 struct answer {
+    /// One option of the OACK.
     struct accepted {
         option which = option::blksize;
         /// As the client wrote it.

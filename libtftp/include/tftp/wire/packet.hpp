@@ -39,11 +39,13 @@ struct request_view {
     option_list options;
 };
 
+/// DATA: `block` is the wire number.
 struct data_view {
     std::uint16_t block = 0;
     bytes_view payload;
 };
 
+/// ACK: `block` is the wire number.
 struct ack_view {
     std::uint16_t block = 0;
 };
@@ -54,6 +56,7 @@ struct error_view {
     std::string_view message;
 };
 
+/// OACK: the options as the server answered them.
 struct oack_view {
     option_list options;
 };

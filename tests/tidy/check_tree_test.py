@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Tests of check_tree.py: a tree with one violation of each rule, and one without any."""
+
+import contextlib
+import io
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import check_tree
+
+DOCUMENTED = "#pragma once\n\n/// Returns the answer.\nint answer() noexcept;\n"
+BUILD_FILE = "add_library(x STATIC a.cpp)\nforeach(n IN ITEMS b)\n  add_executable(${n} ${n}.cpp)\nendforeach()\n"
+
+
+class CheckTree(unittest.TestCase):
+    def problems_of(self, files):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in files.items():
+                path = Path(directory, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output), mock.patch("sys.argv", ["", directory]):
+                status = check_tree.main()
+        self.assertEqual(status, 1 if output.getvalue() else 0)
+        return output.getvalue()
+
+    def assert_problem(self, files, expected):
+        self.assertIn(expected, self.problems_of(files))
+
+    def header(self, text, layer="wire"):
+        return {f"libtftp/include/tftp/{layer}/a.hpp": text}
+
+    def test_accepts_a_clean_tree(self):
+        files = self.header(DOCUMENTED) | {
+            "libtftp/src/wire/CMakeLists.txt": BUILD_FILE,
+            "libtftp/src/wire/a.cpp": "#include <tftp/wire/a.hpp>\n\n#include <vector>\n",
+            "libtftp/src/wire/b.cpp": "namespace {\nconstexpr int table[] = {\n    1,\n};\n} // namespace\n",
+        }
+        self.assertEqual(self.problems_of(files), "")
+
+    def test_finds_an_upward_include(self):
+        self.assert_problem(self.header("#include <tftp/io/b.hpp>\n", "engine"), "higher layer io")
+
+    def test_finds_an_engine_in_io(self):
+        self.assert_problem(self.header("#include <tftp/engine/b.hpp>\n", "io"), "io knows no engine")
+
+    def test_finds_asio_below_net(self):
+        self.assert_problem(self.header("#include <boost/asio/post.hpp>\n", "driver"), "only net")
+
+    def test_finds_a_system_header_in_the_core(self):
+        self.assert_problem(self.header("#include <sys/socket.h>\n"), "the core includes")
+
+    def test_finds_fmt_in_an_installed_header(self):
+        self.assert_problem(self.header("#include <fmt/format.h>\n", "net"), "never in an installed")
+
+    def test_finds_a_long_header(self):
+        self.assert_problem(self.header("// x\n" * 301), "301 lines")
+
+    def test_finds_a_long_function(self):
+        body = "    step();\n" * 70
+        text = f"widget::widget(int a)\n    : a_{{a}}, b_(a) {{\n{body}}}\n"
+        self.assert_problem({"tftp/main.cpp": text, "tftp/CMakeLists.txt": "main.cpp"}, "widget has 73")
+
+    def test_leaves_long_test_cases_alone(self):
+        text = 'TEST_CASE("x", "[y]") {\n' + "    step();\n" * 80 + "}\n"
+        files = {"tests/x_test.cpp": text, "tests/CMakeLists.txt": "x_test.cpp"}
+        self.assertEqual(self.problems_of(files), "")
+
+    def test_finds_unfinished_work_and_foreign_words(self):
+        self.assert_problem({"docs/a.md": "TO" + "DO: more\n"}, "unfinished work")
+        self.assert_problem({"docs/a.md": "in this ses" + "sion\n"}, "say transfer")
+        self.assert_problem({"docs/a.md": "see /ho" + "me/me/x\n"}, "path of one machine")
+
+    def test_finds_undocumented_declarations(self):
+        self.assert_problem(self.header("#pragma once\n\nstruct bare {\n    int a;\n};\n"), "bare has no")
+        self.assert_problem(self.header("/// A.\nclass a {\npublic:\n    void f();\n};\n"), "f has no")
+        self.assert_problem(self.header("template <class T>\nT twice(T a);\n"), "twice has no")
+
+    def test_asks_no_documentation_of_private_and_trivial_declarations(self):
+        text = (
+            "/// A.\nclass a {\npublic:\n    explicit a(int size) noexcept : size_(size) {}\n    ~a();\n    a(const a&) = delete;\n"
+            "    int size() const noexcept { return size_; }\n"
+            "    bool operator==(const a&) const = default;\n\nprivate:\n    void f();\n};\n"
+            "namespace detail {\nvoid g();\n}\n"
+        )
+        self.assertEqual(self.problems_of(self.header(text)), "")
+
+    def test_finds_dead_files(self):
+        self.assert_problem({"tftp/c.cpp": "\n", "tftp/CMakeLists.txt": BUILD_FILE}, "builds it")
+        self.assert_problem({"tftp/c.hpp": "\n"}, "nothing includes it")
+
+    def test_compares_limits_with_the_manual(self):
+        header = self.header("/// L.\nstruct limits {\n    std::size_t queue_max = 64 * 1024;\n};\n")
+        files = {"libtftp/include/tftp/driver/limits.hpp": header.popitem()[1]}
+        self.assert_problem(files, "lacks `queue_max`")
+        row = "| `queue_max` | {} | why |\n"
+        self.assertEqual(self.problems_of(files | {"docs/operations.md": row.format("64 KiB")}), "")
+        self.assert_problem(files | {"docs/operations.md": row.format("32 KiB")}, "is 64 * 1024")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs clang-tidy over the library, the programs and the examples.
+# usage: clang_tidy.sh BUILD_DIR [PATH_REGEX]   (BUILD_DIR holds compile_commands.json)
+set -euo pipefail
+
+build=$1
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+paths=${2:-"^$root/(libtftp/src|tftpd|tftp|docs/examples)/.*\.cpp$"}
+
+run-clang-tidy -quiet -j "$(nproc)" -p "$build" "$paths" 2>/dev/null |
+    sed -e 's/\x1b\[[0-9;]*m//g' -e '/^clang-tidy/d' -e '/^$/d'
