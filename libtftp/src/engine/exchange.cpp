@@ -99,8 +99,9 @@ void exchange::finish_by_peer(const error_view& error, const error_code& why) no
 }
 
 void exchange::restart_timer(time_point now) noexcept {
+    const unsigned doublings = std::min(sends_ - 1U, doublings_max);
     deadline =
-        now + (state == phase::opening ? config.rto.initial * (1U << (sends_ - 1U)) : interval());
+        now + (state == phase::opening ? config.rto.initial * (1U << doublings) : interval());
 }
 
 bool exchange::retry(time_point now) noexcept {
@@ -115,7 +116,7 @@ bool exchange::retry(time_point now) noexcept {
         rto.back_off();
     }
     ++counters.timeouts;
-    if (sends_ < sends_bound) {
+    if (sends_ < std::numeric_limits<std::uint8_t>::max()) {
         ++sends_;
     }
     restart_timer(now);

@@ -148,6 +148,26 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("sender keeps to any number of opening sends", "[engine][sender]") {
+    engine_config config;
+    config.rto.initial = 1ms;
+    config.opening_sends = 20;
+    sender s = serve_read({}, 10000, config);
+    unsigned sends = 0;
+    for (time_point now = start;; now += 10min) {
+        s.on_deadline(now);
+        const auto effect = s.next(1);
+        if (const auto* run = std::get_if<send_data>(&effect)) {
+            s.on_sent(*run, 1, now);
+            ++sends;
+        } else if (std::holds_alternative<completed>(effect)) {
+            break;
+        }
+        REQUIRE(now < start + 24h);
+    }
+    CHECK(sends == 20);
+}
+
 // ---- the opening of a write, at the client
 
 TEST_CASE("sender asks for a write and takes ACK 0 as the answer", "[engine][sender][rfc1350]") {

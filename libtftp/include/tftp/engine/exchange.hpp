@@ -85,8 +85,8 @@ public:
     bool completed_told = false;
 
 private:
-    /// Keeps the doubling of opening intervals within range.
-    static constexpr std::uint8_t sends_bound = 16;
+    /// Keeps the doubling of opening intervals within the range of `duration`.
+    static constexpr unsigned doublings_max = 15;
 
     time_point started_;
     time_point last_progress_;
