@@ -136,9 +136,11 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         // The commit is running; the ACK that follows it answers this one as well.
         return;
     } else if (*block > expected_) {
-        gap_due_ = !gap_reported_;
-        x_.counters.gaps += gap_due_ ? 1U : 0U;
-        gap_reported_ = true;
+        if (!gap_reported_) {
+            gap_due_ = true;
+            gap_reported_ = true;
+            ++x_.counters.gaps;
+        }
     } else if (acked_ + 1 == expected_) {
         // Our ACK was lost, or the network made a copy. A window's worth of repeats deserves one
         // ACK a round trip, not one each.

@@ -449,6 +449,20 @@ TEST_CASE("receiver reports a gap at once, and once", "[engine][receiver][rfc744
     CHECK(r.counters().gaps == 2);
 }
 
+TEST_CASE("receiver reports a gap that a whole batch shows", "[engine][receiver][rfc7440]") {
+    receiver r = serve_write(window_16);
+    script(r)
+        .expect_datagram(oack(window_16))
+        .receive_block(1)
+        .receive(data(3))
+        .receive(data(4))
+        .receive(data(5))
+        .stored()
+        .expect_ack(1)
+        .expect_idle();
+    CHECK(r.counters().gaps == 1);
+}
+
 TEST_CASE(
     "receiver reports that the first block of a window is missing", "[engine][receiver][rfc7440]"
 ) {
