@@ -176,6 +176,7 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     }
     pending_ = {(expected_ - 1) * x_.agreed.blksize, payload, last};
     store_due_ = true;
+    storing_ = true;
     whole_ = last;
     ++expected_;
     x_.deadline = now + patience();
@@ -194,6 +195,7 @@ duration receiver::patience() const noexcept {
 
 void receiver::on_stored(time_point now) noexcept {
     TFTP_ASSERT(!store_due_);
+    storing_ = false;
     if (x_.state == phase::finished || x_.state == phase::dallying) {
         return;
     }
@@ -239,7 +241,7 @@ void receiver::on_deadline(time_point now) noexcept {
         x_.state = phase::finished;
         return;
     }
-    if (whole_) {
+    if (storing_) {
         return;
     }
     const bool unheard = opening();
@@ -295,8 +297,8 @@ receiver::effect receiver::next() noexcept {
     if (x_.state == phase::finished) {
         return closed{};
     }
-    if (whole_ && x_.state != phase::dallying) {
-        // Waiting for the commit, however long it takes.
+    if (storing_) {
+        // Waiting for the sink, and at the end for the commit, however long it takes.
         return idle{};
     }
     return idle{x_.deadline};

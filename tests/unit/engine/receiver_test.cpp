@@ -322,6 +322,22 @@ TEST_CASE("receiver acknowledges a block only when it is stored", "[engine][rece
     );
 }
 
+TEST_CASE(
+    "receiver acknowledges nothing while a block is being stored", "[engine][receiver][rfc1350]"
+) {
+    receiver r = serve_write();
+    script(r)
+        .expect_ack(0)
+        .receive(data(1))
+        .expect_store(0, 512)
+        .expect_idle_for_ever()
+        .at(5s)
+        .expect_no_timeout()
+        .expect_idle_for_ever()
+        .stored()
+        .expect_ack(1);
+}
+
 TEST_CASE("receiver acknowledges a repeated block again", "[engine][receiver][rfc1350]") {
     receiver r = serve_write();
     script(r)
