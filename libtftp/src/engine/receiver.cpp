@@ -155,12 +155,6 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
         settled_ = true;
         x_.established(now);
     }
-    if (x_.config.wrap == rollover::forbidden && expected_ > 65535) {
-        x_.finish(
-            peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
-        );
-        return;
-    }
     if (timing_ && expected_ == acked_ + 1) {
         x_.rto.sample(now - acked_at_);
     }
@@ -170,6 +164,12 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     x_.counters.bytes += payload.size();
     ++x_.counters.blocks;
     const bool last = payload.size() < x_.agreed.blksize;
+    if (!last && x_.config.wrap == rollover::forbidden && expected_ == 65535) {
+        x_.finish(
+            peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
+        );
+        return;
+    }
     if (last && check_size_ && x_.agreed.tsize && x_.counters.bytes < *x_.agreed.tsize) {
         x_.finish(peer_errc::undefined, "fewer octets came than tsize announced", errc::truncated);
         return;

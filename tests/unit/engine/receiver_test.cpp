@@ -809,4 +809,24 @@ TEST_CASE("receiver follows block numbers over the end", "[engine][receiver][rol
     CHECK(r.counters().bytes == 512 * 65536ULL + 10);
 }
 
+TEST_CASE(
+    "receiver ends with block 65535 when rollover is forbidden", "[engine][receiver][rollover]"
+) {
+    engine_config config;
+    config.wrap = rollover::forbidden;
+    receiver r = serve_write({}, config);
+    script(r).expect_ack(0);
+    take_blocks(r, 1, 65534, config.wrap);
+    SECTION("with an ERROR when the file goes on") {
+        script(r)
+            .receive_useless(65535)
+            .expect_error(peer_errc::disk_full)
+            .expect_failure(errc::rollover_forbidden)
+            .expect_closed();
+    }
+    SECTION("and success when it is the last") {
+        script(r).receive_block(65535, 511).expect_ack(65535).expect_success();
+    }
+}
+
 static_assert(std::is_nothrow_move_constructible_v<receiver>);
