@@ -92,7 +92,7 @@ void receiver::on_oack(const oack_view& oack, const endpoint& from, time_point n
     if (settled_) {
         // Repeated because our ACK 0 was lost; once DATA has come it is only late.
         ++x_.counters.ignored;
-        repeat_due_ = expected_ == 1;
+        repeat_due_ = repeat_due_ || expected_ == 1;
         return;
     }
     const auto accepted = accept_oack(oack, offered_);

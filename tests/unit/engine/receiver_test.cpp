@@ -179,6 +179,23 @@ TEST_CASE("receiver refuses an answer that does not open its read", "[engine][re
         .expect_ack(1, peer.with_port(2001));
 }
 
+TEST_CASE(
+    "receiver answers a copy of DATA in spite of a late OACK", "[engine][receiver][rfc2347]"
+) {
+    receiver r = ask_read({.blksize = 512});
+    script(r)
+        .expect_datagram(rrq("file", {{"blksize", "512"}}), server)
+        .receive(oack({{"blksize", "512"}}))
+        .stored()
+        .expect_ack(0)
+        .receive_block(1)
+        .expect_ack(1)
+        .receive(data(1))
+        .receive(oack({{"blksize", "512"}}))
+        .stored()
+        .expect_ack(1);
+}
+
 // ---- the opening of a write, at the server
 
 TEST_CASE("receiver answers a WRQ without options by ACK 0", "[engine][receiver][rfc1350]") {
