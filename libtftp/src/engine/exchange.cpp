@@ -61,7 +61,7 @@ void exchange::opening_written(std::size_t size, time_point now) noexcept {
 }
 
 void exchange::established(time_point now) noexcept {
-    if (has_opening() && sends_ == 1) {
+    if (has_opening() && !opening_repeated_) {
         rto.sample(now - started_);
     }
     state = phase::established;

@@ -267,6 +267,39 @@ TEST_CASE("receiver at the server ignores what only servers send", "[engine][rec
     CHECK(r.counters().ignored == 3);
 }
 
+TEST_CASE("receiver repeats its opening when the request comes again", "[engine][receiver]") {
+    receiver r = serve_write();
+    script(r).expect_ack(0);
+    r.on_repeated_request();
+    script(r)
+        .at(500ms)
+        .expect_ack(0)
+        .expect_idle_until(1s)
+        .at(510ms)
+        .receive_block(1)
+        .expect_ack(1)
+        // Karn's rule: nothing is measured.
+        .expect_idle_until(1510ms);
+    r.on_repeated_request();
+    script(r).expect_idle();
+    CHECK(r.counters().retransmissions == 1);
+}
+
+TEST_CASE("receiver ends without an ERROR when its peer is gone", "[engine][receiver]") {
+    SECTION("in mid-file") {
+        receiver r = serve_write();
+        script(r).expect_ack(0).receive_block(1).expect_ack(1);
+        r.on_refused(errc::stopped);
+        script(r).expect_failure(errc::stopped).expect_closed();
+    }
+    SECTION("with the success it had") {
+        receiver r = serve_write();
+        script(r).expect_ack(0).receive_block(1, 1).expect_ack(1).expect_success().expect_idle();
+        r.on_refused(errc::stopped);
+        script(r).expect_closed();
+    }
+}
+
 // ---- transfer identifiers
 
 TEST_CASE(

@@ -168,6 +168,40 @@ TEST_CASE("sender keeps to any number of opening sends", "[engine][sender]") {
     CHECK(sends == 20);
 }
 
+TEST_CASE("sender repeats its opening when the request comes again", "[engine][sender]") {
+    SECTION("the OACK, without a sample of the round trip") {
+        sender s = serve_read(window_4, 100000);
+        script(s).expect_datagram(oack(window_4)).expect_idle_until(1s);
+        s.on_repeated_request();
+        script(s).at(500ms).expect_datagram(oack(window_4)).expect_idle_until(1s).receive(ack(0));
+        CHECK_FALSE(s.round_trip());
+        s.on_repeated_request();
+        script(s).expect_data(1, 4);
+        s.on_repeated_request();
+        script(s).expect_idle();
+    }
+    SECTION("or DATA 1") {
+        sender s = serve_read({}, 100000);
+        script(s).expect_data(1, 1);
+        s.on_repeated_request();
+        script(s).at(500ms).expect_data_again(1, 1).at(510ms).receive(ack(1));
+        CHECK_FALSE(s.round_trip());
+        s.on_repeated_request();
+        script(s).expect_data(2, 1);
+        s.on_repeated_request();
+        script(s).expect_idle();
+    }
+}
+
+TEST_CASE("sender ends without an ERROR when its peer is gone", "[engine][sender]") {
+    sender s = serve_read({}, 5000);
+    script(s).expect_data(1, 1);
+    s.on_refused(errc::stopped);
+    script(s).expect_failure(errc::stopped).expect_closed();
+    s.on_refused(errc::timed_out);
+    script(s).expect_closed();
+}
+
 // ---- the opening of a write, at the client
 
 TEST_CASE("sender asks for a write and takes ACK 0 as the answer", "[engine][sender][rfc1350]") {

@@ -68,7 +68,11 @@ public:
     /// Next control datagram, if any is waiting.
     [[nodiscard]] std::optional<send_control> next_control() noexcept;
 
-    void repeat_opening() noexcept { opening_due_ = true; }
+    /// Karn's rule: no round trip is taken from an opening sent twice.
+    void repeat_opening() noexcept {
+        opening_due_ = true;
+        opening_repeated_ = true;
+    }
 
     [[nodiscard]] bool has_opening() const noexcept { return buffer_used_ != 0; }
 
@@ -98,6 +102,7 @@ private:
     bool initiator_;
     bool locked_;
     bool opening_due_ = false;
+    bool opening_repeated_ = false;
     bool ack_due_ = false;
     bool error_due_ = false;
     bool stranger_due_ = false;
