@@ -1011,6 +1011,16 @@ TEST_CASE("sender keeps an error code that no RFC defines", "[engine][sender]") 
         .expect_failure(error_code(9, peer_category()));
 }
 
+TEST_CASE("sender keeps as much of the peer's text as it has room for", "[engine][sender]") {
+    const std::string text(1000, 'x');
+    sender s = serve_read({}, 5000);
+    script(s)
+        .expect_data(1, 1)
+        .receive(error(peer_errc::access_violation, text))
+        .expect_failure(peer_errc::access_violation);
+    CHECK(s.peer_text() == text.substr(0, request_size_max));
+}
+
 TEST_CASE("sender does nothing after it is closed", "[engine][sender]") {
     sender s = serve_read({}, 5);
     script(s)
