@@ -60,7 +60,7 @@ void exchange::opening_written(std::size_t size, time_point now) noexcept {
 }
 
 void exchange::established(time_point now) noexcept {
-    if (has_opening() && sends_ == 1) {
+    if (has_opening() && !opening_repeated_) {
         rto.sample(now - started_);
     }
     state = phase::established;
@@ -98,8 +98,9 @@ void exchange::finish_by_peer(const error_view& error, const error_code& why) no
 }
 
 void exchange::restart_timer(time_point now) noexcept {
+    const unsigned doublings = std::min(sends_ - 1U, doublings_max);
     deadline =
-        now + (state == phase::opening ? config.rto.initial * (1U << (sends_ - 1U)) : interval());
+        now + (state == phase::opening ? config.rto.initial * (1U << doublings) : interval());
 }
 
 bool exchange::retry(time_point now) noexcept {
@@ -114,7 +115,7 @@ bool exchange::retry(time_point now) noexcept {
         rto.back_off();
     }
     ++counters.timeouts;
-    if (sends_ < sends_bound) {
+    if (sends_ < std::numeric_limits<std::uint8_t>::max()) {
         ++sends_;
     }
     restart_timer(now);

@@ -92,7 +92,7 @@ void receiver::on_oack(const oack_view& oack, const endpoint& from, time_point n
     if (settled_) {
         // Repeated because our ACK 0 was lost; once DATA has come it is only late.
         ++x_.counters.ignored;
-        repeat_due_ = expected_ == 1;
+        repeat_due_ = repeat_due_ || expected_ == 1;
         return;
     }
     const auto accepted = accept_oack(oack, offered_);
@@ -136,9 +136,11 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         // The commit is running; the ACK that follows it answers this one as well.
         return;
     } else if (*block > expected_) {
-        gap_due_ = !gap_reported_;
-        x_.counters.gaps += gap_due_ ? 1U : 0U;
-        gap_reported_ = true;
+        if (!gap_reported_) {
+            gap_due_ = true;
+            gap_reported_ = true;
+            ++x_.counters.gaps;
+        }
     } else if (acked_ + 1 == expected_) {
         // Our ACK was lost, or the network made a copy. A window's worth of repeats deserves one
         // ACK a round trip, not one each.
@@ -153,12 +155,6 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
         settled_ = true;
         x_.established(now);
     }
-    if (x_.config.wrap == rollover::forbidden && expected_ > 65535) {
-        x_.finish(
-            peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
-        );
-        return;
-    }
     if (timing_ && expected_ == acked_ + 1) {
         x_.rto.sample(now - acked_at_);
     }
@@ -168,12 +164,19 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     x_.counters.bytes += payload.size();
     ++x_.counters.blocks;
     const bool last = payload.size() < x_.agreed.blksize;
+    if (!last && x_.config.wrap == rollover::forbidden && expected_ == 65535) {
+        x_.finish(
+            peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
+        );
+        return;
+    }
     if (last && check_size_ && x_.agreed.tsize && x_.counters.bytes < *x_.agreed.tsize) {
         x_.finish(peer_errc::undefined, "fewer octets came than tsize announced", errc::truncated);
         return;
     }
     pending_ = {(expected_ - 1) * x_.agreed.blksize, payload, last};
     store_due_ = true;
+    storing_ = true;
     whole_ = last;
     ++expected_;
     x_.deadline = now + patience();
@@ -192,6 +195,7 @@ duration receiver::patience() const noexcept {
 
 void receiver::on_stored(time_point now) noexcept {
     TFTP_ASSERT(!store_due_);
+    storing_ = false;
     if (x_.state == phase::finished || x_.state == phase::dallying) {
         return;
     }
@@ -237,7 +241,7 @@ void receiver::on_deadline(time_point now) noexcept {
         x_.state = phase::finished;
         return;
     }
-    if (whole_) {
+    if (storing_) {
         return;
     }
     const bool unheard = opening();
@@ -293,8 +297,8 @@ receiver::effect receiver::next() noexcept {
     if (x_.state == phase::finished) {
         return closed{};
     }
-    if (whole_ && x_.state != phase::dallying) {
-        // Waiting for the commit, however long it takes.
+    if (storing_) {
+        // Waiting for the sink, and at the end for the commit, however long it takes.
         return idle{};
     }
     return idle{x_.deadline};

@@ -68,7 +68,11 @@ public:
     /// Next control datagram, if any is waiting.
     [[nodiscard]] std::optional<send_control> next_control() noexcept;
 
-    void repeat_opening() noexcept { opening_due_ = true; }
+    /// Karn's rule: no round trip is taken from an opening sent twice.
+    void repeat_opening() noexcept {
+        opening_due_ = true;
+        opening_repeated_ = true;
+    }
 
     [[nodiscard]] bool has_opening() const noexcept { return buffer_used_ != 0; }
 
@@ -85,8 +89,8 @@ public:
     bool completed_told = false;
 
 private:
-    /// Keeps the doubling of opening intervals within range.
-    static constexpr std::uint8_t sends_bound = 16;
+    /// Keeps the doubling of opening intervals within the range of `duration`.
+    static constexpr unsigned doublings_max = 15;
 
     time_point started_;
     time_point last_progress_;
@@ -97,6 +101,7 @@ private:
     std::uint8_t sends_ = 1;
     bool locked_;
     bool opening_due_ = false;
+    bool opening_repeated_ = false;
     bool ack_due_ = false;
     bool error_due_ = false;
     bool stranger_due_ = false;

@@ -113,6 +113,8 @@ private:
     bool whole_ = false;
     bool check_size_ = false;
     bool store_due_ = false;
+    /// Blocks were offered and `on_stored` has not been called since.
+    bool storing_ = false;
     bool gap_due_ = false;
     bool gap_reported_ = false;
     bool repeat_due_ = false;
