@@ -25,7 +25,8 @@ constexpr std::uint16_t tftp_port = 69;
 number(std::string_view option, std::string_view text, std::uint64_t least, std::uint64_t most) {
     std::uint64_t value = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (failed != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+    if (failed != std::errc() || end != text.data() + text.size() || value < least ||
+        value > most) {
         throw usage_error(
             fmt::format("--{} takes a number from {} to {}, not '{}'", option, least, most, text)
         );
@@ -39,8 +40,11 @@ number(std::string_view option, std::string_view text, std::uint64_t least, std:
 
 /// Looks `text` up among the words an option takes.
 template <class Value, std::size_t Count>
-[[nodiscard]] Value
-word(std::string_view option, std::string_view text, const std::pair<const char*, Value> (&words)[Count]) {
+[[nodiscard]] Value word(
+    std::string_view option,
+    std::string_view text,
+    const std::pair<const char*, Value> (&words)[Count]
+) {
     std::string known;
     for (const auto& [name, value] : words) {
         if (text == name) {
@@ -55,7 +59,8 @@ word(std::string_view option, std::string_view text, const std::pair<const char*
     const auto parsed = tftp::io::parse_endpoint(text, tftp_port);
     if (!parsed) {
         throw usage_error(fmt::format(
-            "--listen takes ADDR or ADDR:PORT with a numeric address ([ADDR]:PORT for IPv6), not '{}'",
+            "--listen takes ADDR or ADDR:PORT with a numeric address ([ADDR]:PORT for IPv6), not "
+            "'{}'",
             text
         ));
     }
@@ -205,9 +210,7 @@ void read_protocol(const values& given, config& out) {
         const auto chosen = word<policy>(
             "timeout-policy",
             *text,
-            {{"honour", policy::honour},
-             {"ceiling", policy::ceiling},
-             {"decline", policy::decline}}
+            {{"honour", policy::honour}, {"ceiling", policy::ceiling}, {"decline", policy::decline}}
         );
         out.allow_timeout = chosen != policy::decline;
         out.engine.timeouts = chosen == policy::ceiling ? tftp::timeout_policy::ceiling
@@ -257,8 +260,9 @@ void read_process(const values& given, config& out) {
     const auto directories = given.list("directory");
     if (directories.size() != 1 || directories.front().empty()) {
         throw usage_error(
-            directories.empty() ? "which directory is to be served? Usage: tftpd [OPTIONS] DIRECTORY"
-                                : "exactly one directory is served: tftpd [OPTIONS] DIRECTORY"
+            directories.empty()
+                ? "which directory is to be served? Usage: tftpd [OPTIONS] DIRECTORY"
+                : "exactly one directory is served: tftpd [OPTIONS] DIRECTORY"
         );
     }
     out.directory = directories.front();

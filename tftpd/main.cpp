@@ -9,13 +9,13 @@
 #include <tftp/version.hpp>
 
 #include <boost/asio/signal_set.hpp>
-#include <boost/system/system_error.hpp>
 #include <fmt/format.h>
 
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -74,10 +74,13 @@ bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& 
     setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };
     try {
         return tftp::net::server(std::move(setup));
-    } catch (const boost::system::system_error& failed) {
-        throw start_error(
-            fmt::format("cannot listen: {}{}", failed.what(), bind_advice(failed.code()))
-        );
+    } catch (const tftp::net::listen_error& failed) {
+        throw start_error(fmt::format(
+            "cannot listen on {}: {}{}",
+            tftp::io::to_string(failed.address()),
+            failed.code().message(),
+            bind_advice(failed.code())
+        ));
     }
 }
 

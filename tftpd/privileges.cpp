@@ -28,7 +28,9 @@ namespace {
 
 void check(bool done, const char* step) {
     if (!done) {
-        throw privilege_error(fmt::format("cannot drop privileges: {}: {}", step, std::strerror(errno)));
+        throw privilege_error(
+            fmt::format("cannot drop privileges: {}: {}", step, std::strerror(errno))
+        );
     }
 }
 

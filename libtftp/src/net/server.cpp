@@ -1,10 +1,8 @@
 #include <tftp/net/server.hpp>
-#include <tftp/io/socket_address.hpp>
 #include <tftp/net/worker.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -48,8 +46,7 @@ constexpr int port_attempts = 16;
 using ports = std::vector<std::unique_ptr<io::udp_port>>;
 
 /// Binds all addresses, those with port 0 to one common number.
-[[nodiscard]] result<ports>
-bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
+[[nodiscard]] ports bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
     ports bound;
     std::uint16_t chosen = 0;
     for (endpoint local : wanted) {
@@ -61,7 +58,7 @@ bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
                 port.error() == boost::system::errc::address_family_not_supported) {
                 continue;
             }
-            throw boost::system::system_error(port.error(), io::to_string(local));
+            throw listen_error(port.error(), local);
         }
         if (choose) {
             chosen = (*port)->local_endpoint().port;
@@ -102,13 +99,13 @@ server::impl::impl(config setup_) : setup(std::move(setup_)) {
         endpoints.push_back(port->local_endpoint());
         if (workers.size() > 1) {
             if (const error_code failed = port->share()) {
-                throw boost::system::system_error(failed, io::to_string(endpoints.back()));
+                throw listen_error(failed, endpoints.back());
             }
         }
         for (std::size_t i = 1; i < workers.size(); ++i) {
             auto shared = io::udp_port::open_shared(*port, listen_options());
             if (!shared) {
-                throw boost::system::system_error(shared.error(), io::to_string(endpoints.back()));
+                throw listen_error(shared.error(), endpoints.back());
             }
             workers[i]->listen(std::move(*shared));
         }
@@ -126,7 +123,7 @@ ports server::impl::bind() const {
     for (int attempt = 1;; ++attempt) {
         try {
             return bind_all(wanted, all);
-        } catch (const boost::system::system_error& failed) {
+        } catch (const listen_error& failed) {
             const bool taken = failed.code() == boost::system::errc::address_in_use;
             if (!taken || !chosen || attempt == port_attempts) {
                 throw;

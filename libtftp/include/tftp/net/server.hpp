@@ -5,9 +5,11 @@
 #include <tftp/driver/service.hpp>
 #include <tftp/io/udp_port.hpp>
 #include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/error.hpp>
 #include <tftp/wire/time.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +19,19 @@
 #include <vector>
 
 namespace tftp::net {
+
+/// An address that cannot be listened on.
+class listen_error : public boost::system::system_error {
+public:
+    listen_error(const error_code& why, const endpoint& address)
+        : system_error(why, "cannot listen"), address_(address) {}
+
+    /// Returns the address.
+    [[nodiscard]] const endpoint& address() const noexcept { return address_; }
+
+private:
+    endpoint address_;
+};
 
 /// A TFTP server: one thread per worker, nothing shared between them but the content. The kernel
 /// spreads clients over the workers, each client always to the same one.
@@ -41,8 +56,9 @@ public:
 
     /// Binds all addresses.
     ///
-    /// Throws boost::system::system_error that names the address, for example `address_in_use` when
-    /// another socket, of another instance of this server too, holds it.
+    /// Throws listen_error, for example with `address_in_use` when another socket, of another
+    /// instance of this server too, holds an address; std::system_error when the system gives no
+    /// descriptors.
     explicit server(config setup);
     server(const server&) = delete;
     server& operator=(const server&) = delete;
