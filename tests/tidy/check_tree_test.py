@@ -84,7 +84,7 @@ class CheckTree(unittest.TestCase):
             "/// A.\nclass a {\npublic:\n    explicit a(int size) noexcept : size_(size) {}\n    ~a();\n    a(const a&) = delete;\n"
             "    int size() const noexcept { return size_; }\n"
             "    bool operator==(const a&) const = default;\n\nprivate:\n    void f();\n};\n"
-            "namespace detail {\nvoid g();\n}\n"
+            "/// B.\nstruct b {\n    std::function<void(int)> on_end;\n};\nnamespace detail {\nvoid g();\n}\n"
         )
         self.assertEqual(self.problems_of(self.header(text)), "")
 

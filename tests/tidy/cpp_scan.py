@@ -82,6 +82,7 @@ def _normalise(head):
     head = re.sub(r"\s+", " ", head).strip()
     head, specialisation = _strip_template(head)
     head = re.sub(r"\[\[.*?\]\]\s*", "", head)
+    head = re.sub(r"<[^<>]*\([^<>]*\)[^<>]*>", "<>", head)  # std::function<void(int)>
     head = re.sub(r"\b(alignas|decltype|explicit)\s*\([^()]*\)\s*", "", head)
     return head, specialisation
 
