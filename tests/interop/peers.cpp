@@ -52,9 +52,11 @@ const std::vector<peer_entry>& peer_table() {
     std::exit(skipped_exit_code);
 }
 
-std::string first_line(const run_result& result) {
+/// The first line without what follows name and number: libraries, build options, copyright.
+std::string version_in(const run_result& result) {
     const std::string text = result.output.empty() ? result.errors : result.output;
-    return text.substr(0, text.find('\n'));
+    const std::string line = text.substr(0, text.find('\n'));
+    return line.substr(0, std::min({line.find(" ("), line.find(','), line.find("  ")}));
 }
 
 /// The directories of the unpacked libraries, so that nothing needs to be installed.
@@ -67,11 +69,12 @@ std::vector<std::string> library_environment() {
         }
         for (const auto& entry : std::filesystem::directory_iterator{base}) {
             if (entry.path().filename().string().ends_with("-linux-gnu")) {
-                path += (path.empty() ? "" : ":") + entry.path().string();
+                path += entry.path().string() + ":";
             }
         }
     }
-    return {"LD_LIBRARY_PATH=" + path};
+    path.insert(0, "LD_LIBRARY_PATH=");
+    return {path};
 }
 
 std::optional<program> look_up(const peer_entry& entry) {
@@ -84,7 +87,7 @@ std::optional<program> look_up(const peer_entry& entry) {
             if (root != "/") {
                 found.environment = library_environment();
             }
-            found.version = first_line(run(found.with(entry.version_arguments), version_limit));
+            found.version = version_in(run(found.with(entry.version_arguments), version_limit));
             if (found.version.find(entry.mark) != std::string::npos) {
                 return found;
             }
@@ -105,7 +108,7 @@ std::optional<program> look_up_fbtftp() {
     if (asked.status != 0) {
         return std::nullopt;
     }
-    found.version = "fbtftp " + first_line(asked);
+    found.version = "fbtftp " + version_in(asked);
     found.argv.emplace_back(TFTP_INTEROP_SOURCE_DIR "/fbtftp_server.py");
     return found;
 }
@@ -150,13 +153,13 @@ std::filesystem::path require_netboot_tree() {
 
 program our_tftpd() {
     program found{{TFTP_TFTPD_PROGRAM}, {}, {}};
-    found.version = first_line(run(found.with({"--version"}), version_limit));
+    found.version = version_in(run(found.with({"--version"}), version_limit));
     return announced(found);
 }
 
 program our_tftp() {
     program found{{TFTP_TFTP_PROGRAM}, {}, {}};
-    found.version = first_line(run(found.with({"--version"}), version_limit));
+    found.version = version_in(run(found.with({"--version"}), version_limit));
     return announced(found);
 }
 
