@@ -51,3 +51,19 @@ TEST_CASE("a coalesced message falls into its datagrams", "[io][scratch]") {
     CHECK(sizes_of(octets, 4) == sizes{4, 4, 2});
     CHECK(sizes_of({}, 1) == sizes{0});
 }
+
+TEST_CASE("memory that no message has used is not resident", "[io][scratch]") {
+    scratch memory;
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    // From the first whole page of the ring to its end.
+    const auto first =
+        (reinterpret_cast<std::uintptr_t>(memory.slot(0).data()) + page - 1) & ~(page - 1);
+    const auto last =
+        reinterpret_cast<std::uintptr_t>(memory.slot(scratch::receive_slots - 1).data()) +
+        scratch::slot_size;
+    std::vector<unsigned char> resident((last - first) / page);
+    REQUIRE(
+        ::mincore(reinterpret_cast<void*>(first), resident.size() * page, resident.data()) == 0
+    );
+    CHECK(std::count(resident.begin(), resident.end(), 1) < 8);
+}

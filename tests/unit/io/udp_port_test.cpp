@@ -239,6 +239,54 @@ TEST_CASE(
     CHECK(port->send(broadcast, unset, run) == boost::system::errc::permission_denied);
 }
 
+TEST_CASE("a full socket buffer cuts a run short, then refuses", "[io][udp_port]") {
+    const endpoint silent = endpoint::ipv4(10, 9, 9, 2, 9);
+    const auto sends = GENERATE(segmentation::gso, segmentation::batch, segmentation::single);
+    const datagram run = pattern(64 * 500);
+    int ethernet = -1;
+    std::vector<std::uint16_t> taken;
+    error_code full;
+    error_code full_for_one;
+    bool segments = false;
+    tftp::test::in_private_network(65536, [&] {
+        ethernet = tftp::test::add_silent_ethernet();
+        if (ethernet < 0) {
+            return;
+        }
+        port_options options;
+        options.sends = sends;
+        const auto port = open(endpoint::ipv4(10, 9, 9, 1, 0), options);
+        const int size = 16 * 1024;
+        ::setsockopt(port->native_handle(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        while (!full && taken.size() < 1000) {
+            const result<std::uint16_t> count = port->send_run(silent, unset, run, 500);
+            if (count) {
+                taken.push_back(*count);
+            } else {
+                full = count.error();
+            }
+        }
+        full_for_one = port->send(silent, unset, run);
+        segments = port->segments(500);
+        ::close(ethernet);
+    });
+    if (ethernet < 0) {
+        WARN("no Ethernet of our own: needs /dev/net/tun");
+        return;
+    }
+    CHECK(full == boost::system::errc::operation_would_block);
+    CHECK(full_for_one == boost::system::errc::operation_would_block);
+    REQUIRE_FALSE(taken.empty());
+    CHECK(segments == (sends == segmentation::gso));
+    if (sends == segmentation::gso) {
+        // One buffer: it is taken whole or not at all.
+        CHECK(taken.back() == 64);
+    } else {
+        CHECK(taken.back() > 0);
+        CHECK(taken.back() < 64);
+    }
+}
+
 TEST_CASE(
     "a batch takes no more messages than asked for, and none when there are none", "[io][udp_port]"
 ) {
