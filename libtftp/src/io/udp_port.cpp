@@ -42,7 +42,7 @@ bool is_link_local(const ::in6_addr& address) noexcept {
 template <class Value>
 Value control_value(const ::cmsghdr& message) noexcept {
     static_assert(std::is_trivially_copyable_v<Value>);
-    Value value;
+    Value value{};
     std::memcpy(&value, CMSG_DATA(&message), sizeof value);
     return value;
 }
@@ -84,13 +84,10 @@ private:
     std::size_t size_ = 0;
 };
 
-void describe(const ::msghdr& message, std::size_t size, received& out) noexcept {
+void describe(::msghdr& message, std::size_t size, received& out) noexcept {
     out.segment = std::max<std::size_t>(size, 1);
     out.to = {};
-    // The CMSG macros want a mutable header but do not change it.
-    auto* const walked = const_cast<::msghdr*>(&message);
-    for (const ::cmsghdr* c = CMSG_FIRSTHDR(walked); c != nullptr;
-         c = CMSG_NXTHDR(walked, const_cast<::cmsghdr*>(c))) {
+    for (::cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
         if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
             const int segment = control_value<int>(*c);
             if (segment > 0) {

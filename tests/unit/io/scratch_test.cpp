@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
+#include <cstddef>
+#include <fstream>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include <sys/mman.h>
@@ -50,4 +53,21 @@ TEST_CASE("a coalesced message falls into its datagrams", "[io][scratch]") {
     CHECK(sizes_of(octets, 5) == sizes{5, 5});
     CHECK(sizes_of(octets, 4) == sizes{4, 4, 2});
     CHECK(sizes_of({}, 1) == sizes{0});
+}
+
+TEST_CASE("memory that no message has used is not resident", "[io][scratch]") {
+    std::string huge_pages;
+    std::getline(std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled"), huge_pages);
+    if (huge_pages.find("[always]") != std::string::npos) {
+        WARN("this system gives huge pages to everybody");
+        return;
+    }
+    scratch memory;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* ring = memory.slot(0).data();
+    std::size_t size = scratch::receive_slots * scratch::slot_size;
+    REQUIRE(std::align(page, page, ring, size) != nullptr);
+    std::vector<unsigned char> resident(size / page);
+    REQUIRE(::mincore(ring, resident.size() * page, resident.data()) == 0);
+    CHECK(std::count(resident.begin(), resident.end(), 1) < 8);
 }

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <tftp/io/socket_address.hpp>
+#include <tftp/io/udp_port.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include <poll.h>
+
+namespace tftp::test {
+
+inline const endpoint loopback = endpoint::ipv4(127, 0, 0, 1, 0);
+inline const endpoint any_ipv4 = endpoint::ipv4(0, 0, 0, 0, 0);
+/// Leaves the source address to the system.
+inline const endpoint unset{};
+
+using datagram = std::vector<std::byte>;
+
+inline endpoint ipv6(const char* text) {
+    return io::parse_endpoint(text, 0).value();
+}
+
+inline std::unique_ptr<io::udp_port>
+open(const endpoint& local, const io::port_options& options = {}) {
+    return io::udp_port::open(local, options).value();
+}
+
+/// Octets whose value tells their place.
+inline datagram pattern(std::size_t size) {
+    datagram octets(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        octets[i] = static_cast<std::byte>(i * 31 + i / 251);
+    }
+    return octets;
+}
+
+/// Waits until something is to be read or reported; false after five seconds of nothing.
+inline bool wait(const io::datagram_port& port) {
+    ::pollfd poll{port.native_handle(), POLLIN, 0};
+    return ::poll(&poll, 1, 5000) == 1;
+}
+
+struct arrival {
+    datagram octets;
+    endpoint from;
+    endpoint to;
+};
+
+/// Takes datagrams until `count` have come or nothing comes any more.
+inline std::vector<arrival>
+take(io::datagram_port& port, std::size_t count, std::size_t messages_max = 32) {
+    io::scratch memory;
+    std::vector<arrival> arrivals;
+    while (arrivals.size() < count && wait(port)) {
+        for (const io::received& message : port.receive_batch(memory, messages_max).value()) {
+            message.for_each_datagram([&](bytes_view d) {
+                arrivals.push_back({{d.begin(), d.end()}, message.from, message.to});
+            });
+        }
+    }
+    return arrivals;
+}
+
+/// Returns true when `arrivals` are `run` cut into `segment`s.
+inline bool
+matches(const std::vector<arrival>& arrivals, const datagram& run, std::size_t segment) {
+    datagram joined;
+    for (std::size_t i = 0; i < arrivals.size(); ++i) {
+        const std::size_t size = arrivals[i].octets.size();
+        if (i + 1 < arrivals.size() ? size != segment : size > segment) {
+            return false;
+        }
+        joined.insert(joined.end(), arrivals[i].octets.begin(), arrivals[i].octets.end());
+    }
+    return joined == run;
+}
+
+} // namespace tftp::test
