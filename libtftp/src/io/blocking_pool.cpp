@@ -67,6 +67,8 @@ result<std::unique_ptr<completion_queue>> completion_queue::create() noexcept {
 }
 
 completion_queue::~completion_queue() {
+    // The thread that brought the last job back may still be leaving `finished`.
+    const std::lock_guard lock(mutex_);
     // A job in the pool would come back to a queue that is gone.
     TFTP_ASSERT(in_pool_.load() == 0);
 }
@@ -97,7 +99,6 @@ void completion_queue::finished(std::unique_ptr<blocking_job> job) noexcept {
         }
     }
     finished_.push_back(std::move(job));
-    // Within the lock: whoever sees 0 and destroys the queue has waited for this to end.
     in_pool_.fetch_sub(1);
 }
 

@@ -211,7 +211,15 @@ error_code file_sink::commit() noexcept {
     if (const error_code failed = take_name()) {
         return failed;
     }
-    return options_.fsync ? flush_directory() : error_code();
+    if (!options_.fsync) {
+        return {};
+    }
+    const error_code failed = flush_directory();
+    if (failed && !replaced_) {
+        // Not promised, not shown. What was replaced cannot be brought back.
+        ::unlinkat(directory_.get(), base_name(target_), 0);
+    }
+    return failed;
 }
 
 error_code file_sink::settle_content() noexcept {
@@ -227,6 +235,7 @@ error_code file_sink::settle_content() noexcept {
         ::fstatat(directory_.get(), base_name(target_), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(old.st_mode)) {
         permissions = old.st_mode & ACCESSPERMS;
+        replaced_ = true;
     }
     if (permissions && ::fchmod(content_.get(), *permissions) != 0) {
         return last_error();
@@ -273,6 +282,7 @@ error_code file_sink::take_name() noexcept {
         if (failed.value() != EEXIST || !replace) {
             return failed;
         }
+        replaced_ = true;
         if (const error_code hidden = link_hidden()) {
             return hidden;
         }

@@ -304,6 +304,19 @@ TEST_CASE("a failed commit shows nothing and leaves nothing", "[io][file_sink]")
     }
 }
 
+TEST_CASE("a new name is taken back when its directory cannot be flushed", "[io][file_sink]") {
+    const temp_directory directory;
+    // The directory is the only thing opened without O_TMPFILE or O_PATH once the sink exists.
+    CHECK(in_child([&] {
+        auto sink = try_open(directory / "f");
+        return sink && !write(*sink.value(), 0, "new") &&
+               on_refusing_kernel({{SYS_openat, EIO}}, [&] {
+                   return sink.value()->commit() == boost::system::errc::io_error;
+               });
+    }));
+    CHECK(directory.entries() == 0);
+}
+
 TEST_CASE("file sink for a client keeps links and follows them", "[io][file_sink]") {
     const temp_directory directory;
     fs::create_directory(directory / "sub");

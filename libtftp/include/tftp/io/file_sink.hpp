@@ -92,6 +92,7 @@ private:
     unique_fd content_;
     /// Empty string when the content has no name.
     temporary_name temporary_{};
+    bool replaced_ = false;
     std::uint64_t announced_ = 0;
     std::uint64_t written_ = 0;
 };
