@@ -48,6 +48,7 @@ public:
     observer& operator=(const observer&) = delete;
     virtual ~observer() = default;
 
+    /// Takes the outcome of one request.
     virtual void on_finished(const transfer_summary& summary) noexcept = 0;
 };
 

@@ -98,8 +98,10 @@ public:
     /// Ends it without a word to the peer.
     void drop(const error_code& why, scratch& memory, time_point now) noexcept;
 
+    /// Returns what its port is to be watched for now.
     [[nodiscard]] interest wants() const noexcept;
 
+    /// Returns when to call on_deadline(); empty while it waits for something else.
     [[nodiscard]] std::optional<time_point> deadline() const noexcept { return deadline_; }
 
     /// Returns true when it is over and may be destroyed.
@@ -112,8 +114,9 @@ public:
     [[nodiscard]] bool opening() const noexcept;
     /// Returns the peer; for a client its port is the transfer's once the server answered.
     [[nodiscard]] const endpoint& peer() const noexcept;
-    /// Returns octets of content moved so far, and what the peer announced, if it did.
+    /// Returns what happened so far.
     [[nodiscard]] const engine_counters& counters() const noexcept;
+    /// Returns the parameters in force: those of RFC 1350 until the options are answered.
     [[nodiscard]] const parameters& agreed() const noexcept;
     /// Returns what is known so far; final once completed().
     [[nodiscard]] transfer_summary summary() const;

@@ -58,6 +58,7 @@ struct file_target {
 /// hidden name for the moment between link and rename.
 class file_sink final : public sink {
 public:
+    /// Prepares an upload to `target`; touches nothing yet.
     file_sink(file_target target, const file_sink_options& options) noexcept;
     ~file_sink() override;
 

@@ -37,6 +37,7 @@ private:
 /// spreads clients over the workers, each client always to the same one.
 class server {
 public:
+    /// What to serve, where, and how.
     struct config {
         /// Where to take requests. Empty: all addresses of both families at `port`; a family that
         /// the system lacks is left out. Port 0 takes one ephemeral port for all addresses.

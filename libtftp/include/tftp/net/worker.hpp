@@ -25,6 +25,7 @@ namespace tftp::net {
 /// Members run in the thread that calls run(), except where they say otherwise.
 class worker final : private io::observer {
 public:
+    /// What a worker stands on; all of it outlives the worker.
     struct setup {
         io::content& files;
         const io::service_config& service;
