@@ -1,46 +1,23 @@
 #include <tftp/driver/client_transfer.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace tftp::io {
 
 namespace {
 
-[[nodiscard]] result<std::unique_ptr<datagram_port>>
-open_port(const request& asked, port_factory& ports) noexcept {
+[[nodiscard]] port_options options_for(const request& asked) noexcept {
     port_options options;
     options.refusals = true;
     options.sends = asked.sends;
-    if (asked.options.windowsize.value_or(1) > 1) {
-        options.coalesce = true;
-        parameters wanted;
-        wanted.windowsize = *asked.options.windowsize;
-        wanted.blksize = asked.options.blksize.value_or(blksize_default);
-        options.receive_buffer = receive_buffer_for(wanted);
-    }
-    endpoint any;
-    any.family = asked.server.family;
-    return ports.open(any, options);
+    return options;
 }
 
-template <class Engine, class Content>
-[[nodiscard]] result<std::unique_ptr<transfer>> make(
-    verb v,
-    const request& asked,
-    const result<Engine>& engine,
-    Content content,
-    port_factory& ports,
-    time_point now
-) {
-    if (!engine) {
-        return engine.error();
-    }
-    auto port = open_port(asked, ports);
-    if (!port) {
-        return port.error();
-    }
-    transfer_setup setup{v, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+[[nodiscard]] endpoint any_address_of(const endpoint& server) noexcept {
+    endpoint any;
+    any.family = server.family;
+    return any;
 }
 
 /// Octets of one window at the largest that may be agreed.
@@ -58,14 +35,35 @@ template <class T>
 
 result<std::unique_ptr<transfer>>
 begin_get(const request& asked, sink& into, port_factory& ports, time_point now) {
-    const auto engine = receiver::request(
-        asked.filename, asked.mode, asked.options, asked.server, asked.engine, now
-    );
+    offer offered = asked.options;
+    port_options options = options_for(asked);
+    parameters wanted;
+    wanted.blksize = offered.blksize.value_or(blksize_default);
+    wanted.windowsize = offered.windowsize.value_or(1);
+    if (wanted.windowsize > 1) {
+        options.coalesce = true;
+        options.receive_buffer = receive_buffer_for(wanted);
+    }
+    auto port = ports.open(any_address_of(asked.server), options);
+    if (!port) {
+        return port.error();
+    }
+    if (offered.windowsize) {
+        // A window that does not fit the buffer loses its tail every time.
+        offered.windowsize =
+            std::min(*offered.windowsize, window_that_fits(**port, wanted.blksize));
+    }
+    const auto engine =
+        receiver::request(asked.filename, asked.mode, offered, asked.server, asked.engine, now);
+    if (!engine) {
+        return engine.error();
+    }
     std::shared_ptr<sink> content = borrow(into);
     if (asked.mode == transfer_mode::netascii) {
         content = std::make_shared<netascii_sink>(std::move(content));
     }
-    return make(verb::read, asked, engine, std::move(content), ports, now);
+    transfer_setup setup{verb::read, asked.filename, asked.mode, std::move(*port), nullptr};
+    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
 }
 
 result<std::unique_ptr<transfer>>
@@ -81,7 +79,15 @@ begin_put(const request& asked, source& from, port_factory& ports, time_point no
     }
     const auto engine =
         sender::request(asked.filename, asked.mode, offered, asked.server, asked.engine, now);
-    return make(verb::write, asked, engine, std::move(content), ports, now);
+    if (!engine) {
+        return engine.error();
+    }
+    auto port = ports.open(any_address_of(asked.server), options_for(asked));
+    if (!port) {
+        return port.error();
+    }
+    transfer_setup setup{verb::write, asked.filename, asked.mode, std::move(*port), nullptr};
+    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
 }
 
 } // namespace tftp::io

@@ -11,9 +11,6 @@ namespace tftp::io {
 
 namespace {
 
-/// Largest window of an upload in octets: what a receive buffer can be expected to hold.
-constexpr std::size_t upload_window_octets_max = std::size_t{4} << 20;
-
 [[nodiscard]] std::uint64_t digest(bytes_view datagram) noexcept {
     const std::string_view text(reinterpret_cast<const char*>(datagram.data()), datagram.size());
     return std::hash<std::string_view>()(text);
@@ -288,15 +285,23 @@ error_code service::begin_read(const arrival& a) {
             std::size_t{answered.agreed.blksize} * answered.agreed.windowsize;
         from = std::make_shared<netascii_source>(std::move(from), window);
     }
-    return begin(a, answered, std::move(from), nullptr);
+    auto port = open_port(a, {});
+    if (!port) {
+        return port.error();
+    }
+    add(std::make_unique<served>(
+            setup_for(a, std::move(*port)),
+            sender::respond(answered, a.who.peer, config_.engine, a.now),
+            std::move(from),
+            a
+        ),
+        a.now);
+    return {};
 }
 
 error_code service::begin_write(const arrival& a) {
     option_limits limits = limits_for(a);
-    limits.windowsize = static_cast<std::uint16_t>(
-        std::clamp<std::size_t>(upload_window_octets_max / limits.blksize, 1, limits.windowsize)
-    );
-    const answer answered = answer_request(a.request, limits, std::nullopt);
+    answer answered = answer_request(a.request, limits, std::nullopt);
     const content_request wanted{
         a.request.filename, a.request.mode, a.who.peer, a.who.local, answered.agreed.tsize};
     auto opened = parts_.files.open_write(wanted);
@@ -307,56 +312,57 @@ error_code service::begin_write(const arrival& a) {
     if (a.request.mode == transfer_mode::netascii) {
         into = std::make_shared<netascii_sink>(std::move(into));
     }
-    return begin(a, answered, nullptr, std::move(into));
-}
-
-error_code service::begin(
-    const arrival& a,
-    const answer& answered,
-    std::shared_ptr<source> from,
-    std::shared_ptr<sink> into
-) {
-    port_options options;
-    options.refusals = true;
-    options.sends = config_.sends;
-    if (into != nullptr && answered.agreed.windowsize > 1) {
-        options.coalesce = true;
-        options.receive_buffer = receive_buffer_for(answered.agreed);
-    }
-    auto port = parts_.ports.open(a.who.local.with_port(0), options);
+    auto port = open_port(a, answered.agreed);
     if (!port) {
         return port.error();
     }
-    const bool reads = from != nullptr;
-    transfer_setup setup{
-        reads ? verb::read : verb::write,
+    const std::uint16_t fits = window_that_fits(**port, answered.agreed.blksize);
+    if (answered.agreed.windowsize > fits) {
+        limits.windowsize = fits;
+        answered = answer_request(a.request, limits, std::nullopt);
+    }
+    add(std::make_unique<served>(
+            setup_for(a, std::move(*port)),
+            receiver::respond(answered, a.who.peer, config_.engine, a.now),
+            std::move(into),
+            a
+        ),
+        a.now);
+    return {};
+}
+
+result<std::unique_ptr<datagram_port>>
+service::open_port(const arrival& a, const parameters& receives) noexcept {
+    port_options options;
+    options.refusals = true;
+    options.sends = config_.sends;
+    if (receives.windowsize > 1) {
+        options.coalesce = true;
+        options.receive_buffer = receive_buffer_for(receives);
+    }
+    return parts_.ports.open(a.who.local.with_port(0), options);
+}
+
+transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept {
+    return {
+        a.request.op == opcode::rrq ? verb::read : verb::write,
         a.request.filename,
         a.request.mode,
-        std::move(*port),
+        std::move(port),
         parts_.pool != nullptr ? this : nullptr};
-    std::unique_ptr<served> made =
-        reads ? std::make_unique<served>(
-                    std::move(setup),
-                    sender::respond(answered, a.who.peer, config_.engine, a.now),
-                    std::move(from),
-                    a
-                )
-              : std::make_unique<served>(
-                    std::move(setup),
-                    receiver::respond(answered, a.who.peer, config_.engine, a.now),
-                    std::move(into),
-                    a
-                );
-    served& s = *made;
+}
+
+void service::add(std::unique_ptr<served> made, time_point now) {
+    // Room for all to end in one turn, so that retire() never allocates.
     const std::size_t room = ended_.size() + transfers_.size() + 1;
     if (ended_.capacity() < room) {
         ended_.reserve(2 * room);
     }
-    transfers_.emplace(a.who, std::move(made));
+    served& s = *made;
+    transfers_.emplace(s.who, std::move(made));
     ++running_;
-    s.start(memory_, a.now);
-    update(s, a.now);
-    return {};
+    s.start(memory_, now);
+    update(s, now);
 }
 
 option_limits service::limits_for(const arrival& a) noexcept {

@@ -113,6 +113,11 @@ void describe(::msghdr& message, std::size_t size, received& out) noexcept {
 /// cut silently, so `receive_buffer` tells.
 error_code set_receive_buffer(int fd, std::size_t octets) noexcept {
     const int value = static_cast<int>(std::min<std::size_t>(octets, INT_MAX / 2));
+    int granted = 0;
+    ::socklen_t size = sizeof granted;
+    if (::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) == 0 && granted / 2 >= value) {
+        return {};
+    }
     if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, value)) {
         return {};
     }

@@ -62,6 +62,11 @@ struct transfer_summary {
 /// Returns the receive buffer that holds one window of `agreed`, in octets.
 [[nodiscard]] std::size_t receive_buffer_for(const parameters& agreed) noexcept;
 
+/// Returns how many blocks of `blksize` octets fit a receive buffer that `port` was granted: the
+/// window worth asking for. At least 1, at most 32767.
+[[nodiscard]] std::uint16_t
+window_that_fits(const datagram_port& port, std::uint16_t blksize) noexcept;
+
 /// Returns true when `ended` is a server's refusal of the options of `asked`, so that asking again
 /// without any is worth it. RFC 2347.
 [[nodiscard]] bool may_fall_back(const request& asked, const transfer_summary& ended) noexcept;

@@ -150,12 +150,11 @@ private:
     void begin(const arrival& a);
     [[nodiscard]] error_code begin_read(const arrival& a);
     [[nodiscard]] error_code begin_write(const arrival& a);
-    [[nodiscard]] error_code begin(
-        const arrival& a,
-        const answer& answered,
-        std::shared_ptr<source> from,
-        std::shared_ptr<sink> into
-    );
+    [[nodiscard]] result<std::unique_ptr<datagram_port>>
+    open_port(const arrival& a, const parameters& receives) noexcept;
+    [[nodiscard]] transfer_setup
+    setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
+    void add(std::unique_ptr<served> made, time_point now);
     [[nodiscard]] option_limits limits_for(const arrival& a) noexcept;
     void refuse(
         const arrival& a, peer_errc code, std::string_view message, const error_code& why

@@ -19,7 +19,7 @@ enum class segmentation : std::uint8_t { gso, batch, single };
 
 /// How a port is opened.
 struct port_options {
-    /// Ask for this socket receive buffer in octets; 0 leaves the system's default.
+    /// Ask for a socket receive buffer of at least this many octets; 0 leaves the system's default.
     std::size_t receive_buffer = 0;
     /// Let the kernel coalesce received datagrams (UDP_GRO): for ports that receive windows.
     bool coalesce = false;
@@ -79,6 +79,10 @@ public:
 
     /// Returns the address and port it is bound to.
     [[nodiscard]] virtual endpoint local_endpoint() const noexcept = 0;
+
+    /// Returns the receive buffer in octets as the system accounts it, bookkeeping included; 0 when
+    /// there is no bound.
+    [[nodiscard]] virtual std::size_t receive_buffer() const noexcept { return 0; }
 
     /// Returns the descriptor to wait on; -1 when there is none.
     [[nodiscard]] virtual int native_handle() const noexcept = 0;

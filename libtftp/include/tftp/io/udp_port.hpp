@@ -59,7 +59,7 @@ public:
 
     /// Returns the receive buffer as the kernel accounts it: twice what was asked for when that was
     /// granted, because each datagram is charged all the memory it occupies.
-    [[nodiscard]] std::size_t receive_buffer() const noexcept;
+    [[nodiscard]] std::size_t receive_buffer() const noexcept override;
 
     /// Returns true while runs of `segment` octets leave in one segmented send: the port was opened
     /// for it and the kernel has not refused a segment of this size or smaller.
