@@ -97,9 +97,8 @@ deadline_entry* deadline_wheel::take_due() noexcept {
         }
         if (*tick != current_) {
             current_ = *tick;
-            // From the top, because a slot there may hold what belongs in the one below.
-            cascade(2);
             cascade(1);
+            cascade(2);
         }
         if (deadline_entry* const entry = levels_[0].heads[current_ % slots]) {
             remove(*entry);

@@ -16,8 +16,8 @@ result<std::uint32_t> route_probe::mtu(const endpoint& to) noexcept {
             return detail::last_error();
         }
     }
-    // The source address chosen for the last question would be kept and may have no route to the
-    // new destination: dissolve the association first.
+    // The socket keeps the source address chosen for the last question, which may be gone by now
+    // or lead elsewhere: dissolve the association first.
     const socket_address nobody{endpoint{}};
     const socket_address destination(to);
     if (::connect(probe.get(), nobody.data(), nobody.size()) != 0 ||

@@ -55,32 +55,39 @@ inline bool add_loopback_address(const ::in6_addr& address) {
     return good;
 }
 
-/// Adds an Ethernet to the calling thread's network, this host being 10.9.9.1/24, on which nobody
-/// answers; returns its descriptor, negative when there can be none. It lasts until that is closed.
-/// What is sent there waits for an address resolution that never comes.
-inline int add_silent_ethernet() {
-    const int tap = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+/// Makes `address`, in host order, the one IPv4 address of an interface, in a network of 24 bits.
+inline bool set_ipv4_address(const char* interface, std::uint32_t address) {
     const int control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ::ifreq request{};
-    std::memcpy(request.ifr_name, "silent", 7);
-    request.ifr_flags = IFF_TAP | IFF_NO_PI;
-    bool good = ::ioctl(tap, TUNSETIFF, &request) == 0;
-    ::sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(0x0a090901);
-    std::memcpy(&request.ifr_addr, &address, sizeof address);
-    good = good && ::ioctl(control, SIOCSIFADDR, &request) == 0;
-    address.sin_addr.s_addr = htonl(0xffffff00);
-    std::memcpy(&request.ifr_netmask, &address, sizeof address);
+    std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+    ::sockaddr_in value{};
+    value.sin_family = AF_INET;
+    value.sin_addr.s_addr = htonl(address);
+    std::memcpy(&request.ifr_addr, &value, sizeof value);
+    bool good = ::ioctl(control, SIOCSIFADDR, &request) == 0;
+    value.sin_addr.s_addr = htonl(0xffffff00);
+    std::memcpy(&request.ifr_netmask, &value, sizeof value);
     good = good && ::ioctl(control, SIOCSIFNETMASK, &request) == 0;
     request.ifr_flags = IFF_UP;
     good = good && ::ioctl(control, SIOCSIFFLAGS, &request) == 0;
     ::close(control);
-    if (!good) {
-        ::close(tap);
-        return -1;
+    return good;
+}
+
+/// Adds an Ethernet, interface "silent", to the calling thread's network, this host being
+/// 10.9.9.1/24, on which nobody answers; returns its descriptor, negative when there can be none.
+/// It lasts until that is closed. What is sent there waits for an address resolution that never
+/// comes.
+inline int add_silent_ethernet() {
+    const int tap = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    ::ifreq request{};
+    std::memcpy(request.ifr_name, "silent", 7);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (::ioctl(tap, TUNSETIFF, &request) == 0 && set_ipv4_address("silent", 0x0a090901)) {
+        return tap;
     }
-    return tap;
+    ::close(tap);
+    return -1;
 }
 
 /// Runs `f` in a thread with a network of its own, whose loopback has the given MTU. Returns false,

@@ -65,3 +65,24 @@ TEST_CASE("a destination without family or route is an error", "[io][route]") {
         CHECK(error == boost::system::errc::network_unreachable);
     }
 }
+
+TEST_CASE("a probe follows when this host changes its address", "[io][route]") {
+    int ethernet = -1;
+    tftp::result<std::uint32_t> before = tftp::error_code();
+    tftp::result<std::uint32_t> after = tftp::error_code();
+    tftp::test::in_private_network(65536, [&] {
+        ethernet = tftp::test::add_silent_ethernet();
+        route_probe probe;
+        before = probe.mtu(endpoint::ipv4(10, 9, 9, 2, 69));
+        if (tftp::test::set_ipv4_address("silent", 0x0a090801)) {
+            after = probe.mtu(endpoint::ipv4(10, 9, 8, 2, 69));
+        }
+        ::close(ethernet);
+    });
+    if (ethernet < 0) {
+        WARN("no Ethernet of our own: needs /dev/net/tun");
+        return;
+    }
+    CHECK(before.value() == 1500);
+    CHECK(after.value() == 1500);
+}
