@@ -578,11 +578,11 @@ TEST_CASE("sender does not take a copy of an ACK for a lost block", "[engine][se
         .at(20ms)
         .receive(ack(4))
         .expect_data(5, 4)
-        // Half a round trip has not passed: no loss of block 5 can be known so early.
+        // Too little of a round trip has passed: no loss of block 5 can be known so early.
         .at(24ms)
         .receive(ack(4))
         .expect_idle()
-        .at(25ms)
+        .at(28ms)
         .receive(ack(4))
         .expect_data_again(5, 4);
 }
