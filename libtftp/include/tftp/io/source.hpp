@@ -78,6 +78,8 @@ public:
     netascii_source(std::shared_ptr<source> text, std::size_t window_octets) noexcept;
     ~netascii_source() override;
 
+    [[nodiscard]] const void* identity() const noexcept override { return text_->identity(); }
+
     /// Empty: the converted size is not known before the end.
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override;
     [[nodiscard]] result<read_outcome>
