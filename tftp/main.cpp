@@ -1,0 +1,122 @@
+#include "arguments.hpp"
+#include "execute.hpp"
+#include "report.hpp"
+
+#include <tftp/version.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <span>
+
+#include <unistd.h>
+
+namespace {
+
+using namespace tftp;
+
+/// The signal that ends the transfer, 0 until one came.
+std::atomic<int> stop_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler stores it");
+
+constexpr std::array stopping_signals{SIGINT, SIGTERM, SIGHUP};
+
+extern "C" void on_signal(int number) {
+    stop_signal.store(number);
+}
+
+/// The first signal ends the transfer in order, the second the program as it stands.
+void install_signal_handlers() noexcept {
+    for (const int number : stopping_signals) {
+        struct ::sigaction action = {};
+        // Keeps what nohup(1) and shells without job control ignore.
+        if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+            continue;
+        }
+        action = {};
+        action.sa_handler = on_signal;
+        action.sa_flags = static_cast<int>(SA_RESETHAND);
+        ::sigaction(number, &action, nullptr);
+    }
+    // A reader that goes away is an error of writing: the server is told.
+    struct ::sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+[[nodiscard]] int to_int(cli::exit_code code) noexcept {
+    return static_cast<int>(code);
+}
+
+/// Prints on standard output. Returns the exit status: a full disk is no success.
+[[nodiscard]] cli::exit_code print(const std::string& text) {
+    const bool written =
+        std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+    if (!written) {
+        std::perror("tftp: standard output");
+    }
+    return written ? cli::exit_code::ok : cli::exit_code::other;
+}
+
+/// Prints one line on standard error.
+void tell(const std::string& line) {
+    if (!line.empty()) {
+        std::fputs(("tftp: " + line + '\n').c_str(), stderr);
+    }
+}
+
+[[nodiscard]] cli::exit_code transfer(const cli::arguments& asked) {
+    const int terminal = !asked.quiet && ::isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : -1;
+    const cli::report r = cli::execute(asked, terminal, stop_signal);
+    if (r.code != cli::exit_code::ok) {
+        tell(cli::error_line(r));
+    } else if (!asked.quiet) {
+        tell(cli::refusal_line(r));
+        std::fputs((cli::summary_line(r) + '\n').c_str(), stderr);
+    }
+    cli::exit_code printed = cli::exit_code::ok;
+    if (asked.json) {
+        printed = print(cli::json_object(r) + '\n');
+    }
+    return r.code == cli::exit_code::ok ? printed : r.code;
+}
+
+[[nodiscard]] cli::exit_code run(std::span<const char* const> words) {
+    const cli::arguments asked = cli::parse_arguments(words);
+    switch (asked.action) {
+    case cli::action::show_help:
+        return print(cli::help_text());
+    case cli::action::show_version:
+        return print(fmt::format("tftp {}\n", tftp::version));
+    case cli::action::transfer:
+        break;
+    }
+    install_signal_handlers();
+    return transfer(asked);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const std::span words(argv, static_cast<std::size_t>(argc));
+        const cli::exit_code code = run(words.subspan(argc > 0 ? 1 : 0));
+        if (const int number = stop_signal.load(); number != 0) {
+            // Dies of the signal, so that a shell ends its loop: exit status 128 + number there.
+            std::signal(number, SIG_DFL);
+            std::raise(number);
+        }
+        return to_int(code);
+    } catch (const cli::usage_error& wrong) {
+        tell(wrong.what());
+        std::fputs(cli::usage_text().data(), stderr);
+        return to_int(cli::exit_code::usage);
+    } catch (const std::exception& failed) {
+        tell(failed.what());
+        return to_int(cli::exit_code::other);
+    }
+}

@@ -1,0 +1,280 @@
+#include "report.hpp"
+
+#include "escape.hpp"
+#include "progress.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <iterator>
+#include <system_error>
+
+namespace tftp::cli {
+
+namespace {
+
+/// Enough for one line; peers may send half a kilobyte.
+constexpr std::size_t peer_text_max = 200;
+
+[[nodiscard]] bool reads(const report& r) noexcept {
+    return r.asked.verb == io::verb::read;
+}
+
+/// The name that stands for the transfer.
+[[nodiscard]] const std::string& subject(const report& r) noexcept {
+    return r.asked.remote;
+}
+
+[[nodiscard]] bool answered(const report& r) noexcept {
+    return r.summary.counters.blocks != 0 || r.summary.peer.port != r.server.port;
+}
+
+[[nodiscard]] std::string server_says(const report& r) {
+    switch (static_cast<peer_errc>(r.summary.outcome.value())) {
+    case peer_errc::not_found:
+        return reads(r) ? "not found on the server: names are relative to its directory, and case "
+                          "counts"
+                        : "the server finds no place of this name: it may take only files that "
+                          "exist already, and makes no directories";
+    case peer_errc::access_violation:
+        return reads(r) ? "the server denies access: the file may be readable only for its owner, "
+                          "or outside of what is served"
+                        : "the server denies access: it may take no uploads, or only files that "
+                          "exist already";
+    case peer_errc::disk_full:
+        return reads(r) ? "the server reports a full disk"
+                        : "the server has no room for the file, or limits its size";
+    case peer_errc::file_exists:
+        return "exists on the server, which does not replace it: choose another name";
+    case peer_errc::option_refused:
+        return "the server refuses the options: try --no-options";
+    case peer_errc::illegal_operation:
+        return "the server does not understand the request, or does not allow it";
+    case peer_errc::unknown_transfer_id:
+        return "the server does not know this transfer any more: try again";
+    case peer_errc::no_such_user:
+    case peer_errc::undefined:
+        break;
+    }
+    return fmt::format("the server reports error {}", r.summary.outcome.value());
+}
+
+[[nodiscard]] std::string server_failure(const report& r) {
+    std::string line = server_says(r);
+    if (!r.summary.peer_text.empty()) {
+        const std::string_view text(r.summary.peer_text);
+        line += fmt::format(" (it says: {})", escape_for_terminal(text.substr(0, peer_text_max)));
+    }
+    return line;
+}
+
+[[nodiscard]] std::string silence(const report& r) {
+    const std::string waited = format_seconds(r.summary.elapsed);
+    if (!answered(r)) {
+        std::string line = fmt::format(
+            "no answer from {} in {}: is a TFTP server running there, and does no firewall stop "
+            "UDP, from any of its ports?",
+            io::to_string(r.server),
+            waited
+        );
+        if (r.addresses > 1) {
+            line += fmt::format(" The host has {} addresses: try -4 or -6", r.addresses);
+        }
+        return line;
+    }
+    if (!reads(r) && r.summary.counters.all_sent) {
+        return "all of it was sent, but the server did not confirm the end: it may have the whole "
+               "file";
+    }
+    if (r.summary.counters.bytes == 0) {
+        return "the server answered, but no block went through: packets of this size may be lost "
+               "on the way, try --blksize 512 --windowsize 1";
+    }
+    return fmt::format(
+        "the server fell silent after {}: try again",
+        format_bytes(static_cast<double>(r.summary.counters.bytes))
+    );
+}
+
+[[nodiscard]] std::string own_failure(const report& r) {
+    const error_code& outcome = r.summary.outcome;
+    if (outcome == errc::timed_out) {
+        return silence(r);
+    }
+    if (outcome == errc::stopped) {
+        return reads(r) ? "interrupted: nothing was stored" : "interrupted";
+    }
+    if (outcome == errc::bad_option_answer) {
+        return "the server answered with options or sizes that were not asked for: try "
+               "--no-options";
+    }
+    if (outcome == errc::too_long) {
+        return "the name is too long for a TFTP request, which has 512 octets with its options";
+    }
+    if (outcome == errc::truncated) {
+        return "the file ended before the size that the server had announced: try again";
+    }
+    return outcome.message();
+}
+
+[[nodiscard]] std::string network_failure(const report& r) {
+    const std::string address = io::to_string(r.server);
+    switch (r.summary.outcome.value()) {
+    case ECONNREFUSED:
+        return answered(r)
+                   ? "the server closed its port: it may have been stopped, try again"
+                   : fmt::format("connection refused: no TFTP server listens at {}", address);
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+        return fmt::format("{} cannot be reached: see 'ip route'", address);
+    case EPERM:
+    case EACCES:
+        return fmt::format("sending to {} is not permitted: see the firewall", address);
+    case EMSGSIZE:
+        return "the blocks are larger than this network takes: try a smaller --blksize";
+    default:
+        return fmt::format("{}: {}", address, r.summary.outcome.message());
+    }
+}
+
+[[nodiscard]] std::string local_failure(const report& r) {
+    const error_code& outcome = r.summary.outcome;
+    if (outcome.category() == tftp_category()) {
+        return outcome == errc::not_regular ? "not a regular file: only those can be sent"
+                                            : outcome.message();
+    }
+    switch (outcome.value()) {
+    case EISDIR:
+        return reads(r) ? "is a directory: name a file in it" : "is a directory";
+    case ENOENT:
+    case ENOTDIR:
+        return reads(r) ? "the directory does not exist" : "no such file";
+    case ENOSPC:
+    case EDQUOT:
+        return "no room for the file here: nothing was stored";
+    case EPIPE:
+        return "whoever reads standard output has gone";
+    default:
+        return outcome.message();
+    }
+}
+
+/// Returns `value` with three digits behind the point: enough for times of a network.
+[[nodiscard]] std::string json_seconds(duration d) {
+    return fmt::format("{:.6f}", std::chrono::duration<double>(d).count());
+}
+
+void append_error(std::string& out, const report& r) {
+    if (r.code == exit_code::ok) {
+        out += ",\"error\":null}";
+        return;
+    }
+    const std::string message = r.from == origin::server && !r.summary.peer_text.empty()
+                                    ? r.summary.peer_text
+                                : !r.unresolved.empty() ? r.unresolved
+                                                        : r.summary.outcome.message();
+    out += ",\"error\":{\"code\":";
+    out += r.unresolved.empty() ? std::to_string(r.summary.outcome.value()) : "null";
+    fmt::format_to(
+        std::back_inserter(out),
+        ",\"source\":\"{}\",\"message\":{}}}}}",
+        word_for(r.from),
+        json_string(message)
+    );
+}
+
+} // namespace
+
+std::string error_line(const report& r) {
+    const std::string host = escape_for_terminal(r.asked.host);
+    if (!r.unresolved.empty()) {
+        return fmt::format("{}: {}", host, r.unresolved);
+    }
+    const std::string file = escape_for_terminal(subject(r));
+    switch (r.from) {
+    case origin::server:
+        return fmt::format("{}: {}: {}", host, file, server_failure(r));
+    case origin::network:
+        return fmt::format("{}: {}: {}", host, file, network_failure(r));
+    case origin::client:
+        return fmt::format("{}: {}: {}", host, file, own_failure(r));
+    case origin::local:
+        break;
+    }
+    const std::string local =
+        r.asked.local.empty() ? "standard output" : escape_for_terminal(r.asked.local);
+    return fmt::format("{}: {}", local, local_failure(r));
+}
+
+std::string summary_line(const report& r) {
+    const io::transfer_summary& s = r.summary;
+    std::string line = fmt::format(
+        "{}: {} in {} ({}/s), blksize {}, windowsize {}, {} retransmitted",
+        escape_for_terminal(subject(r)),
+        format_bytes(static_cast<double>(s.counters.bytes)),
+        format_seconds(s.elapsed),
+        format_bytes(rate_of(s.counters.bytes, s.elapsed)),
+        s.agreed.blksize,
+        s.agreed.windowsize,
+        s.counters.retransmissions
+    );
+    if (!r.offered.empty() && s.agreed == parameters{}) {
+        line += ", the server took no options";
+    }
+    return line;
+}
+
+std::string refusal_line(const report& r) {
+    const parameters& agreed = r.summary.agreed;
+    std::string line;
+    const auto append = [&line](const char* what, unsigned given, unsigned wanted) {
+        if (given != wanted) {
+            fmt::format_to(
+                std::back_inserter(line),
+                "{}the server uses {} {} instead of {}",
+                line.empty() ? "" : "; ",
+                what,
+                given,
+                wanted
+            );
+        }
+    };
+    append("blksize", agreed.blksize, r.asked.blksize.value_or(agreed.blksize));
+    append("windowsize", agreed.windowsize, r.asked.windowsize.value_or(agreed.windowsize));
+    return line.empty() ? line : escape_for_terminal(r.asked.host) + ": " + line;
+}
+
+std::string json_object(const report& r) {
+    const io::transfer_summary& s = r.summary;
+    std::string out = fmt::format(
+        "{{\"verb\":\"{}\",\"host\":{},\"address\":{},\"file\":{},\"local\":{}",
+        reads(r) ? "get" : "put",
+        json_string(r.asked.host),
+        r.server.family == address_family::none ? "null" : json_string(io::to_string(r.server)),
+        json_string(r.asked.remote),
+        json_string(r.asked.local)
+    );
+    fmt::format_to(
+        std::back_inserter(out),
+        ",\"bytes\":{},\"seconds\":{},\"rate\":{:.0f},\"blksize\":{},\"windowsize\":{}"
+        ",\"retransmissions\":{},\"timeouts\":{},\"mode\":\"{}\",\"result\":\"{}\"",
+        s.counters.bytes,
+        json_seconds(s.elapsed),
+        rate_of(s.counters.bytes, s.elapsed),
+        s.agreed.blksize,
+        s.agreed.windowsize,
+        s.counters.retransmissions,
+        s.counters.timeouts,
+        to_string(r.asked.mode),
+        word_for(r.code)
+    );
+    append_error(out, r);
+    return out;
+}
+
+} // namespace tftp::cli
