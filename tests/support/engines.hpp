@@ -16,6 +16,9 @@
 /// The four situations of TFTP: either side of a read and of a write, made at `start`.
 namespace tftp::test {
 
+inline const option_pairs window_4{{"windowsize", "4"}};
+inline const option_pairs window_16{{"windowsize", "16"}};
+
 /// The server's side of a read by `peer`. size: octets of the file.
 [[nodiscard]] inline sender serve_read(
     const option_pairs& options = {},

@@ -57,7 +57,7 @@ inline constexpr time_point start{std::chrono::hours(1000)};
 struct describe {
     std::string operator()(const idle& e) const {
         return e.deadline ? "idle until " + milliseconds_text(*e.deadline - start)
-                          : std::string("idle without a deadline");
+                          : "idle for ever";
     }
 
     std::string operator()(const send_control& e) const {
@@ -273,13 +273,9 @@ private:
         return *this;
     }
 
-    std::string take() {
-        if constexpr (sends) {
-            return std::visit(describe{}, engine_->next(blocks_max_));
-        } else {
-            return std::visit(describe{}, engine_->next());
-        }
-    }
+    std::string take() requires sends { return std::visit(describe{}, engine_->next(blocks_max_)); }
+
+    std::string take() requires(!sends) { return std::visit(describe{}, engine_->next()); }
 
     void note(int line, const std::string& event) {
         history_ += "line " + std::to_string(line) + ", at " + milliseconds_text(now_ - start) +

@@ -1,0 +1,368 @@
+#include "support/engines.hpp"
+
+#include <tftp/engine/sender.hpp>
+
+#include <catch2/catch.hpp>
+
+using namespace tftp;
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+// ---- the opening of a read, at the server
+
+TEST_CASE("sender answers an RRQ without options by DATA 1", "[engine][sender][rfc1350]") {
+    sender s = serve_read({}, 1000);
+    script(s).expect_data(1, 1).expect_idle_until(1s);
+    CHECK(s.opening());
+}
+
+TEST_CASE("sender sends no OACK when it accepts none of the options", "[engine][sender][rfc2347]") {
+    sender s = serve_read({{"multicast", ""}, {"blksize", "7"}}, 1000);
+    script(s).expect_data(1, 1);
+}
+
+TEST_CASE(
+    "sender answers options by an OACK and no DATA before its ACK", "[engine][sender][rfc2347]"
+) {
+    sender s = serve_read({{"blksize", "1024"}}, 3000);
+    script(s)
+        .expect_datagram(oack({{"blksize", "1024"}}))
+        .expect_idle_until(1s)
+        .receive(ack(0))
+        .expect_data(1, 1);
+    CHECK(s.agreed().blksize == 1024);
+    CHECK_FALSE(s.opening());
+}
+
+TEST_CASE("sender repeats an OACK that was lost", "[engine][sender][rfc2347]") {
+    const datagram answer = oack({{"tsize", "1000"}});
+    sender s = serve_read({{"tsize", "0"}}, 1000);
+    script(s)
+        .expect_datagram(answer)
+        .at(999ms)
+        .expect_no_timeout()
+        .expect_idle_until(1s)
+        .at(1s)
+        .expect_timeout()
+        .expect_datagram(answer)
+        .expect_idle_until(3s)
+        .receive(ack(0))
+        .expect_data(1, 1);
+}
+
+TEST_CASE("sender ignores anything but ACK 0 in answer to its OACK", "[engine][sender][rfc2347]") {
+    sender s = serve_read(window_4, 10000);
+    script(s)
+        .expect_datagram(oack(window_4))
+        .receive(ack(1))
+        .receive(data(0))
+        .receive(oack(window_4))
+        .receive(rrq("file"))
+        .expect_idle_until(1s);
+    CHECK(s.opening());
+    CHECK(s.counters().ignored == 4);
+}
+
+TEST_CASE(
+    "sender takes an ERROR in answer to its OACK as a size probe", "[engine][sender][rfc2349]"
+) {
+    sender s = serve_read({{"tsize", "0"}}, 1000);
+    script(s)
+        .expect_datagram(oack({{"tsize", "1000"}}))
+        .receive(error(8, "User aborted the transfer"))
+        .expect_failure(errc::size_probe)
+        .expect_closed();
+    CHECK(s.peer_text() == "User aborted the transfer");
+}
+
+TEST_CASE(
+    "sender gives an RRQ up after five sends and 31 s, without an ERROR",
+    "[engine][sender][rfc1123]"
+) {
+    SECTION("of an OACK") {
+        const datagram answer = oack(window_4);
+        sender s = serve_read(window_4, 10000);
+        script(s)
+            .expect_datagram(answer)
+            .at(1s)
+            .expect_timeout()
+            .expect_datagram(answer)
+            .at(3s)
+            .expect_timeout()
+            .expect_datagram(answer)
+            .at(7s)
+            .expect_timeout()
+            .expect_datagram(answer)
+            .at(15s)
+            .expect_timeout()
+            .expect_datagram(answer)
+            .expect_idle_until(31s)
+            .at(31s)
+            .wake()
+            .expect_failure(errc::timed_out)
+            .expect_closed();
+    }
+    SECTION("of DATA 1") {
+        sender s = serve_read({}, 10000);
+        script(s)
+            .expect_data(1, 1)
+            .at(1s)
+            .expect_timeout()
+            .expect_data_again(1, 1)
+            .at(3s)
+            .expect_timeout()
+            .expect_data_again(1, 1)
+            .at(7s)
+            .expect_timeout()
+            .expect_data_again(1, 1)
+            .at(15s)
+            .expect_timeout()
+            .expect_data_again(1, 1)
+            .expect_idle_until(31s)
+            .at(31s)
+            .wake()
+            .expect_failure(errc::timed_out)
+            .expect_closed();
+        CHECK(s.counters().blocks == 1);
+        CHECK(s.counters().retransmissions == 4);
+    }
+}
+
+TEST_CASE("sender keeps to any number of opening sends", "[engine][sender]") {
+    engine_config config;
+    config.rto.initial = 1ms;
+    config.opening_sends = 20;
+    sender s = serve_read({}, 10000, config);
+    unsigned sends = 0;
+    for (time_point now = start;; now += 10min) {
+        s.on_deadline(now);
+        const auto effect = s.next(1);
+        if (const auto* run = std::get_if<send_data>(&effect)) {
+            s.on_sent(*run, 1, now);
+            ++sends;
+        } else if (std::holds_alternative<completed>(effect)) {
+            break;
+        }
+        REQUIRE(now < start + 24h);
+    }
+    CHECK(sends == 20);
+}
+
+TEST_CASE("sender repeats its opening when the request comes again", "[engine][sender]") {
+    SECTION("the OACK, without a sample of the round trip") {
+        sender s = serve_read(window_4, 100000);
+        script(s).expect_datagram(oack(window_4)).expect_idle_until(1s);
+        s.on_repeated_request();
+        script(s).at(500ms).expect_datagram(oack(window_4)).expect_idle_until(1s).receive(ack(0));
+        CHECK_FALSE(s.round_trip());
+        s.on_repeated_request();
+        script(s).expect_data(1, 4);
+        s.on_repeated_request();
+        script(s).expect_idle();
+    }
+    SECTION("or DATA 1") {
+        sender s = serve_read({}, 100000);
+        script(s).expect_data(1, 1);
+        s.on_repeated_request();
+        script(s).at(500ms).expect_data_again(1, 1).at(510ms).receive(ack(1));
+        CHECK_FALSE(s.round_trip());
+        s.on_repeated_request();
+        script(s).expect_data(2, 1);
+        s.on_repeated_request();
+        script(s).expect_idle();
+    }
+}
+
+TEST_CASE("sender ends without an ERROR when its peer is gone", "[engine][sender]") {
+    sender s = serve_read({}, 5000);
+    script(s).expect_data(1, 1);
+    s.on_refused(errc::stopped);
+    script(s).expect_failure(errc::stopped).expect_closed();
+    s.on_refused(errc::timed_out);
+    script(s).expect_closed();
+}
+
+// ---- the opening of a write, at the client
+
+TEST_CASE("sender asks for a write and takes ACK 0 as the answer", "[engine][sender][rfc1350]") {
+    sender s = ask_write({}, 600);
+    script(s)
+        .expect_datagram(wrq("file"), server)
+        .expect_idle_until(1s)
+        .receive(ack(0))
+        .expect_data(1, 1)
+        .receive(ack(1))
+        .expect_data(2, 1)
+        .receive(ack(2))
+        .expect_success()
+        .expect_closed();
+    CHECK(s.peer() == peer);
+    CHECK(s.counters().bytes == 600);
+}
+
+TEST_CASE("sender takes an OACK in the place of ACK 0", "[engine][sender][rfc2347]") {
+    sender s = ask_write({.blksize = 1024, .windowsize = 4, .tsize = 2000}, 2000);
+    script(s)
+        .expect_datagram(
+            wrq("file", {{"blksize", "1024"}, {"windowsize", "4"}, {"tsize", "2000"}}), server
+        )
+        .receive(oack({{"blksize", "1000"}, {"windowsize", "2"}, {"tsize", "2000"}}))
+        .expect_data(1, 2)
+        .receive(ack(2))
+        .expect_data(3, 1)
+        .receive(ack(3))
+        .expect_success();
+}
+
+TEST_CASE(
+    "sender goes by RFC 1350 when the server ignores its options", "[engine][sender][rfc2347]"
+) {
+    sender s = ask_write({.blksize = 1024, .windowsize = 4}, 2000);
+    script(s)
+        .expect_datagram(wrq("file", {{"blksize", "1024"}, {"windowsize", "4"}}), server)
+        .receive(ack(0))
+        .expect_data(1, 1)
+        .expect_idle();
+    CHECK(s.agreed() == parameters{});
+}
+
+TEST_CASE("sender ends with ERROR 8 on an OACK it cannot accept", "[engine][sender][rfc2347]") {
+    const option_pairs bad = GENERATE(
+        option_pairs{{"blksize", "1025"}},
+        option_pairs{{"windowsize", "4"}},
+        option_pairs{{"utimeout", "1000"}}
+    );
+    sender s = ask_write({.blksize = 1024}, 2000);
+    script(s)
+        .expect_datagram(wrq("file", {{"blksize", "1024"}}), server)
+        .receive(oack(bad))
+        .expect_error(peer_errc::option_refused)
+        .expect_failure(errc::bad_option_answer)
+        .expect_closed();
+}
+
+TEST_CASE("sender repeats a WRQ and gives it up after 31 s", "[engine][sender][rfc1123]") {
+    const datagram asked = wrq("file");
+    sender s = ask_write({}, 10);
+    script(s)
+        .expect_datagram(asked, server)
+        .at(1s)
+        .expect_timeout()
+        .expect_datagram(asked, server)
+        .at(3s)
+        .expect_timeout()
+        .expect_datagram(asked, server)
+        .at(7s)
+        .expect_timeout()
+        .expect_datagram(asked, server)
+        .at(15s)
+        .expect_timeout()
+        .expect_datagram(asked, server)
+        .at(31s)
+        .wake()
+        .expect_failure(errc::timed_out)
+        .expect_closed();
+}
+
+TEST_CASE("sender ends when the server refuses its WRQ", "[engine][sender][rfc1350]") {
+    sender s = ask_write({}, 10);
+    script(s)
+        .expect_datagram(wrq("file"), server)
+        .receive(error(peer_errc::disk_full, "no room"))
+        .expect_failure(peer_errc::disk_full)
+        .expect_closed();
+    CHECK(s.peer_text() == "no room");
+}
+
+TEST_CASE("sender ignores an OACK that comes again", "[engine][sender][rfc2347]") {
+    sender s = ask_write({.windowsize = 4}, 10000);
+    script(s)
+        .expect_datagram(wrq("file", window_4), server)
+        .receive(oack(window_4))
+        .expect_data(1, 4)
+        .receive(oack({{"windowsize", "2"}}))
+        .expect_idle();
+    CHECK(s.agreed().windowsize == 4);
+    CHECK(s.counters().ignored == 1);
+}
+
+TEST_CASE("sender refuses an answer that does not open its write", "[engine][sender][rfc1350]") {
+    sender s = ask_write({}, 10);
+    script(s)
+        .expect_datagram(wrq("file"), server)
+        .receive(ack(1))
+        .expect_error(peer_errc::unknown_transfer_id)
+        .receive(data(1))
+        .expect_idle_until(1s)
+        .receive(ack(0), peer.with_port(2001))
+        .expect_data(1, 1);
+    CHECK(s.peer() == peer.with_port(2001));
+}
+
+// ---- transfer identifiers
+
+TEST_CASE(
+    "sender answers another TID with ERROR 5 and is not disturbed", "[engine][sender][rfc1350]"
+) {
+    sender s = serve_read({}, 5000);
+    script(s)
+        .expect_data(1, 1)
+        .at(10ms)
+        .receive(ack(1), peer.with_port(2001))
+        .expect_error(peer_errc::unknown_transfer_id, peer.with_port(2001))
+        .expect_idle_until(1s)
+        .receive(ack(1), stranger)
+        .expect_error(peer_errc::unknown_transfer_id, stranger)
+        .expect_idle_until(1s)
+        .receive(ack(1))
+        .expect_data(2, 1);
+    CHECK(s.counters().strangers == 2);
+}
+
+TEST_CASE("sender never answers an ERROR", "[engine][sender][rfc1350]") {
+    sender s = serve_read({}, 5000);
+    script(s)
+        .expect_data(1, 1)
+        .receive(error(5), stranger)
+        .expect_idle_until(1s)
+        .receive(error(0, "Early terminate"))
+        .expect_failure(peer_errc::undefined)
+        .expect_closed()
+        .receive(error(0))
+        .expect_closed();
+}
+
+TEST_CASE("sender keeps the first of two servers that answer", "[engine][sender][rfc1350]") {
+    sender s = ask_write({}, 10);
+    script(s)
+        .expect_datagram(wrq("file"), server)
+        .receive(ack(0))
+        .expect_data(1, 1)
+        .receive(ack(0), peer.with_port(2001))
+        .expect_error(peer_errc::unknown_transfer_id, peer.with_port(2001))
+        .expect_idle()
+        .receive(ack(1))
+        .expect_success();
+}
+
+TEST_CASE("sender of a write refuses another host", "[engine][sender][rfc1350]") {
+    sender s = ask_write({}, 10);
+    script(s)
+        .expect_datagram(wrq("file"), server)
+        .receive(ack(0), stranger)
+        .expect_error(peer_errc::unknown_transfer_id, stranger)
+        .receive(ack(0))
+        .expect_data(1, 1);
+}
+
+TEST_CASE("sender drops datagrams that are no TFTP packets", "[engine][sender]") {
+    const auto junk = GENERATE(
+        datagram{},
+        datagram(1),
+        datagram{std::byte{0}, std::byte{4}, std::byte{0}},
+        datagram{std::byte{0}, std::byte{9}, std::byte{0}, std::byte{1}}
+    );
+    sender s = serve_read({}, 5000);
+    script(s).expect_data(1, 1).receive(junk).expect_idle_until(1s);
+    CHECK(s.counters().malformed == 1);
+}
