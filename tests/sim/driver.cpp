@@ -33,6 +33,7 @@ driver::driver(
 void driver::on_arrival(network& net, const datagram& arrived) {
     if (report_.closed) {
         // A real program would have destroyed the engine; it must stay silent all the same.
+        net.note_unheard();
         input(arrived.octets, arrived.from, net.now());
         announce_deadline(net.now());
         drain(net);

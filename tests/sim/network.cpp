@@ -113,6 +113,8 @@ bool network::step() {
         std::ranges::find_if(stations_, [&d](const station* s) { return s->address() == d.to; });
     if (found != stations_.end()) {
         (*found)->on_arrival(*this, d);
+    } else {
+        note_unheard();
     }
     free_.push_back(e.what);
     return true;

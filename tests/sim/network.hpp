@@ -137,6 +137,12 @@ public:
 
     [[nodiscard]] std::uint64_t events() const noexcept { return order_; }
 
+    /// A datagram arrived where nobody takes it any more.
+    void note_unheard() noexcept { ++unheard_; }
+
+    /// Returns how many datagrams arrived where nobody listens.
+    [[nodiscard]] std::uint64_t unheard() const noexcept { return unheard_; }
+
     [[nodiscard]] const link& to_server() const noexcept { return to_server_; }
 
     [[nodiscard]] const link& to_client() const noexcept { return to_client_; }
@@ -162,6 +168,7 @@ private:
 
     time_point now_ = start;
     std::uint64_t order_ = 0;
+    std::uint64_t unheard_ = 0;
     link to_server_;
     link to_client_;
     std::vector<station*> stations_;

@@ -79,9 +79,7 @@ bool sending_driver::take_run(network& net, const send_data& run) {
     const std::uint64_t last = size() / blksize + 1;
     require(!state().closed && !state().completed, "DATA after the end");
     require(run.count >= 1 && run.count <= config().run_max, "a run of no or too many blocks");
-    require(
-        !size_told_ || run.first_block + run.count - 1 <= last, "a run behind the last block"
-    );
+    require(!size_told_ || run.first_block + run.count - 1 <= last, "a run behind the last block");
     if (!size_told_ && run.first_block + run.count - 1 >= last) {
         // The read of this run came short.
         size_told_ = true;

@@ -122,12 +122,15 @@ void check_both(const schedule& plan, const report& seen) {
         require(into.bytes_stored == plan.size, "the sender succeeded, octets are missing");
     }
     // A repeat needs a reason: something lost, late or twice, and each costs a window at most.
-    const bool orderly = plan.to_server.jitter == duration::zero() &&
-                         plan.to_client.jitter == duration::zero() &&
+    const auto steady = [](const link_config& l) {
+        return l.jitter == duration::zero() && l.delay < std::chrono::milliseconds(400) &&
+               l.per_octet == duration::zero();
+    };
+    const bool orderly = steady(plan.to_server) && steady(plan.to_client) &&
                          seen.to_server.reordered + seen.to_client.reordered +
                                  seen.to_server.duplicated + seen.to_client.duplicated ==
                              0;
-    const std::uint64_t lost = seen.to_server.lost + seen.to_client.lost;
+    const std::uint64_t lost = seen.to_server.lost + seen.to_client.lost + seen.unheard;
     const bool prompt = plan.client_driver.wake_lag + plan.server_driver.wake_lag +
                             plan.client_driver.block_lag + plan.server_driver.block_lag +
                             plan.client_driver.commit_lag + plan.server_driver.commit_lag <
@@ -155,6 +158,7 @@ report collect(const network& net, const server& s, const endpoint& client_took)
     seen.sessions = sessions.size();
     seen.to_server = net.to_server().counters();
     seen.to_client = net.to_client().counters();
+    seen.unheard = net.unheard();
     seen.events = net.events();
     return seen;
 }

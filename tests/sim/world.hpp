@@ -42,6 +42,8 @@ struct report {
     field_client_report field_client;
     link_counters to_server;
     link_counters to_client;
+    /// Datagrams that came when nobody listened any more.
+    std::uint64_t unheard = 0;
     std::uint64_t sessions = 0;
     std::uint64_t events = 0;
 
