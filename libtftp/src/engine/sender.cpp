@@ -166,8 +166,8 @@ void sender::on_repeated_ack(time_point now) noexcept {
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
-    const auto round_trip = x_.rto.smoothed();
-    if (round_trip && now - base_sent_at_ < *round_trip / 2) {
+    const duration round_trip = x_.rto.smoothed().value_or(2 * x_.config.rto.variance_min);
+    if (now - base_sent_at_ < round_trip / 2) {
         return;
     }
     ++x_.counters.gaps;
