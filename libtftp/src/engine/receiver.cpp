@@ -129,6 +129,7 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
     if (!block) {
         return;
     }
+    const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     if (x_.state == phase::dallying) {
         x_.queue_ack(to_wire(acked_, x_.config.wrap));
         ++x_.counters.retransmissions;
@@ -136,17 +137,16 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         // The commit is running; the ACK that follows it answers this one as well.
         return;
     } else if (*block > expected_) {
-        if (!gap_reported_) {
+        // One report is enough, unless the blocks that answer it show the same gap again.
+        if (!gap_reported_ || now - acked_at_ >= round_trip) {
             gap_due_ = true;
+            x_.counters.gaps += gap_reported_ ? 0U : 1U;
             gap_reported_ = true;
-            ++x_.counters.gaps;
         }
     } else if (acked_ + 1 == expected_) {
         // A sender that lost our ACK repeats after more than a round trip. What comes sooner is a
-        // A sender that lost our ACK repeats after more than a round trip. What comes sooner is a
         // copy made by the network or the rest of a repeated window, and inside a window an ACK for
         // it could have the next one sent twice. Our own timer covers the case that it was meant.
-        const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
         repeat_due_ = repeat_due_ || window == 1 || now - acked_at_ >= round_trip;
     }
 }
