@@ -129,6 +129,7 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
     if (!block) {
         return;
     }
+    const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     if (x_.state == phase::dallying) {
         x_.queue_ack(to_wire(acked_, x_.config.wrap));
         ++x_.counters.retransmissions;
@@ -136,17 +137,17 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         // The commit is running; the ACK that follows it answers this one as well.
         return;
     } else if (*block > expected_) {
-        if (!gap_reported_) {
+        // One report is enough, unless the blocks that answer it show the same gap again.
+        if (!gap_reported_ || now - acked_at_ >= round_trip) {
             gap_due_ = true;
+            x_.counters.gaps += gap_reported_ ? 0U : 1U;
             gap_reported_ = true;
-            ++x_.counters.gaps;
         }
     } else if (acked_ + 1 == expected_) {
-        // Our ACK was lost, or the network made a copy. A window's worth of repeats deserves one
-        // ACK a round trip, not one each.
-        const auto round_trip = x_.rto.smoothed();
-        repeat_due_ =
-            repeat_due_ || window == 1 || !round_trip || now - acked_at_ >= *round_trip / 2;
+        // A sender that lost our ACK repeats after more than a round trip. What comes sooner is a
+        // copy made by the network or the rest of a repeated window, and inside a window an ACK for
+        // it could have the next one sent twice. Our own timer covers the case that it was meant.
+        repeat_due_ = repeat_due_ || window == 1 || now - acked_at_ >= round_trip;
     }
 }
 
@@ -188,7 +189,7 @@ duration receiver::patience() const noexcept {
     const auto round_trip = x_.rto.smoothed();
     const bool inside = expected_ - 1 - acked_ < x_.agreed.windowsize;
     if (inside && round_trip) {
-        return (x_.rto.interval() - *round_trip) / 2;
+        return std::max((x_.rto.interval() - *round_trip) / 2, x_.config.rto.variance_min / 2);
     }
     return x_.interval();
 }
@@ -203,8 +204,13 @@ void receiver::on_stored(time_point now) noexcept {
         complete(now);
     } else if (expected_ - 1 - acked_ >= x_.agreed.windowsize) {
         acknowledge(false, now);
-    } else if (gap_due_ || repeat_due_) {
+    } else if (gap_due_) {
         acknowledge(true, now);
+    } else if (repeat_due_) {
+        // The timer runs on: a peer that repeats itself for ever makes no progress.
+        const time_point deadline = x_.deadline;
+        acknowledge(true, now);
+        x_.deadline = deadline;
     }
     gap_due_ = false;
     repeat_due_ = false;

@@ -39,13 +39,20 @@ duration rto_estimator::interval() const noexcept {
     if (measured_) {
         // Both terms are bounded first, so their sum is in range for limits of any size.
         wait = std::min(smoothed_, limits_.max);
-        const duration margin = std::max(limits_.variance_min, 4 * variance_);
+        // The variance of a quiet moment says little about the next: a long path keeps a quarter of
+        // its round trip, which its jitter rarely exceeds and a timeout there hardly notices.
+        const duration margin = std::max({limits_.variance_min, 4 * variance_, wait / 4});
         wait = margin > limits_.max - wait ? limits_.max : wait + margin;
     }
     for (unsigned i = 0; i < shift_ && wait < limits_.max; ++i) {
         wait = wait > limits_.max / 2 ? limits_.max : wait * 2;
     }
     return std::min(wait, limits_.max);
+}
+
+duration rto_estimator::least() const noexcept {
+    return measured_ ? std::max(smoothed_ * 3 / 4, smoothed_ - 2 * variance_)
+                     : limits_.variance_min;
 }
 
 std::optional<duration> rto_estimator::smoothed() const noexcept {

@@ -49,7 +49,7 @@ result<sender> sender::request(
 
 void sender::start() noexcept {
     started_ = true;
-    pacer_ = detail::pacer(x_.agreed.windowsize);
+    pacer_ = detail::pacer(x_.agreed.windowsize, x_.rto.smoothed());
     if (size_) {
         on_source_end(*size_);
     }
@@ -135,12 +135,17 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     if (opening()) {
         x_.established(now);
     }
-    if (timing_ && block >= timed_from_) {
+    // An ACK inside the window may be the work of the receiver's timer: it measures nothing.
+    if (timing_ && block + 1 == next_) {
         x_.rto.sample(now - timed_at_);
+        pacer_.on_burst(
+            now - timed_at_, timed_blocks_, timed_at_ - base_sent_at_, block + 1 - base_
+        );
     }
     timing_ = false;
     const std::uint64_t taken = block + 1 - base_;
-    if (block + 1 < next_) {
+    const bool gap = block + 1 < next_;
+    if (gap) {
         ++x_.counters.gaps;
         pacer_.on_gap(taken);
     } else if (taken >= x_.agreed.windowsize) {
@@ -148,6 +153,10 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     }
     base_ = block + 1;
     rewind();
+    if (gap) {
+        // What was lost may still fill the receiver's queue.
+        pause(now);
+    }
     x_.counters.bytes = block * x_.agreed.blksize;
     x_.progress(now);
     if (last_ != 0 && block == last_) {
@@ -166,8 +175,7 @@ void sender::on_repeated_ack(time_point now) noexcept {
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
-    const auto round_trip = x_.rto.smoothed();
-    if (round_trip && now - base_sent_at_ < *round_trip / 2) {
+    if (now - base_sent_at_ < x_.rto.least()) {
         return;
     }
     ++x_.counters.gaps;
@@ -219,8 +227,8 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     x_.counters.retransmissions += blocks - fresh;
     timing_ = fresh == blocks;
     if (timing_) {
-        timed_from_ = next_;
         timed_at_ = now;
+        timed_blocks_ = blocks;
     }
     if (next_ == base_) {
         base_sent_at_ = now;
@@ -229,10 +237,15 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     sent_ = std::max(sent_, end - 1);
     x_.counters.all_sent = last_ != 0 && sent_ >= last_;
     x_.restart_timer(now);
-    if (pacer_.burst() < x_.agreed.windowsize && next_run(1)) {
-        paced_ = true;
-        pace_until_ = now + pacer_.gap(x_.rto.smoothed().value_or(duration::zero()));
+    if (next_run(1)) {
+        pause(now);
     }
+}
+
+void sender::pause(time_point now) noexcept {
+    const duration wait = pacer_.pause();
+    paced_ = wait > duration::zero();
+    pace_until_ = now + wait;
 }
 
 void sender::on_source_end(std::uint64_t size_bytes) noexcept {

@@ -16,6 +16,12 @@ void report(pacer& p, std::initializer_list<std::uint64_t> places) {
     }
 }
 
+void clean(pacer& p, int windows) {
+    for (int i = 0; i < windows; ++i) {
+        p.on_clean_window();
+    }
+}
+
 } // namespace
 
 TEST_CASE("pacer lets a whole window leave at once", "[engine][pacer][rfc7440]") {
@@ -59,16 +65,26 @@ TEST_CASE("pacer takes a gap behind the window for one at its end", "[engine][pa
     CHECK(p.burst() == 64);
 }
 
-TEST_CASE("pacer adds a block to the burst for each clean window", "[engine][pacer]") {
-    pacer p(8);
-    report(p, {5, 5, 5, 5});
-    CHECK(p.burst() == 5);
-    p.on_clean_window();
-    CHECK(p.burst() == 6);
-    for (int i = 0; i < 10; ++i) {
-        p.on_clean_window();
+TEST_CASE("pacer tries a larger burst after a number of clean windows", "[engine][pacer]") {
+    pacer p(64);
+    report(p, {16, 16, 16, 16});
+    CHECK(p.burst() == 16);
+    clean(p, 15);
+    CHECK(p.burst() == 16);
+    clean(p, 1);
+    CHECK(p.burst() == 21);
+    SECTION("and takes it back at the first gap, to try again later than before") {
+        report(p, {17});
+        CHECK(p.burst() == 16);
+        clean(p, 31);
+        CHECK(p.burst() == 16);
+        clean(p, 1);
+        CHECK(p.burst() == 21);
     }
-    CHECK(p.burst() == 8);
+    SECTION("and goes on up to the whole window when no gap follows") {
+        clean(p, 1000);
+        CHECK(p.burst() == 64);
+    }
 }
 
 TEST_CASE("pacer forgets gaps at a clean window", "[engine][pacer]") {
@@ -81,9 +97,37 @@ TEST_CASE("pacer forgets gaps at a clean window", "[engine][pacer]") {
     CHECK(p.burst() == 10);
 }
 
-TEST_CASE("pacer waits a quarter of the round trip between bursts", "[engine][pacer]") {
-    const pacer p(64);
-    CHECK(p.gap(4ms) == 1ms);
-    CHECK(p.gap(0ms) == 200us);
-    CHECK(p.gap(1s) == 5ms);
+TEST_CASE("pacer makes no pause while the whole window leaves at once", "[engine][pacer]") {
+    CHECK(pacer(64, 1ms).pause() == 0ms);
+}
+
+TEST_CASE("pacer sends one burst a round trip before it knows more", "[engine][pacer]") {
+    pacer p(64, 2ms);
+    report(p, {16, 16, 16, 16});
+    CHECK(p.pause() == 2ms);
+    pacer unknown(64);
+    report(unknown, {16, 16, 16, 16});
+    CHECK(unknown.pause() == 1ms);
+}
+
+TEST_CASE("pacer waits for what the receiver needs, and an eighth", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    report(p, {16, 16, 16, 16});
+    SECTION("measured by the last burst when the queue was empty before") {
+        // 16 blocks of 50 us.
+        p.on_burst(1800us, 16, 3ms, 64);
+        CHECK(p.pause() == 900us);
+    }
+    SECTION("measured by the whole window when it was not") {
+        p.on_burst(3500us, 16, 700us, 64);
+        CHECK(p.pause() == 900us);
+    }
+    SECTION("but not when it needs next to nothing") {
+        p.on_burst(1020us, 16, 0ms, 64);
+        CHECK(p.pause() == 0ms);
+    }
+    SECTION("and never long enough to be taken for a loss") {
+        p.on_burst(2s, 16, 2s, 64);
+        CHECK(p.pause() == 5ms);
+    }
 }

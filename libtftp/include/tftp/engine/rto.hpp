@@ -11,6 +11,7 @@ struct rto_limits {
     /// Interval before the first round trip is measured.
     duration initial = std::chrono::seconds(1);
     /// Least distance kept above the smoothed round trip: absorbs jitter and the peer's scheduling.
+    /// A quarter of the round trip is kept as well.
     duration variance_min = std::chrono::milliseconds(20);
     /// RFC 1123 4.2.3.2 asks for a bound; 5 s is what U-Boot's own timer uses.
     duration max = std::chrono::seconds(5);
@@ -35,6 +36,11 @@ public:
 
     /// Returns the interval to wait before sending again.
     [[nodiscard]] duration interval() const noexcept;
+
+    /// Returns the time before which no answer to something sent now is to be expected: what comes
+    /// earlier answers something older. At least three quarters of the smoothed round trip, and
+    /// `rto_limits::variance_min` before the first sample.
+    [[nodiscard]] duration least() const noexcept;
 
     /// Returns the smoothed round trip; empty before the first sample.
     [[nodiscard]] std::optional<duration> smoothed() const noexcept;

@@ -115,6 +115,7 @@ private:
     void on_error(const error_view& error) noexcept;
     void start() noexcept;
     void rewind() noexcept;
+    void pause(time_point now) noexcept;
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
 
@@ -137,9 +138,9 @@ private:
     /// 0 until the size of the content is known.
     std::uint64_t last_ = 0;
     std::optional<std::uint64_t> size_;
-    /// First block of the newest run without a repeated block, and when it left: Karn's rule.
-    std::uint64_t timed_from_ = 0;
+    /// When the newest run left, if none of its blocks had been sent before: Karn's rule.
     time_point timed_at_;
+    std::uint16_t timed_blocks_ = 0;
     /// When block `base_` left last.
     time_point base_sent_at_;
     time_point pace_until_;

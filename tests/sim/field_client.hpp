@@ -1,0 +1,71 @@
+#pragma once
+
+#include <tftp/wire/options.hpp>
+
+#include <cstdint>
+#include <sim/journal.hpp>
+#include <sim/network.hpp>
+#include <vector>
+
+namespace tftp::sim {
+
+/// How a client of the field reads a file.
+struct field_client_config {
+    offer asked;
+    /// Times after which it repeats its last ACK, each since the one before; then it fails. Empty:
+    /// it never repeats one (GRUB).
+    std::vector<duration> repeats;
+    /// Every DATA that is not the next block is answered by the last ACK (U-Boot).
+    bool acks_each_stray = false;
+    /// An ACK for each block that it gets twice at windowsize 1 (most clients).
+    bool acks_repeats = true;
+    /// It waits at most this long for anything, if it never repeats.
+    duration patience = std::chrono::seconds(60);
+};
+
+struct field_client_report {
+    bool complete = false;
+    bool failed = false;
+    std::uint64_t bytes = 0;
+    std::uint64_t data_received = 0;
+    std::uint64_t acks_sent = 0;
+    time_point completed_at;
+};
+
+/// A client that is not ours, as captures of firmware show it. Its RRQ is repeated like an ACK.
+class field_client final : public station {
+public:
+    field_client(
+        const endpoint& at,
+        const endpoint& server,
+        const field_client_config& config,
+        std::uint64_t size,
+        const journal& log
+    );
+
+    void begin(network& net);
+    void on_arrival(network& net, const datagram& arrived) override;
+    void on_wake(network& net, std::uint32_t what) override;
+
+    [[nodiscard]] const field_client_report& report() const noexcept { return report_; }
+
+private:
+    void on_data(network& net, std::uint16_t wire, bytes_view payload);
+    void send_last(network& net);
+    void restart(network& net);
+
+    endpoint server_;
+    field_client_config config_;
+    std::uint64_t size_;
+    const journal& log_;
+    field_client_report report_;
+    parameters agreed_;
+    bool heard_ = false;
+    std::uint64_t expected_ = 1;
+    std::uint64_t acked_ = 0;
+    std::size_t repeats_ = 0;
+    std::uint32_t timer_ = 0;
+    std::vector<std::byte> last_;
+};
+
+} // namespace tftp::sim

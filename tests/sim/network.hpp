@@ -1,0 +1,180 @@
+#pragma once
+
+#include <tftp/wire/bytes.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <queue>
+#include <sim/prng.hpp>
+#include <vector>
+
+namespace tftp::sim {
+
+/// What one direction of the path does to datagrams. Probabilities are parts per million.
+struct link_config {
+    struct interval {
+        /// Since the start of the simulation.
+        duration from{};
+        duration until{};
+    };
+
+    duration delay{};
+    /// Added to the delay: 0..jitter, evenly.
+    duration jitter{};
+    /// Jitter keeps the order, as one queue does.
+    bool in_order = true;
+    std::uint32_t loss_ppm = 0;
+    /// Gilbert-Elliott: chance to enter and to leave the bad state per datagram, loss inside.
+    std::uint32_t burst_enter_ppm = 0;
+    std::uint32_t burst_leave_ppm = 0;
+    std::uint32_t burst_loss_ppm = 0;
+    std::uint32_t duplicate_ppm = 0;
+    /// The copy comes 0..this later.
+    duration duplicate_lag{};
+    std::uint32_t reorder_ppm = 0;
+    /// A reordered datagram comes 0..this later.
+    duration reorder_lag{};
+    /// The checksum fails: the datagram is dropped.
+    std::uint32_t corrupt_ppm = 0;
+    /// The bottleneck: time to serve a datagram and one octet of it; both zero means none.
+    duration per_datagram{};
+    duration per_octet{};
+    /// Datagrams that wait or are served; 0 means no bound.
+    std::uint32_t queue = 0;
+    std::vector<interval> blackouts;
+};
+
+struct link_counters {
+    std::uint64_t offered = 0;
+    /// Lost in any way: loss, bursts, checksum, full queue, blackout.
+    std::uint64_t lost = 0;
+    std::uint64_t overflowed = 0;
+    std::uint64_t duplicated = 0;
+    std::uint64_t reordered = 0;
+};
+
+/// One direction of the path.
+class link {
+public:
+    link(const link_config& config, std::uint64_t seed) : config_(config), random_(seed) {}
+
+    /// Returns when the copies of a datagram that leaves at `now` arrive: none, one or two.
+    ///
+    /// Lifetime: until the next call.
+    [[nodiscard]] const std::vector<time_point>& carry(std::size_t size, time_point now);
+
+    [[nodiscard]] const link_counters& counters() const noexcept { return counters_; }
+
+private:
+    [[nodiscard]] bool drops(time_point now) noexcept;
+
+    link_config config_;
+    prng random_;
+    link_counters counters_;
+    std::deque<time_point> served_;
+    std::vector<time_point> arrivals_;
+    time_point newest_;
+    bool bad_ = false;
+};
+
+struct datagram {
+    endpoint from;
+    endpoint to;
+    /// Of an ACK: the block it acknowledges, not reduced to 16 bits; for the checkers.
+    std::uint64_t acked = 0;
+    std::vector<std::byte> octets;
+};
+
+class network;
+
+/// Something with a port on the simulated network.
+class station {
+public:
+    explicit station(const endpoint& at) noexcept : address_(at) {}
+
+    station(const station&) = delete;
+    station& operator=(const station&) = delete;
+    virtual ~station() = default;
+
+    /// A datagram came to this port.
+    virtual void on_arrival(network& net, const datagram& arrived) = 0;
+    /// A timer set with `network::wake` fired.
+    virtual void on_wake(network& net, std::uint32_t what) = 0;
+
+    [[nodiscard]] const endpoint& address() const noexcept { return address_; }
+
+private:
+    endpoint address_;
+};
+
+/// Virtual time, one queue of events, and the path between two hosts.
+class network {
+public:
+    /// The clock starts here, far from the epoch so that nobody takes zero for "never".
+    static constexpr time_point start{std::chrono::hours(1)};
+
+    static constexpr endpoint client_host = endpoint::ipv4(10, 0, 0, 1, 0);
+    static constexpr endpoint server_host = endpoint::ipv4(10, 0, 0, 2, 0);
+
+    network(const link_config& to_server, const link_config& to_client, prng& seeds);
+
+    /// Lifetime: the station lives as long as the network runs.
+    void attach(station& s) { stations_.push_back(&s); }
+
+    /// Sends a datagram; one to a host or a port that does not exist is lost.
+    void send(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked = 0);
+
+    /// Wakes `who` at `at`, or at once when that is past.
+    void wake(station& who, time_point at, std::uint32_t what);
+
+    /// Runs the next event; returns false when there is none.
+    bool step();
+
+    [[nodiscard]] time_point now() const noexcept { return now_; }
+
+    [[nodiscard]] std::uint64_t events() const noexcept { return order_; }
+
+    /// A datagram arrived where nobody takes it any more.
+    void note_unheard() noexcept { ++unheard_; }
+
+    /// Returns how many datagrams arrived where nobody listens.
+    [[nodiscard]] std::uint64_t unheard() const noexcept { return unheard_; }
+
+    [[nodiscard]] const link& to_server() const noexcept { return to_server_; }
+
+    [[nodiscard]] const link& to_client() const noexcept { return to_client_; }
+
+private:
+    static constexpr std::uint32_t no_datagram = ~std::uint32_t{0};
+
+    struct event {
+        time_point at;
+        std::uint64_t order;
+        /// Whom to wake; null for an arrival.
+        station* who;
+        /// Slot of the datagram, or what to wake for.
+        std::uint32_t what;
+
+        bool operator>(const event& other) const noexcept {
+            return at != other.at ? at > other.at : order > other.order;
+        }
+    };
+
+    [[nodiscard]] std::uint32_t
+    keep(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked);
+
+    time_point now_ = start;
+    std::uint64_t order_ = 0;
+    std::uint64_t unheard_ = 0;
+    link to_server_;
+    link to_client_;
+    std::vector<station*> stations_;
+    std::priority_queue<event, std::vector<event>, std::greater<>> events_;
+    std::deque<datagram> datagrams_;
+    std::vector<std::uint32_t> free_;
+};
+
+} // namespace tftp::sim
