@@ -53,6 +53,20 @@ TEST_CASE("receiver repeats its ACK when no DATA comes", "[engine][receiver][rfc
         .expect_idle_until(1300ms);
 }
 
+TEST_CASE("receiver lets its timer run on while a block is repeated", "[engine][receiver]") {
+    receiver r = serve_write();
+    script(r)
+        .expect_ack(0)
+        .at(100ms)
+        .receive_block(1)
+        .expect_ack(1)
+        .expect_idle_until(400ms)
+        .at(250ms)
+        .receive_useless(1)
+        .expect_ack(1)
+        .expect_idle_until(400ms);
+}
+
 TEST_CASE("receiver takes no sample from an opening sent twice", "[engine][receiver][rfc1123]") {
     receiver r = ask_read();
     script(r)

@@ -179,6 +179,19 @@ TEST_CASE("receiver reports a gap that a whole batch shows", "[engine][receiver]
 }
 
 TEST_CASE(
+    "receiver reports a gap again when its answer shows it again", "[engine][receiver][rfc7440]"
+) {
+    receiver r = serve_write(window_16);
+    auto t = script(r);
+    t.expect_datagram(oack(window_16)).at(10ms).receive_block(1).receive_block(2);
+    t.receive_useless(4).expect_ack(2);
+    t.at(19ms).receive_useless(5).expect_idle();
+    // The new window begins behind block 2, and block 3 is lost once more.
+    t.at(20ms).receive_useless(4).expect_ack(2);
+    CHECK(r.counters().gaps == 1);
+}
+
+TEST_CASE(
     "receiver reports that the first block of a window is missing", "[engine][receiver][rfc7440]"
 ) {
     receiver r = ask_read({.windowsize = 4});

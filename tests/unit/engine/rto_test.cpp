@@ -119,3 +119,22 @@ TEST_CASE("extreme samples and limits do not overflow", "[engine][rto]") {
     }
     CHECK(unbounded.interval() == duration::max());
 }
+
+TEST_CASE("a long path keeps a quarter of its round trip as margin", "[engine][rto]") {
+    rto_estimator rto{rto_limits{}};
+    for (int i = 0; i < 200; ++i) {
+        rto.sample(400ms);
+    }
+    CHECK(rto.interval() == 500ms);
+}
+
+TEST_CASE("no answer comes much sooner than a round trip", "[engine][rto]") {
+    rto_estimator rto{rto_limits{}};
+    CHECK(rto.least() == 20ms);
+    rto.sample(100ms);
+    CHECK(rto.least() == 75ms);
+    for (int i = 0; i < 200; ++i) {
+        rto.sample(100ms);
+    }
+    CHECK(rto.least() > 99ms);
+}
