@@ -134,7 +134,7 @@ void check_both(const schedule& plan, const report& seen) {
     const bool prompt = plan.client_driver.wake_lag + plan.server_driver.wake_lag +
                             plan.client_driver.block_lag + plan.server_driver.block_lag +
                             plan.client_driver.commit_lag + plan.server_driver.commit_lag <
-                        std::chrono::milliseconds(10);
+                        std::chrono::milliseconds(2);
     if (orderly && prompt && seen.sessions == 1) {
         require(
             from.counters.retransmissions <= lost * from.agreed.windowsize * 2,

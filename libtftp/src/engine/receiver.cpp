@@ -138,10 +138,12 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         return;
     } else if (*block > expected_) {
         // One report is enough, unless the blocks that answer it show the same gap again.
-        if (!gap_reported_ || now - acked_at_ >= round_trip) {
+        if (!gap_reported_) {
             gap_due_ = true;
-            x_.counters.gaps += gap_reported_ ? 0U : 1U;
             gap_reported_ = true;
+            ++x_.counters.gaps;
+        } else if (now - acked_at_ >= round_trip) {
+            repeat_due_ = true;
         }
     } else if (acked_ + 1 == expected_) {
         // A sender that lost our ACK repeats after more than a round trip. What comes sooner is a
@@ -162,8 +164,7 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     timing_ = false;
     gap_reported_ = false;
     x_.progress(now);
-    x_.counters.bytes += payload.size();
-    ++x_.counters.blocks;
+    const std::uint64_t bytes = x_.counters.bytes + payload.size();
     const bool last = payload.size() < x_.agreed.blksize;
     if (!last && x_.config.wrap == rollover::forbidden && expected_ == 65535) {
         x_.finish(
@@ -171,10 +172,12 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
         );
         return;
     }
-    if (last && check_size_ && x_.agreed.tsize && x_.counters.bytes < *x_.agreed.tsize) {
+    if (last && check_size_ && x_.agreed.tsize && bytes < *x_.agreed.tsize) {
         x_.finish(peer_errc::undefined, "fewer octets came than tsize announced", errc::truncated);
         return;
     }
+    x_.counters.bytes = bytes;
+    ++x_.counters.blocks;
     pending_ = {(expected_ - 1) * x_.agreed.blksize, payload, last};
     store_due_ = true;
     storing_ = true;
@@ -204,9 +207,9 @@ void receiver::on_stored(time_point now) noexcept {
         complete(now);
     } else if (expected_ - 1 - acked_ >= x_.agreed.windowsize) {
         acknowledge(false, now);
-    } else if (gap_due_) {
+    } else if (gap_due_ && !opening()) {
         acknowledge(true, now);
-    } else if (repeat_due_) {
+    } else if (gap_due_ || repeat_due_) {
         // The timer runs on: a peer that repeats itself for ever makes no progress.
         const time_point deadline = x_.deadline;
         acknowledge(true, now);

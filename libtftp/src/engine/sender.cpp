@@ -143,6 +143,8 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
         );
     }
     timing_ = false;
+    after_repeats_ = window_repeated_;
+    window_repeated_ = false;
     const std::uint64_t taken = block + 1 - base_;
     const bool gap = block + 1 < next_;
     if (gap) {
@@ -169,8 +171,9 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
 
 void sender::on_repeated_ack(time_point now) noexcept {
     ++x_.counters.ignored;
-    // RFC 1123 4.2.3.1: at windowsize 1 a duplicate never causes DATA.
-    if (x_.agreed.windowsize == 1 || repeat_honoured_ || next_ == base_) {
+    // RFC 1123 4.2.3.1: at windowsize 1 a duplicate never causes DATA. U-Boot and its like answer
+    // each block that comes twice: after a repeated window such an ACK says nothing.
+    if (x_.agreed.windowsize == 1 || repeat_honoured_ || after_repeats_ || next_ == base_) {
         return;
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
@@ -182,6 +185,7 @@ void sender::on_repeated_ack(time_point now) noexcept {
     pacer_.on_gap(0);
     rewind();
     repeat_honoured_ = true;
+    window_repeated_ = true;
 }
 
 void sender::rewind() noexcept {
@@ -212,6 +216,7 @@ void sender::on_deadline(time_point now) noexcept {
         x_.repeat_opening();
     } else {
         rewind();
+        window_repeated_ = true;
     }
 }
 

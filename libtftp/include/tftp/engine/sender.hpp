@@ -127,6 +127,9 @@ private:
     bool initiator_;
     /// The window was sent again for a repeated ACK; not twice for the same base.
     bool repeat_honoured_ = false;
+    /// Blocks left again that the receiver may have had: since the last new ACK, or before it.
+    bool window_repeated_ = false;
+    bool after_repeats_ = false;
     bool paced_ = false;
     bool timing_ = false;
     /// Blocks may be offered: options are settled.
