@@ -104,8 +104,9 @@ TEST_CASE("a zone in a URI is written with % or %25", "[tftp][arguments]") {
 TEST_CASE("options beat what host and URI say", "[tftp][arguments]") {
     CHECK(parse({"get", "h:1000", "f", "--port", "2000"}).port == 2000);
     CHECK(parse({"get", "tftp://h:1/f", "--port", "2"}).port == 2);
-    CHECK(parse({"get", "tftp://h/f;mode=netascii", "--mode", "octet"}).mode ==
-          transfer_mode::octet);
+    CHECK(
+        parse({"get", "tftp://h/f;mode=netascii", "--mode", "octet"}).mode == transfer_mode::octet
+    );
 }
 
 TEST_CASE("the default local name never leads out of the directory", "[tftp][arguments]") {
@@ -145,8 +146,19 @@ TEST_CASE("hosts are split from ports", "[tftp][arguments]") {
         CHECK(split.host == e.host);
         CHECK(split.port.value_or(0) == e.port);
     }
-    for (const char* text : {"", ":69", "h:0", "h:65536", "h:x", "h:+1", "h:", "[::1", "[::1]x",
-                             "[::1]:", "[]", "[]:1"}) {
+    for (const char* text :
+         {"",
+          ":69",
+          "h:0",
+          "h:65536",
+          "h:x",
+          "h:+1",
+          "h:",
+          "[::1",
+          "[::1]x",
+          "[::1]:",
+          "[]",
+          "[]:1"}) {
         INFO(text);
         CHECK_THROWS_AS(split_host(text), usage_error);
     }
@@ -154,12 +166,12 @@ TEST_CASE("hosts are split from ports", "[tftp][arguments]") {
 
 TEST_CASE("numbers outside of their range are refused", "[tftp][arguments]") {
     for (const char* word :
-         {"--blksize=7",     "--blksize=65465", "--blksize=-1",   "--blksize=8x",
-          "--blksize=",      "--windowsize=0",  "--windowsize=32768",
-          "--retries=0",     "--retries=17",    "--port=0",       "--port=65536",
-          "--timeout=0",     "--timeout=nan",   "--timeout=inf",  "--timeout=-1",
-          "--timeout=3601",  "--timeout=1s",    "--give-up=0",    "--mode=mail",
-          "--blksize=99999999999", "--mode=OCTET", "--unknown", "--blk=512", "--output="}) {
+         {"--blksize=7",   "--blksize=65465", "--blksize=-1",       "--blksize=8x",
+          "--blksize=",    "--windowsize=0",  "--windowsize=32768", "--retries=0",
+          "--retries=17",  "--port=0",        "--port=65536",       "--timeout=0",
+          "--timeout=nan", "--timeout=inf",   "--timeout=-1",       "--timeout=3601",
+          "--timeout=1s",  "--give-up=0",     "--mode=mail",        "--blksize=99999999999",
+          "--mode=OCTET",  "--unknown",       "--blk=512",          "--output="}) {
         INFO(word);
         CHECK_THROWS_AS(parse({"get", "h", "f", word}), usage_error);
     }
@@ -185,8 +197,9 @@ TEST_CASE("contradictions and missing names are refused", "[tftp][arguments]") {
     CHECK_THROWS_AS(parse({"get", "h", "f", "-o"}), usage_error);
     CHECK_THROWS_AS(parse({"get", "h", "f", "-4", "-6"}), usage_error);
     CHECK_THROWS_AS(parse({"get", "h", "f", "--no-options", "--blksize", "512"}), usage_error);
-    CHECK_THROWS_AS(parse({"get", "h", "f", "--quiet", "--blksize", "9", "--blksize", "10"}),
-                    usage_error);
+    CHECK_THROWS_AS(
+        parse({"get", "h", "f", "--quiet", "--blksize", "9", "--blksize", "10"}), usage_error
+    );
 }
 
 TEST_CASE("usage errors repeat hostile words escaped", "[tftp][arguments]") {
@@ -201,9 +214,22 @@ TEST_CASE("usage errors repeat hostile words escaped", "[tftp][arguments]") {
 TEST_CASE("help and version need nothing else", "[tftp][arguments]") {
     CHECK(parse({"--help"}).action == action::show_help);
     CHECK(parse({"get", "--version"}).action == action::show_version);
-    for (const char* option : {"--output", "--port", "--mode", "--blksize", "--windowsize",
-                               "--timeout", "--retries", "--give-up", "--no-options", "--ipv4",
-                               "--ipv6", "--quiet", "--json", "--version", "--help"}) {
+    for (const char* option :
+         {"--output",
+          "--port",
+          "--mode",
+          "--blksize",
+          "--windowsize",
+          "--timeout",
+          "--retries",
+          "--give-up",
+          "--no-options",
+          "--ipv4",
+          "--ipv6",
+          "--quiet",
+          "--json",
+          "--version",
+          "--help"}) {
         CHECK(help_text().find(option) != std::string::npos);
     }
 }

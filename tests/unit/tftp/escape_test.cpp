@@ -32,10 +32,10 @@ TEST_CASE("octets that are no UTF-8 are escaped one by one", "[tftp][escape]") {
     CHECK(escape_for_terminal("\xff\xfe") == R"(\xff\xfe)");
     CHECK(escape_for_terminal("\xc3") == R"(\xc3)");
     CHECK(escape_for_terminal("\xc3x") == R"(\xc3x)");
-    CHECK(escape_for_terminal("\xc0\xaf") == R"(\xc0\xaf)");             // overlong
-    CHECK(escape_for_terminal("\xed\xa0\x80") == R"(\xed\xa0\x80)");     // surrogate
+    CHECK(escape_for_terminal("\xc0\xaf") == R"(\xc0\xaf)");                 // overlong
+    CHECK(escape_for_terminal("\xed\xa0\x80") == R"(\xed\xa0\x80)");         // surrogate
     CHECK(escape_for_terminal("\xf4\x90\x80\x80") == R"(\xf4\x90\x80\x80)"); // beyond U+10FFFF
-    CHECK(escape_for_terminal("\xe2\x82") == R"(\xe2\x82)");             // cut off
+    CHECK(escape_for_terminal("\xe2\x82") == R"(\xe2\x82)");                 // cut off
 }
 
 TEST_CASE("JSON strings carry any text", "[tftp][escape]") {

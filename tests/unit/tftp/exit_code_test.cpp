@@ -1,8 +1,7 @@
 #include "exit_code.hpp"
 
-#include <catch2/catch.hpp>
-
 #include <boost/system/system_category.hpp>
+#include <catch2/catch.hpp>
 
 #include <cerrno>
 #include <utility>

@@ -41,10 +41,14 @@ TEST_CASE("a rate over no time is 0", "[tftp][progress]") {
 TEST_CASE("progress shows share, rate and time left when the size is known", "[tftp][progress]") {
     const time_point start{};
     progress_meter meter("f", start);
-    CHECK(meter.line(1024, 10240, start + 1s, 80) ==
-          "f   10%  1.0 KiB of 10.0 KiB  1.0 KiB/s  0:09 left");
-    CHECK(meter.line(2048, 10240, start + 2s, 80) ==
-          "f   20%  2.0 KiB of 10.0 KiB  1.0 KiB/s  0:08 left");
+    CHECK(
+        meter.line(1024, 10240, start + 1s, 80) ==
+        "f   10%  1.0 KiB of 10.0 KiB  1.0 KiB/s  0:09 left"
+    );
+    CHECK(
+        meter.line(2048, 10240, start + 2s, 80) ==
+        "f   20%  2.0 KiB of 10.0 KiB  1.0 KiB/s  0:08 left"
+    );
 }
 
 TEST_CASE("progress shows amount and rate when the size is not known", "[tftp][progress]") {

@@ -1,8 +1,7 @@
 #include "report.hpp"
 
-#include <catch2/catch.hpp>
-
 #include <boost/system/system_category.hpp>
+#include <catch2/catch.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -52,8 +51,10 @@ report silent() {
 } // namespace
 
 TEST_CASE("the summary tells size, time, rate and sizes in use", "[tftp][report]") {
-    CHECK(summary_line(good()) ==
-          "dir/f: 1.2 MiB in 0.8 s (1.5 MiB/s), blksize 1428, windowsize 64, 3 retransmitted");
+    CHECK(
+        summary_line(good()) ==
+        "dir/f: 1.2 MiB in 0.8 s (1.5 MiB/s), blksize 1428, windowsize 64, 3 retransmitted"
+    );
 }
 
 TEST_CASE("the summary tells that a server took no options", "[tftp][report]") {
@@ -132,8 +133,9 @@ TEST_CASE("errors of the network name the address", "[tftp][report]") {
     report r = failed({ECONNREFUSED, boost::system::system_category()});
     r.summary.counters = {};
     r.summary.peer = r.server;
-    CHECK(error_line(r) ==
-          "boot: dir/f: connection refused: no TFTP server listens at 192.0.2.1:69");
+    CHECK(
+        error_line(r) == "boot: dir/f: connection refused: no TFTP server listens at 192.0.2.1:69"
+    );
     r = failed({ENETUNREACH, boost::system::system_category()});
     CHECK_THAT(error_line(r), Contains("192.0.2.1:69 cannot be reached"));
 }
@@ -178,7 +180,9 @@ TEST_CASE("the JSON object of a failure tells code, source and message", "[tftp]
         )
     );
     r = failed({ENOSPC, boost::system::system_category()}, true);
-    CHECK_THAT(json_object(r), Contains(R"("result":"local_file","error":{"code":28,"source":"local")"));
+    CHECK_THAT(
+        json_object(r), Contains(R"("result":"local_file","error":{"code":28,"source":"local")")
+    );
     r = failed(errc::timed_out);
     CHECK_THAT(json_object(r), Contains(R"("error":{"code":5,"source":"client")"));
 }
