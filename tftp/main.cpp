@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <exception>
 #include <span>
+#include <string>
 
 #include <unistd.h>
 
@@ -48,6 +49,13 @@ void install_signal_handlers() noexcept {
     ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
+/// Ends the program by the signal that ended the transfer: a shell then ends its loop too, which it
+/// does not do for an exit status.
+void die_of(int number) noexcept {
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+}
+
 [[nodiscard]] int to_int(cli::exit_code code) noexcept {
     return static_cast<int>(code);
 }
@@ -82,10 +90,17 @@ void tell(const std::string& line) {
     if (asked.json) {
         printed = print(cli::json_object(r) + '\n');
     }
+    if (r.summary.outcome == errc::stopped) {
+        die_of(stop_signal.load());
+    }
     return r.code == cli::exit_code::ok ? printed : r.code;
 }
 
 [[nodiscard]] cli::exit_code run(std::span<const char* const> words) {
+    if (words.empty()) {
+        std::fputs(std::string(cli::usage_text()).c_str(), stderr);
+        return cli::exit_code::usage;
+    }
     const cli::arguments asked = cli::parse_arguments(words);
     switch (asked.action) {
     case cli::action::show_help:
@@ -104,16 +119,9 @@ void tell(const std::string& line) {
 int main(int argc, char** argv) {
     try {
         const std::span words(argv, static_cast<std::size_t>(argc));
-        const cli::exit_code code = run(words.subspan(argc > 0 ? 1 : 0));
-        if (const int number = stop_signal.load(); number != 0) {
-            // Dies of the signal, so that a shell ends its loop: exit status 128 + number there.
-            std::signal(number, SIG_DFL);
-            std::raise(number);
-        }
-        return to_int(code);
+        return to_int(run(words.subspan(argc > 0 ? 1 : 0)));
     } catch (const cli::usage_error& wrong) {
-        tell(wrong.what());
-        std::fputs(cli::usage_text().data(), stderr);
+        tell(std::string(wrong.what()) + "; see 'tftp --help'");
         return to_int(cli::exit_code::usage);
     } catch (const std::exception& failed) {
         tell(failed.what());

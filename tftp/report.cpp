@@ -7,11 +7,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <iterator>
-#include <system_error>
+#include <string_view>
 
 namespace tftp::cli {
 
@@ -64,12 +63,15 @@ constexpr std::size_t peer_text_max = 200;
 }
 
 [[nodiscard]] std::string server_failure(const report& r) {
-    std::string line = server_says(r);
-    if (!r.summary.peer_text.empty()) {
-        const std::string_view text(r.summary.peer_text);
-        line += fmt::format(" (it says: {})", escape_for_terminal(text.substr(0, peer_text_max)));
+    if (r.summary.peer_text.empty()) {
+        return server_says(r);
     }
-    return line;
+    const std::string_view whole(r.summary.peer_text);
+    const std::string text = escape_for_terminal(whole.substr(0, peer_text_max));
+    // Code 0 is "see the text". RFC 1350, appendix.
+    return r.summary.outcome == peer_errc::undefined
+               ? fmt::format("the server reports: {}", text)
+               : fmt::format("{} (it says: {})", server_says(r), text);
 }
 
 [[nodiscard]] std::string silence(const report& r) {
@@ -164,7 +166,7 @@ constexpr std::size_t peer_text_max = 200;
     }
 }
 
-/// Returns `value` with three digits behind the point: enough for times of a network.
+/// Returns seconds to the microsecond.
 [[nodiscard]] std::string json_seconds(duration d) {
     return fmt::format("{:.6f}", std::chrono::duration<double>(d).count());
 }
