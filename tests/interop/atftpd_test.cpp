@@ -42,6 +42,21 @@ TEST_CASE("atftpd grants our client the block and window it asks for", "[interop
     CHECK(table.cells() == 1);
 }
 
+TEST_CASE("our client goes without options when atftpd refuses small blocks", "[interop][atftpd]") {
+    const program peer = require_peer("atftpd");
+    const program ours = our_tftp();
+    exchange table{ours.version + " with " + peer.version};
+    const running_server server = start_atftpd(peer, "127.0.0.1", table.root());
+    const lossy_relay tap{server.address(), 0, 1};
+    // Legal, and yet ERROR 8: it wants the OACK to be no longer than a block.
+    table.octet(direction::read, 100'000, {8, 1}, tftp_client(ours), tap.address());
+    const auto seen = tap.seen();
+    REQUIRE(seen.requests.size() == 2);
+    CHECK(options_in(seen.requests[0]).at("blksize") == "8");
+    CHECK(options_in(seen.requests[1]).empty());
+    CHECK(table.cells() == 1);
+}
+
 TEST_CASE("our client exchanges netascii with atftpd", "[interop][atftpd]") {
     const program peer = require_peer("atftpd");
     const program ours = our_tftp();

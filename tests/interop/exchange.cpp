@@ -13,6 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto transfer_limit = 60s;
 constexpr auto late_write_limit = 10s;
 constexpr unsigned every_position = 512;
 
@@ -110,7 +111,7 @@ std::string exchange::run(transfer what, const contents& file, const client& by)
     write_file(from, file.source);
 
     const command line = by(what);
-    const run_result result = tftp::test::run(line, limit_);
+    const run_result result = tftp::test::run(line, transfer_limit);
     std::string outcome = "ok";
     if (!result.status) {
         outcome = "no end";

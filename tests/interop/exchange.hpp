@@ -4,7 +4,6 @@
 #include "support/files.hpp"
 #include "support/network.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -86,9 +85,6 @@ public:
     /// How many transfers ran.
     [[nodiscard]] std::size_t cells() const noexcept { return cells_; }
 
-    /// A time limit for each transfer from now on, in which it must end.
-    void limit(std::chrono::milliseconds value) noexcept { limit_ = value; }
-
     /// From now on an upload may appear shortly after its last ACK: for servers that acknowledge
     /// first and write afterwards.
     void server_writes_late() noexcept { writes_late_ = true; }
@@ -101,7 +97,6 @@ private:
     std::string title_;
     temp_dir root_;
     temp_dir local_;
-    std::chrono::milliseconds limit_ = std::chrono::seconds{60};
     bool writes_late_ = false;
     std::size_t cells_ = 0;
     std::map<std::size_t, std::string> contents_;

@@ -19,8 +19,6 @@ public:
 
     [[nodiscard]] const endpoint& address() const noexcept { return address_; }
 
-    [[nodiscard]] child_process& process() noexcept { return *child_; }
-
 private:
     endpoint address_;
     std::unique_ptr<child_process> child_;
