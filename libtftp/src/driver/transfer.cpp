@@ -48,6 +48,12 @@ public:
         result_.offset = offset;
     }
 
+    ~cold_read() override {
+        if (owner_ != nullptr) {
+            owner_->reading_ = nullptr;
+        }
+    }
+
     void run() noexcept override {
         result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
         if (!result_.octets) {
@@ -64,9 +70,9 @@ public:
     }
 
     void done() noexcept override {
-        if (owner_ != nullptr) {
-            owner_->take_cold_octets(*this);
-            owner_->host_->resumed(*owner_);
+        if (transfer* const owner = std::exchange(owner_, nullptr)) {
+            owner->take_cold_octets(*this);
+            owner->host_->resumed(*owner);
         }
     }
 
@@ -86,13 +92,19 @@ public:
     explicit commit_job(transfer& owner) noexcept
         : blocking_job(owner.sink_.get()), owner_(&owner), sink_(owner.sink_) {}
 
+    ~commit_job() override {
+        if (owner_ != nullptr) {
+            owner_->committing_ = nullptr;
+        }
+    }
+
     void run() noexcept override { outcome_ = sink_->commit(); }
 
     void done() noexcept override {
-        if (owner_ != nullptr) {
-            owner_->committing_ = nullptr;
-            owner_->commit_outcome_ = outcome_;
-            owner_->host_->resumed(*owner_);
+        if (transfer* const owner = std::exchange(owner_, nullptr)) {
+            owner->committing_ = nullptr;
+            owner->commit_outcome_ = outcome_;
+            owner->host_->resumed(*owner);
         }
     }
 
