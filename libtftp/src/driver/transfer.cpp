@@ -222,6 +222,10 @@ void transfer::feed(const received& message, scratch& memory, time_point now) no
 }
 
 void transfer::flush(scratch& memory, time_point now) noexcept {
+    if (closed_) {
+        // The peer gave up in the batch that brought its last block: nothing is committed.
+        return;
+    }
     if (auto* receiving = std::get_if<receiver>(&engine_)) {
         write_pending(*receiving, memory);
         if (pending_last_) {
