@@ -347,6 +347,7 @@ bool transfer::send_run(
     sender& engine, const send_data& run, scratch& memory, time_point now
 ) noexcept {
     if (reading_ != nullptr) {
+        deadline_ = now + blocked_wait;
         return false;
     }
     const std::size_t blksize = engine.agreed().blksize;
@@ -398,7 +399,10 @@ bool transfer::send_run(
     }
     const std::size_t left = sent ? *sent : blocks;
     engine.on_sent(run, static_cast<std::uint16_t>(left), now);
-    want_write_ = left < blocks;
+    if (left < blocks) {
+        want_write_ = true;
+        deadline_ = now + blocked_wait;
+    }
     return !want_write_;
 }
 
