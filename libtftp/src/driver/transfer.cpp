@@ -469,8 +469,11 @@ void transfer::drop_engine(const error_code& why) noexcept {
 
 void transfer::take_refusals() noexcept {
     while (const auto refused = port_->next_refusal()) {
-        // A stranger's refusal of our ERROR 5 says nothing about this transfer.
-        if (refused->to == peer()) {
+        // A stranger's refusal of our ERROR 5 says nothing about this transfer. That a host is out
+        // of reach is a hint only, a route may be changing (RFC 1122 3.2.2.1): once the peer was
+        // heard, its silence decides.
+        const bool proof = opening() || refused->why == boost::system::errc::connection_refused;
+        if (refused->to == peer() && proof) {
             drop_engine(refused->why);
         }
     }
