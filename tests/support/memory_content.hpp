@@ -51,8 +51,8 @@ public:
         return std::make_shared<owning_source>(found->second);
     }
 
-    [[nodiscard]] result<std::shared_ptr<io::sink>>
-    open_write(const io::content_request& wanted) noexcept override {
+    [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted
+    ) noexcept override {
         const std::lock_guard lock(mutex_);
         std::string name(wanted.name);
         if (const auto failed = failures_.find(name); failed != failures_.end()) {

@@ -64,8 +64,7 @@ result<std::uint16_t> sim_port::send_run(
     return taken;
 }
 
-error_code
-sim_port::send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept {
+error_code sim_port::send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept {
     if (const auto fault = network_.count(port_call::send)) {
         return system_error(fault->error);
     }
@@ -159,8 +158,7 @@ sim_host::open(const endpoint& local, const io::port_options& options) noexcept 
         return system_error(fault->error);
     }
     last_options = options;
-    return std::unique_ptr<io::datagram_port>(
-        network_.open(address_.with_port(local.port), options)
+    return std::unique_ptr<io::datagram_port>(network_.open(address_.with_port(local.port), options)
     );
 }
 

@@ -43,9 +43,7 @@ struct sim_datagram {
 /// One port in a `sim_network`. Its descriptor is a number that no system call knows.
 class sim_port final : public io::datagram_port {
 public:
-    sim_port(
-        sim_network& network, const endpoint& local, const io::port_options& options, int fd
-    );
+    sim_port(sim_network& network, const endpoint& local, const io::port_options& options, int fd);
     ~sim_port() override;
 
     [[nodiscard]] result<std::span<const io::received>>

@@ -170,12 +170,10 @@ TEST_CASE("a new request of the same peer replaces its transfer in silence", "[d
     w.say(*peer, rrq("two"));
     const auto second = peer->take();
     REQUIRE(second);
-    CHECK(second->octets == datagram{
-                                std::byte{0},
-                                std::byte{3},
-                                std::byte{0},
-                                std::byte{1},
-                                std::byte{'2'}});
+    CHECK(
+        second->octets ==
+        datagram{std::byte{0}, std::byte{3}, std::byte{0}, std::byte{1}, std::byte{'2'}}
+    );
     CHECK(second->from != first->from);
     CHECK_FALSE(peer->take());
     w.say(*peer, ack(1), second->from);
