@@ -48,6 +48,12 @@ public:
         result_.offset = offset;
     }
 
+    ~cold_read() override {
+        if (owner_ != nullptr) {
+            owner_->reading_ = nullptr;
+        }
+    }
+
     void run() noexcept override {
         result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
         if (!result_.octets) {
@@ -64,9 +70,9 @@ public:
     }
 
     void done() noexcept override {
-        if (owner_ != nullptr) {
-            owner_->take_cold_octets(*this);
-            owner_->host_->resumed(*owner_);
+        if (transfer* const owner = std::exchange(owner_, nullptr)) {
+            owner->take_cold_octets(*this);
+            owner->host_->resumed(*owner);
         }
     }
 
@@ -86,13 +92,19 @@ public:
     explicit commit_job(transfer& owner) noexcept
         : blocking_job(owner.sink_.get()), owner_(&owner), sink_(owner.sink_) {}
 
+    ~commit_job() override {
+        if (owner_ != nullptr) {
+            owner_->committing_ = nullptr;
+        }
+    }
+
     void run() noexcept override { outcome_ = sink_->commit(); }
 
     void done() noexcept override {
-        if (owner_ != nullptr) {
-            owner_->committing_ = nullptr;
-            owner_->commit_outcome_ = outcome_;
-            owner_->host_->resumed(*owner_);
+        if (transfer* const owner = std::exchange(owner_, nullptr)) {
+            owner->committing_ = nullptr;
+            owner->commit_outcome_ = outcome_;
+            owner->host_->resumed(*owner);
         }
     }
 
@@ -210,6 +222,10 @@ void transfer::feed(const received& message, scratch& memory, time_point now) no
 }
 
 void transfer::flush(scratch& memory, time_point now) noexcept {
+    if (closed_) {
+        // The peer gave up in the batch that brought its last block: nothing is committed.
+        return;
+    }
     if (auto* receiving = std::get_if<receiver>(&engine_)) {
         write_pending(*receiving, memory);
         if (pending_last_) {
@@ -331,6 +347,7 @@ bool transfer::send_run(
     sender& engine, const send_data& run, scratch& memory, time_point now
 ) noexcept {
     if (reading_ != nullptr) {
+        deadline_ = now + blocked_wait;
         return false;
     }
     const std::size_t blksize = engine.agreed().blksize;
@@ -382,7 +399,10 @@ bool transfer::send_run(
     }
     const std::size_t left = sent ? *sent : blocks;
     engine.on_sent(run, static_cast<std::uint16_t>(left), now);
-    want_write_ = left < blocks;
+    if (left < blocks) {
+        want_write_ = true;
+        deadline_ = now + blocked_wait;
+    }
     return !want_write_;
 }
 
@@ -449,8 +469,11 @@ void transfer::drop_engine(const error_code& why) noexcept {
 
 void transfer::take_refusals() noexcept {
     while (const auto refused = port_->next_refusal()) {
-        // A stranger's refusal of our ERROR 5 says nothing about this transfer.
-        if (refused->to == peer()) {
+        // A stranger's refusal of our ERROR 5 says nothing about this transfer. That a host is out
+        // of reach is a hint only, a route may be changing (RFC 1122 3.2.2.1): once the peer was
+        // heard, its silence decides.
+        const bool proof = opening() || refused->why == boost::system::errc::connection_refused;
+        if (refused->to == peer() && proof) {
             drop_engine(refused->why);
         }
     }

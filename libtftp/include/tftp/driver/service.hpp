@@ -62,7 +62,8 @@ struct service_config {
     segmentation sends = segmentation::gso;
 };
 
-/// What a service stands on; all of it outlives the service.
+/// What a service stands on; all of it outlives the service, but for the pool: jobs of it report to
+/// the service, so the pool ends first.
 struct service_parts {
     io::content& files;
     port_factory& ports;

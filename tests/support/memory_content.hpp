@@ -1,0 +1,120 @@
+#pragma once
+
+#include <tftp/driver/content.hpp>
+#include <tftp/io/sink.hpp>
+#include <tftp/io/source.hpp>
+#include <tftp/wire/bytes.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace tftp::test {
+
+/// Files in memory for servers of tests; an upload shows once it is committed. Thread-safe.
+class memory_content final : public io::content {
+public:
+    /// Opening `name` for reading or writing gives `why` from now on.
+    void fail(const std::string& name, const error_code& why) {
+        const std::lock_guard lock(mutex_);
+        failures_[name] = why;
+    }
+
+    void set(const std::string& name, std::string octets) {
+        const std::lock_guard lock(mutex_);
+        files_[name] = std::make_shared<const std::string>(std::move(octets));
+    }
+
+    [[nodiscard]] std::optional<std::string> get(const std::string& name) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = files_.find(name);
+        return found == files_.end() ? std::nullopt : std::optional(*found->second);
+    }
+
+    [[nodiscard]] result<std::shared_ptr<io::source>>
+    open_read(const io::content_request& wanted, io::file_cache&) noexcept override {
+        const std::lock_guard lock(mutex_);
+        const std::string name(wanted.name);
+        if (const auto failed = failures_.find(name); failed != failures_.end()) {
+            return failed->second;
+        }
+        const auto found = files_.find(name);
+        if (found == files_.end()) {
+            return make_error_code(peer_errc::not_found);
+        }
+        return std::make_shared<owning_source>(found->second);
+    }
+
+    [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted
+    ) noexcept override {
+        const std::lock_guard lock(mutex_);
+        std::string name(wanted.name);
+        if (const auto failed = failures_.find(name); failed != failures_.end()) {
+            return failed->second;
+        }
+        return std::make_shared<publishing_sink>(*this, std::move(name));
+    }
+
+private:
+    class owning_source final : public io::source {
+    public:
+        explicit owning_source(std::shared_ptr<const std::string> text)
+            : text_(std::move(text)), octets_(std::as_bytes(std::span(*text_))) {}
+
+        [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override {
+            return octets_.size();
+        }
+
+        [[nodiscard]] result<io::read_outcome>
+        try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
+            return octets_.try_read(offset, gaps);
+        }
+
+        [[nodiscard]] result<io::read_outcome>
+        read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
+            return octets_.read(offset, gaps);
+        }
+
+    private:
+        std::shared_ptr<const std::string> text_;
+        io::memory_source octets_;
+    };
+
+    class publishing_sink final : public io::sink {
+    public:
+        publishing_sink(memory_content& owner, std::string name)
+            : owner_(owner), name_(std::move(name)), octets_(std::size_t{1} << 30) {}
+
+        [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
+            return octets_.reserve(size_bytes);
+        }
+
+        [[nodiscard]] error_code
+        write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override {
+            return octets_.write(offset, payloads);
+        }
+
+        [[nodiscard]] error_code commit() noexcept override {
+            const bytes_view all = octets_.content();
+            owner_.set(name_, {reinterpret_cast<const char*>(all.data()), all.size()});
+            return octets_.commit();
+        }
+
+    private:
+        memory_content& owner_;
+        std::string name_;
+        io::memory_sink octets_;
+    };
+
+    mutable std::mutex mutex_;
+    std::map<std::string, std::shared_ptr<const std::string>> files_;
+    std::map<std::string, error_code> failures_;
+};
+
+} // namespace tftp::test

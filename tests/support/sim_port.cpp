@@ -1,0 +1,200 @@
+#include "support/sim_port.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <poll.h>
+
+namespace tftp::test {
+
+namespace {
+
+[[nodiscard]] error_code system_error(int number) noexcept {
+    return {number, boost::system::system_category()};
+}
+
+} // namespace
+
+sim_port::sim_port(
+    sim_network& network, const endpoint& local, const io::port_options& options, int fd
+)
+    : network_(network), local_(local), options_(options), fd_(fd), queue_(room) {
+    network_.add(*this, fd);
+}
+
+sim_port::~sim_port() {
+    network_.remove(*this);
+}
+
+result<std::span<const io::received>>
+sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept {
+    if (const auto fault = network_.count(port_call::receive)) {
+        return system_error(fault->error);
+    }
+    const std::size_t count = std::min(waiting_, messages_max);
+    const auto messages = memory.messages().first(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const sim_datagram& datagram = queue_[first_];
+        const bytes_span slot = memory.slot(i).first(datagram.octets.size());
+        std::ranges::copy(datagram.octets, slot.begin());
+        messages[i] = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group};
+        if (options_.local_addresses) {
+            messages[i].to = datagram.to.with_port(0);
+        }
+        first_ = (first_ + 1) % room;
+        --waiting_;
+    }
+    return std::span<const io::received>(messages);
+}
+
+result<std::uint16_t> sim_port::send_run(
+    const endpoint& peer, const endpoint&, bytes_view run, std::size_t segment
+) noexcept {
+    const auto fault = network_.count(port_call::send_run);
+    if (fault && fault->taken == 0) {
+        return system_error(fault->error);
+    }
+    std::uint16_t taken = 0;
+    for (bytes_view rest = run; !rest.empty() && !(fault && taken == fault->taken); ++taken) {
+        const bytes_view datagram = rest.first(std::min(segment, rest.size()));
+        rest = rest.subspan(datagram.size());
+        network_.transmit(*this, peer, datagram);
+    }
+    return taken;
+}
+
+error_code sim_port::send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept {
+    if (const auto fault = network_.count(port_call::send)) {
+        return system_error(fault->error);
+    }
+    network_.transmit(*this, peer, datagram);
+    return {};
+}
+
+std::optional<io::refusal> sim_port::next_refusal() noexcept {
+    if (refusals_.empty()) {
+        return std::nullopt;
+    }
+    const io::refusal oldest = refusals_.front();
+    refusals_.erase(refusals_.begin());
+    return oldest;
+}
+
+void sim_port::deliver(const endpoint& from, const endpoint& to, bytes_view octets) {
+    if (waiting_ == room) {
+        return;
+    }
+    sim_datagram& slot = queue_[(first_ + waiting_) % room];
+    slot.from = from;
+    slot.to = to;
+    slot.octets.assign(octets.begin(), octets.end());
+    ++waiting_;
+}
+
+void sim_port::refuse(const io::refusal& what) {
+    if (options_.refusals) {
+        refusals_.push_back(what);
+    }
+}
+
+std::optional<sim_datagram> sim_port::take() {
+    if (waiting_ == 0) {
+        return std::nullopt;
+    }
+    sim_datagram oldest = queue_[first_];
+    first_ = (first_ + 1) % room;
+    --waiting_;
+    return oldest;
+}
+
+sim_port* sim_network::find(int fd) const noexcept {
+    const auto found = by_fd_.find(fd);
+    return found == by_fd_.end() ? nullptr : found->second;
+}
+
+std::unique_ptr<sim_port>
+sim_network::open(const endpoint& local, const io::port_options& options) {
+    const endpoint bound = local.port == 0 ? local.with_port(next_port_++) : local;
+    return std::make_unique<sim_port>(*this, bound, options, next_fd_++);
+}
+
+std::optional<port_fault> sim_network::count(port_call call) noexcept {
+    const unsigned nth = ++calls_[static_cast<std::size_t>(call)];
+    const auto found = std::ranges::find_if(faults, [&](const port_fault& f) {
+        return f.call == call && f.nth == nth;
+    });
+    return found == faults.end() ? std::nullopt : std::optional(*found);
+}
+
+void sim_network::transmit(sim_port& from, const endpoint& to, bytes_view octets) {
+    ++sent;
+    const endpoint source = from.local_endpoint();
+    if (passes && !passes(source, to, octets)) {
+        return;
+    }
+    for (const auto& [fd, port] : by_fd_) {
+        if (port->local_endpoint() == to) {
+            port->deliver(source, to, octets);
+            return;
+        }
+    }
+    if (refuses) {
+        from.refuse({to, system_error(ECONNREFUSED)});
+    }
+}
+
+void sim_network::add(sim_port& port, int fd) {
+    by_fd_.emplace(fd, &port);
+}
+
+void sim_network::remove(const sim_port& port) noexcept {
+    by_fd_.erase(port.native_handle());
+}
+
+result<std::unique_ptr<io::datagram_port>>
+sim_host::open(const endpoint& local, const io::port_options& options) noexcept {
+    if (const auto fault = network_.count(port_call::open)) {
+        return system_error(fault->error);
+    }
+    last_options = options;
+    return std::unique_ptr<io::datagram_port>(network_.open(address_.with_port(local.port), options)
+    );
+}
+
+error_code sim_poller::watch(const io::interest& wanted, void* token) noexcept {
+    if (fail_next != 0) {
+        return system_error(std::exchange(fail_next, 0));
+    }
+    watched_[wanted.fd] = {wanted, token};
+    return {};
+}
+
+void sim_poller::unwatch(int fd) noexcept {
+    watched_.erase(fd);
+}
+
+bool sim_poller::dispatch(io::service& target, time_point now) {
+    ready_.clear();
+    for (const auto& [fd, what] : watched_) {
+        const sim_port* const port = network_.find(fd);
+        // Anything else is a descriptor of the kernel: the service's completion queue.
+        ::pollfd real{fd, POLLIN, 0};
+        const bool readable = port != nullptr ? port->readable() : ::poll(&real, 1, 0) == 1;
+        if (readable || what.wanted.write) {
+            ready_.push_back({fd, what});
+        }
+    }
+    for (const ready_entry& r : ready_) {
+        // Once closed within this turn it is spoken of no more, as epoll has it.
+        if (watched_.contains(r.fd)) {
+            const sim_port* const port = network_.find(r.fd);
+            const bool readable = port == nullptr || port->readable();
+            target.on_ready(r.what.token, readable, r.what.wanted.write, now);
+        }
+    }
+    target.settle();
+    return !ready_.empty();
+}
+
+} // namespace tftp::test

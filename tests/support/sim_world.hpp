@@ -1,0 +1,184 @@
+#pragma once
+
+#include "support/builders.hpp"
+#include "support/memory_content.hpp"
+#include "support/script.hpp"
+#include "support/sim_port.hpp"
+
+#include <tftp/driver/client_transfer.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/blocking_pool.hpp>
+#include <tftp/io/scratch.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tftp::test {
+
+/// The address where the server of a `sim_world` takes requests.
+inline constexpr endpoint service_address = endpoint::ipv4(192, 0, 2, 2, 69);
+/// Where its clients are.
+inline constexpr endpoint client_address = endpoint::ipv4(192, 0, 2, 1, 0);
+
+/// Keeps what an observer heard.
+class finished_list final : public io::observer {
+public:
+    std::vector<io::transfer_summary> all;
+
+    void on_finished(const io::transfer_summary& summary) noexcept override {
+        all.push_back(summary);
+    }
+};
+
+/// Options of a service in memory, where no route can be asked for its MTU.
+[[nodiscard]] inline io::service_config sim_config() {
+    io::service_config config;
+    config.blksize_auto = false;
+    return config;
+}
+
+/// One server and its clients in virtual time: nothing here waits.
+class sim_world {
+public:
+    explicit sim_world(
+        const io::service_config& config = sim_config(), io::blocking_pool* pool = nullptr
+    )
+        : serving(std::make_unique<io::service>(
+              io::service_parts{files, server_host, poller, finished, pool}, config, now
+          )) {
+        io::port_options options;
+        options.local_addresses = true;
+        auto port = network.open(service_address, options);
+        listener = port.get();
+        REQUIRE_FALSE(serving->listen(std::move(port)));
+    }
+
+    sim_network network;
+    sim_host server_host{network, service_address};
+    sim_host client_host{network, client_address};
+    sim_poller poller{network};
+    memory_content files;
+    finished_list finished;
+    time_point now = start;
+    std::unique_ptr<io::service> serving;
+    sim_port* listener = nullptr;
+    io::scratch memory;
+    /// Driven with the server until they close. Borrowed.
+    std::vector<io::transfer*> clients;
+
+    /// Opens a port that a test speaks through.
+    [[nodiscard]] std::unique_ptr<sim_port> peer(std::uint16_t port = 2000) {
+        return network.open(client_address.with_port(port));
+    }
+
+    /// Sends one datagram and lets the server answer.
+    void say(sim_port& from, const datagram& octets, const endpoint& to = service_address) {
+        network.transmit(from, to, octets);
+        settle();
+    }
+
+    /// One turn of everybody's event loop. Returns false when nothing was ready.
+    bool turn() {
+        bool any = poller.dispatch(*serving, now);
+        for (io::transfer* const t : clients) {
+            if (t->closed()) {
+                continue;
+            }
+            const sim_port* const port = network.find(t->wants().fd);
+            if (port->readable()) {
+                any = true;
+                t->on_readable(memory, now);
+            } else if (t->wants().write) {
+                any = true;
+                t->on_writable(memory, now);
+            }
+        }
+        return any;
+    }
+
+    /// Lets everybody act until all wait.
+    void settle() {
+        for (unsigned turns = 0; turn(); ++turns) {
+            REQUIRE(turns < 1'000'000);
+        }
+    }
+
+    /// Lets time pass, deadline by deadline.
+    void advance(duration d) {
+        const time_point end = now + d;
+        settle();
+        for (auto due = next_deadline(); due && *due <= end; due = next_deadline()) {
+            REQUIRE(++deadlines < 1'000'000);
+            now = std::max(now, *due);
+            serving->on_deadline(now);
+            serving->settle();
+            for (io::transfer* const t : clients) {
+                if (!t->closed() && t->deadline() && *t->deadline() <= now) {
+                    t->on_deadline(memory, now);
+                }
+            }
+            settle();
+        }
+        now = end;
+    }
+
+    /// Starts a client's transfer and drives it, with the server, until it is over.
+    io::transfer_summary drive(io::transfer& client) {
+        clients.push_back(&client);
+        client.start(memory, now);
+        settle();
+        for (int minutes = 0; !client.closed() && minutes < 10; ++minutes) {
+            advance(std::chrono::minutes(1));
+        }
+        std::erase(clients, &client);
+        REQUIRE(client.closed());
+        return client.summary();
+    }
+
+    /// Reads a file of the server as the client of this library does.
+    io::transfer_summary get(io::request asked, io::sink& into) {
+        asked.server = service_address;
+        const auto t = io::begin_get(asked, into, client_host, now);
+        REQUIRE(t.has_value());
+        return drive(**t);
+    }
+
+    /// Writes a file to the server.
+    io::transfer_summary put(io::request asked, io::source& from) {
+        asked.server = service_address;
+        const auto t = io::begin_put(asked, from, client_host, now);
+        REQUIRE(t.has_value());
+        return drive(**t);
+    }
+
+    /// Times that time was advanced to, over all calls.
+    unsigned deadlines = 0;
+
+private:
+    [[nodiscard]] std::optional<time_point> next_deadline() const {
+        std::optional<time_point> earliest = serving->deadline();
+        for (const io::transfer* const t : clients) {
+            const auto due = t->closed() ? std::nullopt : t->deadline();
+            if (due && (!earliest || *due < *earliest)) {
+                earliest = due;
+            }
+        }
+        return earliest;
+    }
+};
+
+/// Octets as text, to compare and to print.
+[[nodiscard]] inline std::string as_text(bytes_view octets) {
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
+[[nodiscard]] inline bytes_view as_octets(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
+
+} // namespace tftp::test

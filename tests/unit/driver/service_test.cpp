@@ -1,0 +1,427 @@
+#include "support/files.hpp"
+#include "support/sim_world.hpp"
+
+#include <tftp/driver/limits.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/sink.hpp>
+#include <tftp/io/source.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace tftp;
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The newest datagram that `port` received is `expected`; it came from the port returned.
+endpoint expect(sim_port& port, const datagram& expected) {
+    const auto received = port.take();
+    REQUIRE(received);
+    CHECK(to_text(received->octets) == to_text(expected));
+    return received->from;
+}
+
+/// An ERROR with this code came, whatever its text.
+void expect_error(sim_port& port, peer_errc code) {
+    const auto received = port.take();
+    REQUIRE(received);
+    REQUIRE(received->octets.size() >= 5);
+    CHECK(received->octets[1] == std::byte{5});
+    CHECK(std::to_integer<unsigned>(received->octets[3]) == static_cast<unsigned>(code));
+}
+
+io::request ask(std::string name) {
+    io::request asked;
+    asked.filename = std::move(name);
+    return asked;
+}
+
+/// Nothing of a past transfer is left: no port, no watch, no entry.
+void check_all_given_back(const sim_world& w, std::size_t peers) {
+    CHECK(w.serving->running() == 0);
+    CHECK(w.serving->transfers() == 0);
+    CHECK(w.network.open_ports() == 1 + peers);
+    CHECK(w.poller.watched() == 1);
+}
+
+} // namespace
+
+TEST_CASE("service sends the file that is asked for", "[driver][service]") {
+    const auto size = GENERATE(as<std::size_t>(), 0, 1, 511, 512, 513, 100'000);
+    const bool options = GENERATE(false, true);
+    sim_world w;
+    const std::string content = make_content(size, 1);
+    w.files.set("file", content);
+    io::request asked = ask("file");
+    if (options) {
+        asked.options = io::default_offer(1428);
+    }
+    io::memory_sink into(1 << 20);
+    const auto ended = w.get(asked, into);
+    CHECK_FALSE(ended.outcome);
+    CHECK(into.committed());
+    CHECK(as_text(into.content()) == content);
+    REQUIRE(w.finished.all.size() == 1);
+    const io::transfer_summary& served = w.finished.all[0];
+    CHECK_FALSE(served.outcome);
+    CHECK(served.verb == io::verb::read);
+    CHECK(served.filename == "file");
+    CHECK(served.counters.bytes == size);
+    CHECK(served.agreed.windowsize == (options ? 64 : 1));
+    CHECK(served.local.same_host(service_address));
+    check_all_given_back(w, 0);
+}
+
+TEST_CASE("service takes an upload and publishes it whole", "[driver][service]") {
+    const auto size = GENERATE(as<std::size_t>(), 0, 1, 512, 100'000);
+    const bool options = GENERATE(false, true);
+    sim_world w;
+    const std::string content = make_content(size, 2);
+    io::request asked = ask("upload");
+    if (options) {
+        asked.options = io::default_offer(1428);
+    }
+    io::memory_source from(as_octets(content));
+    const auto ended = w.put(asked, from);
+    CHECK_FALSE(ended.outcome);
+    CHECK(w.files.get("upload") == content);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].verb == io::verb::write);
+    CHECK_FALSE(w.finished.all[0].outcome);
+    // The server's side stays for a while, to repeat its final ACK.
+    CHECK(w.serving->running() == 0);
+    w.advance(1min);
+    check_all_given_back(w, 0);
+}
+
+TEST_CASE("service converts netascii in both directions", "[driver][service][netascii]") {
+    const std::string text = "one\ntwo\r\n\nthree\r" + std::string(3000, '\n') + "end";
+    sim_world w;
+    w.files.set("text", text);
+    io::request asked = ask("text");
+    asked.mode = transfer_mode::netascii;
+    const auto window = GENERATE(as<std::uint16_t>(), 1, 16);
+    asked.options.windowsize = window;
+    io::memory_sink into(1 << 20);
+    const auto read = w.get(asked, into);
+    CHECK_FALSE(read.outcome);
+    CHECK(as_text(into.content()) == text);
+    CHECK(read.counters.bytes > text.size());
+
+    asked.filename = "copy";
+    io::memory_source from(as_octets(text));
+    const auto written = w.put(asked, from);
+    CHECK_FALSE(written.outcome);
+    CHECK(w.files.get("copy") == text);
+}
+
+TEST_CASE("service answers from a port of its own", "[driver][service][rfc1350]") {
+    sim_world w;
+    w.files.set("file", "content");
+    const auto peer = w.peer();
+    w.say(*peer, rrq("file"));
+    const auto data = peer->take();
+    REQUIRE(data);
+    CHECK(data->from.same_host(service_address));
+    CHECK(data->from.port != service_address.port);
+    w.say(*peer, ack(1), data->from);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("service joins a repeated request to its transfer", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    const auto peer = w.peer();
+    const datagram asked = rrq("file", {{"blksize", "1000"}});
+    w.say(*peer, asked);
+    const endpoint first = expect(*peer, oack({{"blksize", "1000"}}));
+    w.say(*peer, asked);
+    const endpoint second = expect(*peer, oack({{"blksize", "1000"}}));
+    CHECK(first == second);
+    CHECK(w.serving->running() == 1);
+    CHECK(w.finished.all.empty());
+    for (std::uint16_t block = 0; block <= 3; ++block) {
+        w.say(*peer, ack(block), first);
+    }
+    CHECK(w.finished.all.size() == 1);
+    CHECK_FALSE(w.finished.all[0].outcome);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("a new request of the same peer replaces its transfer in silence", "[driver][service]") {
+    sim_world w;
+    w.files.set("one", std::string(2000, '1'));
+    w.files.set("two", "2");
+    const auto peer = w.peer();
+    w.say(*peer, rrq("one"));
+    const auto first = peer->take();
+    REQUIRE(first);
+    SECTION("before it was answered") {}
+    SECTION("after it was answered") {
+        w.say(*peer, ack(1), first->from);
+        REQUIRE(peer->take());
+    }
+    w.say(*peer, rrq("two"));
+    const auto second = peer->take();
+    REQUIRE(second);
+    CHECK(
+        second->octets ==
+        datagram{std::byte{0}, std::byte{3}, std::byte{0}, std::byte{1}, std::byte{'2'}}
+    );
+    CHECK(second->from != first->from);
+    CHECK_FALSE(peer->take());
+    w.say(*peer, ack(1), second->from);
+    REQUIRE(w.finished.all.size() == 2);
+    CHECK(w.finished.all[0].outcome == errc::superseded);
+    CHECK_FALSE(w.finished.all[1].outcome);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("service drops requests that nobody honest sends", "[driver][service][rfc1123]") {
+    sim_world w;
+    w.files.set("file", "content");
+    SECTION("from port 0") {
+        w.listener->deliver(client_address, service_address, rrq("file"));
+    }
+    SECTION("from its own port") {
+        w.listener->deliver(service_address, service_address, rrq("file"));
+    }
+    SECTION("to a group's address") {
+        const auto peer = w.peer();
+        w.listener->group = true;
+        w.network.transmit(*peer, service_address, rrq("file"));
+    }
+    const std::uint64_t sent = w.network.sent;
+    w.settle();
+    CHECK(w.network.sent == sent);
+    CHECK(w.finished.all.empty());
+    check_all_given_back(w, 0);
+}
+
+TEST_CASE("service answers a malformed request with ERROR 4", "[driver][service]") {
+    sim_world w;
+    const auto peer = w.peer();
+    SECTION("no file name") {
+        w.say(*peer, {std::byte{0}, std::byte{1}, std::byte{0}});
+    }
+    SECTION("mail") {
+        w.say(*peer, rrq("file", {}, "mail"));
+    }
+    SECTION("only an opcode") {
+        w.say(*peer, {std::byte{0}, std::byte{2}});
+    }
+    expect_error(*peer, peer_errc::illegal_operation);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("service never answers what is no request", "[driver][service]") {
+    sim_world w;
+    const auto peer = w.peer();
+    w.say(*peer, error(peer_errc::undefined));
+    w.say(*peer, data(1));
+    w.say(*peer, ack(0));
+    w.say(*peer, oack({{"blksize", "512"}}));
+    w.say(*peer, {});
+    w.say(*peer, {std::byte{0}});
+    w.say(*peer, {std::byte{0}, std::byte{9}});
+    w.say(*peer, {std::byte{1}, std::byte{1}, std::byte{'x'}, std::byte{0}});
+    CHECK_FALSE(peer->take());
+    CHECK(w.finished.all.empty());
+}
+
+TEST_CASE("service says what is wrong with a request", "[driver][service]") {
+    sim_world w;
+    const auto peer = w.peer();
+    SECTION("a file that is not there") {
+        w.say(*peer, rrq("nothing"));
+        expect_error(*peer, peer_errc::not_found);
+    }
+    SECTION("no room") {
+        w.files.fail("big", make_error_code(boost::system::errc::no_space_on_device));
+        w.say(*peer, wrq("big"));
+        expect_error(*peer, peer_errc::disk_full);
+    }
+    SECTION("no port to serve from") {
+        w.files.set("file", "x");
+        w.network.faults = {{port_call::open, 1, EMFILE, 0}};
+        w.say(*peer, rrq("file"));
+        expect_error(*peer, peer_errc::undefined);
+    }
+    SECTION("nobody to watch it") {
+        w.files.set("file", "x");
+        w.poller.fail_next = ENOSPC;
+        w.say(*peer, rrq("file"));
+        // DATA 1 has left before; the ERROR ends it.
+        CHECK(peer->take());
+        expect_error(*peer, peer_errc::undefined);
+    }
+    CHECK_FALSE(peer->take());
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("service has no more transfers than it may", "[driver][service][limits]") {
+    CHECK(io::limits().transfers_max == 16384);
+    io::service_config config = sim_config();
+    config.limits.transfers_max = 2;
+    sim_world w(config);
+    w.files.set("file", "x");
+    std::vector<std::unique_ptr<sim_port>> peers;
+    for (std::uint16_t port = 2000; port < 2003; ++port) {
+        peers.push_back(w.peer(port));
+        w.say(*peers.back(), rrq("file"));
+    }
+    CHECK(w.serving->running() == 2);
+    expect_error(*peers[2], peer_errc::undefined);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == errc::overloaded);
+    const auto served = peers[0]->take();
+    REQUIRE(served);
+    w.say(*peers[0], ack(1), served->from);
+    w.say(*peers[2], rrq("file"));
+    CHECK(w.serving->running() == 2);
+}
+
+TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    const auto reader = w.peer(2000);
+    const auto writer = w.peer(2001);
+    w.say(*reader, rrq("file"));
+    w.say(*writer, wrq("upload"));
+    REQUIRE(reader->take());
+    const endpoint upload = expect(*writer, ack(0));
+    w.say(*writer, data(1), upload);
+    expect(*writer, ack(1));
+    CHECK(w.serving->running() == 2);
+    w.serving->abort_all(w.now);
+    w.serving->settle();
+    expect_error(*reader, peer_errc::undefined);
+    expect_error(*writer, peer_errc::undefined);
+    REQUIRE(w.finished.all.size() == 2);
+    CHECK(w.finished.all[0].outcome == errc::stopped);
+    CHECK(w.finished.all[1].outcome == errc::stopped);
+    CHECK_FALSE(w.files.get("upload"));
+    check_all_given_back(w, 2);
+}
+
+TEST_CASE("service without listeners lets transfers finish", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(600, 'x'));
+    const auto peer = w.peer();
+    w.say(*peer, rrq("file"));
+    const auto first = peer->take();
+    REQUIRE(first);
+    w.serving->close_listeners();
+    const auto late = w.peer(2001);
+    w.say(*late, rrq("file"));
+    CHECK_FALSE(late->take());
+    w.say(*peer, ack(1), first->from);
+    REQUIRE(peer->take());
+    w.say(*peer, ack(2), first->from);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK_FALSE(w.finished.all[0].outcome);
+    CHECK(w.serving->transfers() == 0);
+    CHECK(w.poller.watched() == 0);
+}
+
+TEST_CASE("service gives up a peer that says nothing", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    const auto peer = w.peer();
+    SECTION("from the start") {
+        w.say(*peer, rrq("file"));
+    }
+    SECTION("in the middle") {
+        w.say(*peer, rrq("file"));
+        const auto first = peer->take();
+        REQUIRE(first);
+        w.say(*peer, ack(1), first->from);
+    }
+    w.advance(5min);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == errc::timed_out);
+    CHECK(w.finished.all[0].counters.timeouts >= 4);
+    check_all_given_back(w, 1);
+}
+
+TEST_CASE("service ends the transfer of a peer that is gone", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    {
+        const auto peer = w.peer();
+        w.network.transmit(*peer, service_address, rrq("file"));
+    }
+    w.settle();
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == boost::system::errc::connection_refused);
+    check_all_given_back(w, 0);
+}
+
+TEST_CASE("a stranger on a transfer's port disturbs nothing", "[driver][service][rfc1350]") {
+    sim_world w;
+    w.files.set("file", std::string(600, 'x'));
+    const auto peer = w.peer(2000);
+    const auto other = w.peer(3000);
+    w.say(*peer, rrq("file"));
+    const auto first = peer->take();
+    REQUIRE(first);
+    w.say(*other, ack(1), first->from);
+    expect_error(*other, peer_errc::unknown_transfer_id);
+    w.say(*other, error(peer_errc::undefined), first->from);
+    CHECK_FALSE(other->take());
+    w.say(*peer, ack(1), first->from);
+    REQUIRE(peer->take());
+    w.say(*peer, ack(2), first->from);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK_FALSE(w.finished.all[0].outcome);
+    CHECK(w.finished.all[0].counters.strangers == 2);
+}
+
+TEST_CASE("service keeps many transfers apart under loss", "[driver][service]") {
+    sim_world w;
+    std::uint32_t dice = 1;
+    w.network.passes = [&dice](const endpoint&, const endpoint&, bytes_view) {
+        dice = dice * 1664525 + 1013904223;
+        return (dice >> 24) % 10 != 0;
+    };
+    std::vector<std::string> contents;
+    std::vector<std::unique_ptr<io::memory_sink>> sinks;
+    std::vector<std::unique_ptr<io::transfer>> transfers;
+    for (std::size_t i = 0; i < 50; ++i) {
+        contents.push_back(make_content(i * 997, i));
+        w.files.set("file" + std::to_string(i), contents.back());
+        io::request asked = ask("file" + std::to_string(i));
+        asked.server = service_address;
+        asked.options = io::default_offer(512);
+        asked.options.windowsize = static_cast<std::uint16_t>(i % 9 + 1);
+        sinks.push_back(std::make_unique<io::memory_sink>(1 << 20));
+        transfers.push_back(io::begin_get(asked, *sinks.back(), w.client_host, w.now).value());
+        w.clients.push_back(transfers.back().get());
+        transfers.back()->start(w.memory, w.now);
+    }
+    w.advance(10min);
+    std::size_t served_well = 0;
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+        CHECK_FALSE(transfers[i]->summary().outcome);
+        CHECK((as_text(sinks[i]->content()) == contents[i]));
+    }
+    // One request of the client may have become two transfers when it was repeated late; each is
+    // heard of once.
+    for (const auto& each : w.finished.all) {
+        served_well += each.outcome ? 0U : 1U;
+    }
+    CHECK(served_well >= contents.size() - 5);
+    w.clients.clear();
+    transfers.clear();
+    check_all_given_back(w, 0);
+}
