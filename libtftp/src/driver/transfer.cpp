@@ -36,6 +36,10 @@ struct overloaded : Functions... {
     using Functions::operator()...;
 };
 
+// clang 14 does not deduce the arguments of an aggregate by itself.
+template <class... Functions>
+overloaded(Functions...) -> overloaded<Functions...>;
+
 } // namespace
 
 class transfer::cold_read final : public blocking_job {
