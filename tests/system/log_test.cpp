@@ -77,6 +77,8 @@ TEST_CASE("a refused request has its line too", "[system][tftpd][log]") {
             "file or directory"
         )
     );
+    static_cast<void>(ask(client, daemon.server(), wrq("new", {}, "mail")));
+    CHECK_THAT(daemon.line("mode is neither"), Contains(" write \"\" 0 bytes"));
 }
 
 TEST_CASE("what clients send cannot break a log line", "[system][tftpd][log]") {
