@@ -205,3 +205,30 @@ TEST_CASE("a block is no larger than the route carries in one piece", "[system][
     }
     run_ip({"link", "set", "lo", "mtu", "65536"});
 }
+
+TEST_CASE("tftpd serves with its standard streams closed", "[system][tftpd][network]") {
+    need_private_network();
+    const temp_dir dir;
+    write_file(dir.path() / "file", "content");
+    const std::string closed = R"(exec "$0" "$@" <&- >&- 2>&-)";
+    child_process daemon(command_of(
+        {"sh",
+         "-c",
+         closed,
+         tftpd_program(),
+         "--listen",
+         "127.0.0.1:69",
+         "--writable",
+         "create",
+         dir.path().string()}
+    ));
+    REQUIRE(wait_for_answer({"127.0.0.1", 69}, daemon, daemon_limit));
+    CHECK(fetch(at("127.0.0.1:69"), "file") == "content");
+    udp_client client;
+    const arrived ready = ask(client, at("127.0.0.1:69"), wrq("upload"));
+    CHECK(store_rest(client, ready.from, std::string(600, 'x')).octets == ack(2));
+    // No log line may have gone into the file that got the descriptor's number.
+    CHECK(holds(dir.path() / "upload", std::string(600, 'x')));
+    daemon.send_signal(SIGTERM);
+    CHECK(daemon.wait(daemon_limit) == 0);
+}

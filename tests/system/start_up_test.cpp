@@ -231,3 +231,17 @@ TEST_CASE("tftpd serves on IPv6", "[system][tftpd]") {
     udp_client client(both.server().with_port(0));
     CHECK(fetch_rest(client, ask(client, both.server(), rrq("file"))) == "content");
 }
+
+TEST_CASE("tftpd uses all descriptors that the system allows", "[system][tftpd]") {
+    daemon_process daemon({"--threads", "1"}, {"127.0.0.1:0"}, {"prlimit", "--nofile=64:1024"});
+    write_file(daemon.root() / "file", "content");
+    constexpr std::size_t transfers = 200;
+    std::vector<std::unique_ptr<udp_client>> clients;
+    for (std::size_t i = 0; i < transfers; ++i) {
+        clients.push_back(std::make_unique<udp_client>());
+        REQUIRE(
+            opcode_of(ask(*clients.back(), daemon.server(), rrq("file", {{"tsize", "0"}}))) == 6
+        );
+    }
+    CHECK(daemon.serves());
+}
