@@ -19,6 +19,10 @@
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 namespace {
 
 constexpr int exit_failed = 1;
@@ -101,9 +105,32 @@ void stop_on_signals(
     });
 }
 
+/// A standard stream that is closed would give its number to a file of ours, and log lines would go
+/// there.
+void open_standard_streams() {
+    int fd = -1;
+    do {
+        fd = ::open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) {
+        ::close(fd);
+    }
+}
+
+/// A transfer takes one descriptor or two. The usual soft limit of 1024 is there for select(2).
+void raise_descriptor_limit() {
+    ::rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        // With the old limit it serves all the same, only fewer at a time.
+        static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+    }
+}
+
 int serve(const tftpd::config& wanted) {
     // A closed log pipe must not end the service.
     std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     const tftpd::log log(wanted.verbose);
     const auto user = tftpd::choose_identity(wanted.user);
     tftp::io::export_root root = open_root(wanted);
@@ -120,9 +147,12 @@ int serve(const tftpd::config& wanted) {
     boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
     stop_on_signals(server, signals, wanted);
     for (const tftp::endpoint& local : server.endpoints()) {
-        fmt::print(
-            stderr, "tftpd: serving {} on {}\n", wanted.directory, tftp::io::to_string(local)
-        );
+        // As with log lines, a closed pipe is no reason not to serve.
+        static_cast<void>(std::fputs(
+            fmt::format("tftpd: serving {} on {}\n", wanted.directory, tftp::io::to_string(local))
+                .c_str(),
+            stderr
+        ));
     }
     server.run();
     return 0;
@@ -147,6 +177,7 @@ int run(int argc, const char* const* argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+    open_standard_streams();
     const auto complain = [](const std::exception& why, int status) {
         fmt::print(stderr, "tftpd: {}\n", why.what());
         return status;

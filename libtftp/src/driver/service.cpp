@@ -222,7 +222,10 @@ void service::on_datagram(
     const auto packet = decode(datagram);
     if (!packet) {
         if (packet.error() != errc::unknown_opcode && is_request(datagram)) {
-            refuse(a, peer_errc::illegal_operation, "malformed request", packet.error());
+            a.request.op = static_cast<opcode>(datagram[1]);
+            const bool mode = packet.error() == errc::unsupported_mode;
+            const char* const text = mode ? "unsupported transfer mode" : "malformed request";
+            refuse(a, peer_errc::illegal_operation, text, packet.error());
         }
         return;
     }

@@ -7,8 +7,10 @@
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -39,7 +41,15 @@ public:
           asked_(std::move(asked)),
           begin_(std::move(begin)),
           done_(std::move(done)),
+          work_(asio::make_work_guard(done_, shared_->executor)),
           timer_(shared_->executor) {}
+
+    ~operation() {
+        // Left open when the loop ends first: the transfer owns the descriptor.
+        if (port_) {
+            static_cast<void>(port_->release());
+        }
+    }
 
     void start() {
         auto slot = asio::get_associated_cancellation_slot(done_);
@@ -170,12 +180,15 @@ private:
             shared_->executor,
             asio::append(std::exchange(done_, nullptr), outcome, std::move(ended))
         );
+        work_.reset();
     }
 
     std::shared_ptr<shared_state> shared_;
     io::request asked_;
     begin_function begin_;
     handler done_;
+    /// Where the handler will run must not come to its end before.
+    asio::executor_work_guard<asio::associated_executor_t<handler, asio::any_io_executor>> work_;
     asio::steady_timer timer_;
     std::unique_ptr<io::transfer> transfer_;
     std::optional<asio::posix::stream_descriptor> port_;

@@ -138,31 +138,36 @@ void server::impl::run() {
     std::mutex mutex;
     std::exception_ptr failure;
     std::size_t serving = workers.size();
+    const auto fail = [&] {
+        const std::lock_guard lock(mutex);
+        failure = std::current_exception();
+        for (const auto& w : workers) {
+            w->stop();
+        }
+    };
     const auto serve = [&](worker& w) {
-        std::exception_ptr failed;
         try {
             w.run();
         } catch (...) {
-            failed = std::current_exception();
+            fail();
         }
         const std::lock_guard lock(mutex);
-        if (failed) {
-            failure = failed;
-            for (const auto& other : workers) {
-                other->stop();
-            }
-        }
         if (--serving == 0) {
             control.stop();
         }
     };
     std::vector<std::thread> threads;
-    threads.reserve(workers.size());
-    for (const auto& w : workers) {
-        threads.emplace_back(serve, std::ref(*w));
-    }
     const auto work = boost::asio::make_work_guard(control);
-    control.run();
+    try {
+        threads.reserve(workers.size());
+        for (const auto& w : workers) {
+            threads.emplace_back(serve, std::ref(*w));
+        }
+        control.run();
+    } catch (...) {
+        // No thread could be started, or a handler of the embedding program threw.
+        fail();
+    }
     for (std::thread& t : threads) {
         t.join();
     }

@@ -74,7 +74,7 @@ public:
     [[nodiscard]] boost::asio::any_io_executor get_executor() const;
 
     /// Serves until stop() or drain() has done its work: one thread per worker, and this one for
-    /// get_executor(). Call once. Rethrows what ended a worker.
+    /// get_executor(). Call once. Rethrows what ended a worker or came out of a handler there.
     void run();
 
     /// Takes no more requests and lets transfers finish; those that run at the end of `grace` are

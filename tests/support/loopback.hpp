@@ -1,0 +1,62 @@
+#pragma once
+
+#include "support/builders.hpp"
+
+#include <tftp/io/scratch.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <poll.h>
+
+namespace tftp::test {
+
+/// 127.0.0.1 or ::1, port 0.
+[[nodiscard]] inline endpoint loopback(address_family family) {
+    if (family == address_family::ipv4) {
+        return endpoint::ipv4(127, 0, 0, 1, 0);
+    }
+    endpoint e;
+    e.family = address_family::ipv6;
+    e.address[15] = 1;
+    return e;
+}
+
+/// A socket on the loopback interface that a test speaks through.
+class loopback_peer {
+public:
+    explicit loopback_peer(address_family family = address_family::ipv4)
+        : port_(io::udp_port::open(loopback(family), {}).value()) {}
+
+    [[nodiscard]] endpoint local() const { return port_->local_endpoint(); }
+
+    void say(const endpoint& to, const datagram& octets) {
+        REQUIRE_FALSE(port_->send(to, {}, octets));
+    }
+
+    /// Waits for a datagram: who sent it, and its octets. Empty after `limit`.
+    [[nodiscard]] std::optional<std::pair<endpoint, datagram>>
+    hear(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
+        ::pollfd wait{port_->native_handle(), POLLIN, 0};
+        if (::poll(&wait, 1, static_cast<int>(limit.count())) != 1) {
+            return std::nullopt;
+        }
+        const auto messages = port_->receive_batch(memory_, 1);
+        REQUIRE(messages.has_value());
+        REQUIRE(messages->size() == 1);
+        const io::received& m = messages->front();
+        return std::pair(m.from, datagram(m.octets.begin(), m.octets.end()));
+    }
+
+private:
+    std::unique_ptr<io::udp_port> port_;
+    io::scratch memory_;
+};
+
+} // namespace tftp::test

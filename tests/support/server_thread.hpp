@@ -1,0 +1,93 @@
+#pragma once
+
+#include "support/loopback.hpp"
+#include "support/memory_content.hpp"
+
+#include <tftp/net/server.hpp>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace tftp::test {
+
+/// A server on the loopback interface in a thread of its own, stopped at the end.
+class server_thread {
+public:
+    explicit server_thread(std::function<void(net::server::config&)> adjust = {})
+        : server(make_config(adjust)), thread_([this] {
+              try {
+                  server.run();
+              } catch (...) {
+                  failure_ = std::current_exception();
+              }
+          }) {}
+
+    ~server_thread() {
+        if (thread_.joinable()) {
+            server.stop();
+            thread_.join();
+        }
+    }
+
+    server_thread(const server_thread&) = delete;
+    server_thread& operator=(const server_thread&) = delete;
+
+    /// Returns where it takes requests.
+    [[nodiscard]] endpoint address(address_family family = address_family::ipv4) const {
+        for (const endpoint& e : server.endpoints()) {
+            if (e.family == family) {
+                return e;
+            }
+        }
+        return {};
+    }
+
+    /// Waits for run() to return; rethrows what it threw.
+    void join() {
+        thread_.join();
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+    }
+
+    /// Returns the summaries of all requests that ended so far.
+    [[nodiscard]] std::vector<io::transfer_summary> finished() const {
+        const std::lock_guard lock(mutex_);
+        return finished_;
+    }
+
+    std::shared_ptr<memory_content> files = std::make_shared<memory_content>();
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<io::transfer_summary> finished_;
+    std::exception_ptr failure_;
+
+    net::server::config make_config(const std::function<void(net::server::config&)>& adjust) {
+        net::server::config setup;
+        setup.listen = {loopback(address_family::ipv4), loopback(address_family::ipv6)};
+        setup.files = files;
+        setup.workers = 2;
+        setup.on_finished = [this](const io::transfer_summary& s) {
+            const std::lock_guard lock(mutex_);
+            finished_.push_back(s);
+        };
+        if (adjust) {
+            adjust(setup);
+        }
+        return setup;
+    }
+
+public:
+    net::server server;
+
+private:
+    std::thread thread_;
+};
+
+} // namespace tftp::test

@@ -1,0 +1,166 @@
+#include "system/daemon.hpp"
+
+#include "support/octets.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+namespace tftp::test {
+
+namespace {
+
+constexpr std::size_t blksize_default = 512;
+
+tftp::endpoint endpoint_in(std::string_view line) {
+    const std::string_view text = line.substr(line.rfind(' ') + 1);
+    const auto parsed = io::parse_endpoint(text, 0);
+    if (!parsed) {
+        throw std::runtime_error("no address in: " + std::string(line));
+    }
+    return *parsed;
+}
+
+/// The part of the line of `listen` that is known before its port is.
+std::string serving_on(const std::string& listen) {
+    return " on " + listen.substr(0, listen.rfind(':') + 1);
+}
+
+} // namespace
+
+std::string tftpd_program() {
+    return TFTP_TFTPD_PROGRAM;
+}
+
+command command_of(std::vector<std::string> argv) {
+    command what;
+    what.argv = std::move(argv);
+    return what;
+}
+
+run_result run_tftpd(const std::vector<std::string>& arguments) {
+    command what = command_of({tftpd_program()});
+    what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
+    return run(what, daemon_limit);
+}
+
+daemon_process::daemon_process(
+    const std::vector<std::string>& options,
+    const std::vector<std::string>& listen,
+    const std::vector<std::string>& wrapper
+) {
+    command what = command_of(wrapper);
+    what.argv.push_back(tftpd_program());
+    what.argv.insert(what.argv.end(), options.begin(), options.end());
+    for (const std::string& each : listen) {
+        what.argv.insert(what.argv.end(), {"--listen", each});
+    }
+    what.argv.push_back(root().string());
+    process_.emplace(what);
+    for (const std::string& each : listen) {
+        const auto line = process_->wait_for_line(serving_on(each), daemon_limit);
+        if (!line) {
+            throw std::runtime_error(to_string(what) + ": " + process_->errors());
+        }
+        endpoints_.push_back(endpoint_in(*line));
+    }
+}
+
+std::string daemon_process::line(std::string_view part) {
+    return process_->wait_for_line(part, daemon_limit).value_or(std::string());
+}
+
+bool daemon_process::serves() {
+    udp_client client(
+        server().family == address_family::ipv4 ? tftp::endpoint::ipv4(127, 0, 0, 1, 0)
+                                                : server().with_port(0)
+    );
+    client.send(server(), rrq("is-anybody-there"));
+    const auto answer = client.receive();
+    return answer && error_code_of(*answer) == 1;
+}
+
+datagram data_of(std::uint16_t block, std::string_view payload) {
+    datagram out;
+    append_u16(out, 3);
+    append_u16(out, block);
+    const auto body = octets(payload);
+    out.insert(out.end(), body.begin(), body.end());
+    return out;
+}
+
+std::string_view block_of(std::string_view content, std::size_t block) {
+    return content.substr((block - 1) * blksize_default, blksize_default);
+}
+
+std::uint16_t opcode_of(const arrived& message) {
+    return message.octets.size() < 2 ? std::uint16_t{0}
+                                     : static_cast<std::uint16_t>(
+                                           std::to_integer<unsigned>(message.octets[0]) << 8 |
+                                           std::to_integer<unsigned>(message.octets[1])
+                                       );
+}
+
+std::optional<std::uint16_t> error_code_of(const arrived& message) {
+    if (opcode_of(message) != 5 || message.octets.size() < 4) {
+        return std::nullopt;
+    }
+    return std::to_integer<std::uint16_t>(message.octets[3]);
+}
+
+arrived next(udp_client& client) {
+    auto message = client.receive();
+    REQUIRE(message);
+    return *message;
+}
+
+arrived ask(udp_client& client, const tftp::endpoint& where, const datagram& message) {
+    while (client.receive(std::chrono::milliseconds(0))) {
+    }
+    client.send(where, message);
+    return next(client);
+}
+
+std::string fetch_rest(udp_client& client, arrived answer, std::size_t blksize) {
+    std::string content;
+    for (std::uint16_t block = 1;; ++block) {
+        INFO("block " << block);
+        REQUIRE(opcode_of(answer) == 3);
+        REQUIRE(answer.octets.size() >= 4);
+        const std::string payload = text(bytes_view(answer.octets).subspan(4));
+        REQUIRE(answer.octets == data_of(block, payload));
+        content += payload;
+        client.send(answer.from, ack(block));
+        if (payload.size() < blksize) {
+            return content;
+        }
+        const arrived before = answer;
+        do {
+            answer = next(client);
+            // Its timer may have repeated the block: this test can be slow.
+        } while (answer == before);
+        REQUIRE(answer.from == before.from);
+    }
+}
+
+std::string fetch(const tftp::endpoint& where, std::string_view name, std::string_view mode) {
+    udp_client client;
+    return fetch_rest(client, ask(client, where, rrq(name, {}, mode)));
+}
+
+arrived store_rest(udp_client& client, const tftp::endpoint& transfer, std::string_view content) {
+    for (std::uint16_t block = 1;; ++block) {
+        const std::string_view payload = content.substr(0, blksize_default);
+        content.remove_prefix(payload.size());
+        const arrived answer = ask(client, transfer, data_of(block, payload));
+        if (payload.size() < blksize_default) {
+            return answer;
+        }
+        REQUIRE(answer.octets == ack(block));
+    }
+}
+
+} // namespace tftp::test

@@ -1,0 +1,117 @@
+#include "support/builders.hpp"
+#include "support/files.hpp"
+#include "support/octets.hpp"
+#include "support/udp_client.hpp"
+#include "system/daemon.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+using namespace tftp::test;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
+using Catch::Matchers::Matches;
+
+namespace {
+
+const std::string stamp = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d )";
+const std::string time_and_rate = R"( \d+\.\d{3} s (\d+\.\d\d MiB/s|-) )";
+
+} // namespace
+
+TEST_CASE("one line tells all of a transfer", "[system][tftpd][log]") {
+    daemon_process daemon({"--writable", "create"});
+    write_file(daemon.root() / "file", std::string(3000, 'x'));
+    udp_client client;
+    const std::string peer = tftp::io::to_string(client.local());
+
+    const option_pairs options = {{"blksize", "1000"}, {"windowsize", "2"}, {"timeout", "60"}};
+    const arrived answer = ask(client, daemon.server(), rrq("file", options));
+    client.send(answer.from, ack(0));
+    for (int block = 1; block <= 2; ++block) {
+        REQUIRE(opcode_of(next(client)) == 3);
+    }
+    client.send(answer.from, ack(2));
+    for (int block = 3; block <= 4; ++block) {
+        REQUIRE(opcode_of(next(client)) == 3);
+    }
+    client.send(answer.from, ack(4));
+    CHECK_THAT(
+        daemon.line("read \"file\""),
+        Matches(
+            stamp + peer + " read \"file\" 3000 bytes" + time_and_rate +
+            "blksize 1000 windowsize 2 retransmitted 0 ok"
+        )
+    );
+
+    const arrived ready = ask(client, daemon.server(), wrq("upload", {{"timeout", "60"}}));
+    CHECK(store_rest(client, ready.from, std::string(600, 'x')).octets == ack(2));
+    CHECK_THAT(
+        daemon.line("write \"upload\""),
+        Matches(
+            stamp + peer + " write \"upload\" 600 bytes" + time_and_rate +
+            "blksize 512 windowsize 1 retransmitted 0 ok"
+        )
+    );
+    CHECK(fetch(daemon.server(), "file").size() == 3000);
+    const std::string all = daemon.process().errors();
+    CHECK(std::count(all.begin(), all.end(), '\n') >= 3);
+}
+
+TEST_CASE("a refused request has its line too", "[system][tftpd][log]") {
+    daemon_process daemon;
+    udp_client client;
+    static_cast<void>(ask(client, daemon.server(), rrq("missing")));
+    CHECK_THAT(
+        daemon.line("\"missing\""),
+        Matches(
+            stamp + tftp::io::to_string(client.local()) +
+            " read \"missing\" 0 bytes 0\\.000 s - blksize 512 windowsize 1 retransmitted 0 No "
+            "such "
+            "file or directory"
+        )
+    );
+    static_cast<void>(ask(client, daemon.server(), wrq("new", {}, "mail")));
+    CHECK_THAT(daemon.line("mode is neither"), Contains(" write \"\" 0 bytes"));
+}
+
+TEST_CASE("what clients send cannot break a log line", "[system][tftpd][log]") {
+    daemon_process daemon;
+    udp_client client;
+    static_cast<void>(ask(client, daemon.server(), rrq("a\n\x1b[31m\"b\"\\\xff\x7f")));
+    CHECK_THAT(daemon.line("\"a"), Contains(R"( read "a\x0a\x1b[31m\"b\"\\\xff\x7f" 0 bytes)"));
+
+    write_file(daemon.root() / "file", "content");
+    const arrived answer = ask(client, daemon.server(), rrq("file"));
+    client.send(answer.from, error(0, "why\r\nnot \x9b"));
+    CHECK_THAT(daemon.line("\"file\""), EndsWith(R"( client: error 0 "why\x0d\x0anot \x9b")"));
+}
+
+TEST_CASE("a client that never sends its last ACK is told apart", "[system][tftpd][log]") {
+    daemon_process daemon({"--give-up", "1"});
+    write_file(daemon.root() / "file", std::string(600, 'x'));
+    udp_client client;
+    const arrived answer = ask(client, daemon.server(), rrq("file", {{"timeout", "1"}}));
+    REQUIRE(opcode_of(ask(client, answer.from, ack(0))) == 3);
+    REQUIRE(opcode_of(ask(client, answer.from, ack(1))) == 3);
+    CHECK_THAT(
+        daemon.line("\"file\""), EndsWith("timed out: all was sent, the last ACK never came")
+    );
+}
+
+TEST_CASE("a log that nobody reads does not end the service", "[system][tftpd][log]") {
+    // The reader ends after the first line, so every later one meets a broken pipe.
+    const std::string line = "\"$0\" \"$@\" 2>&1 | head -n 1 >&2";
+    daemon_process daemon({}, {"127.0.0.1:0"}, {"sh", "-c", line});
+    write_file(daemon.root() / "file", "content");
+    for (int i = 0; i < 5; ++i) {
+        CHECK(fetch(daemon.server(), "file") == "content");
+        CHECK(daemon.serves());
+    }
+}

@@ -1,0 +1,234 @@
+#include "support/builders.hpp"
+#include "support/files.hpp"
+#include "support/network.hpp"
+#include "support/process.hpp"
+#include "support/udp_client.hpp"
+#include "system/daemon.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
+constexpr int skipped_exit_code = 77;
+
+void run_ip(const std::vector<std::string>& arguments) {
+    command what = command_of({"ip"});
+    what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
+    const run_result result = run(what, daemon_limit);
+    INFO(to_string(what) << ": " << result.errors);
+    REQUIRE(result.status == 0);
+}
+
+/// Gives the whole test program a network of its own, where every port is free: an interface with
+/// broadcast, two addresses in each family.
+void need_private_network() {
+    static const bool ready = [] {
+        if (::geteuid() != 0) {
+            std::cout << "skipped: needs root" << std::endl;
+            std::exit(skipped_exit_code);
+        }
+        enter_private_network();
+        run_ip({"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
+        run_ip({"address", "add", "192.0.2.1/24", "broadcast", "192.0.2.255", "dev", "lan0"});
+        run_ip({"address", "add", "192.0.2.2/24", "dev", "lan0"});
+        run_ip({"-6", "address", "add", "2001:db8::1/64", "dev", "lan0", "nodad"});
+        run_ip({"-6", "address", "add", "2001:db8::2/64", "dev", "lan0", "nodad"});
+        run_ip({"link", "set", "lan0", "up"});
+        run_ip({"link", "set", "lan1", "up"});
+        return true;
+    }();
+    REQUIRE(ready);
+}
+
+/// Sends a UDP datagram whose source is whatever it says.
+void send_forged(const tftp::endpoint& from, const tftp::endpoint& to, const datagram& payload) {
+    struct {
+        ::iphdr ip;
+        ::udphdr udp;
+    } head{};
+
+    head.ip.version = 4;
+    head.ip.ihl = sizeof head.ip / 4;
+    head.ip.ttl = 64;
+    head.ip.protocol = IPPROTO_UDP;
+    std::memcpy(&head.ip.saddr, from.address.data(), sizeof head.ip.saddr);
+    std::memcpy(&head.ip.daddr, to.address.data(), sizeof head.ip.daddr);
+    head.udp.source = htons(from.port);
+    head.udp.dest = htons(to.port);
+    head.udp.len = htons(static_cast<std::uint16_t>(sizeof head.udp + payload.size()));
+    std::string packet(reinterpret_cast<const char*>(&head), sizeof head);
+    packet.append(reinterpret_cast<const char*>(payload.data()), payload.size());
+    const tftp::io::socket_address address(to.with_port(0));
+    const int fd = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    const auto sent = ::sendto(fd, packet.data(), packet.size(), 0, address.data(), address.size());
+    ::close(fd);
+    REQUIRE(sent == static_cast<::ssize_t>(packet.size()));
+}
+
+tftp::endpoint at(std::string_view text) {
+    const auto parsed = tftp::io::parse_endpoint(text, 0);
+    REQUIRE(parsed.has_value());
+    return *parsed;
+}
+
+} // namespace
+
+TEST_CASE("tftpd answers from the address that was asked", "[system][tftpd][network]") {
+    need_private_network();
+    daemon_process daemon({}, {"0.0.0.0:69", "[::]:69"});
+    write_file(daemon.root() / "file", "content");
+    for (const char* address :
+         {"127.0.0.1",
+          "127.0.0.2",
+          "192.0.2.1",
+          "192.0.2.2",
+          "::1",
+          "2001:db8::1",
+          "2001:db8::2"}) {
+        INFO(address);
+        const tftp::endpoint where = at(address).with_port(69);
+        const bool v4 = where.family == tftp::address_family::ipv4;
+        udp_client client(at(v4 ? "0.0.0.0" : "::"));
+        const arrived answer = ask(client, where, rrq("file"));
+        CHECK(answer.from.same_host(where));
+        CHECK(fetch_rest(client, answer) == "content");
+        CHECK(ask(client, where, rrq("missing")).from == where);
+    }
+}
+
+TEST_CASE("tftpd serves all addresses of both families on port 69", "[system][tftpd][network]") {
+    need_private_network();
+    const temp_dir dir;
+    write_file(dir.path() / "file", "content");
+    child_process daemon(command_of({tftpd_program(), dir.path().string()}));
+    REQUIRE(daemon.wait_for_line("serving " + dir.path().string() + " on 0.0.0.0:69", daemon_limit)
+    );
+    REQUIRE(daemon.wait_for_line("serving " + dir.path().string() + " on [::]:69", daemon_limit));
+    CHECK(fetch(at("192.0.2.1:69"), "file") == "content");
+    udp_client client(at("::1"));
+    CHECK(fetch_rest(client, ask(client, at("[::1]:69"), rrq("file"))) == "content");
+}
+
+TEST_CASE("tftpd ignores requests to broadcast and multicast", "[system][tftpd][rfc1123]") {
+    need_private_network();
+    daemon_process daemon({"--threads", "1"}, {"0.0.0.0:69", "[::]:69"});
+    write_file(daemon.root() / "file", "content");
+    SECTION("of IPv4") {
+        udp_client client(at("192.0.2.1"));
+        for (const char* group : {"192.0.2.255", "255.255.255.255", "224.0.0.1"}) {
+            INFO(group);
+            client.send(at(group).with_port(69), rrq("file"));
+            client.send(at(group).with_port(69), rrq("missing"));
+            CHECK(error_code_of(ask(client, at("192.0.2.1:69"), wrq("marker"))) == 2);
+        }
+    }
+    SECTION("of IPv6") {
+        udp_client client(at("2001:db8::1"));
+        client.send(at("[ff02::1%lan0]:69"), rrq("file"));
+        CHECK(error_code_of(ask(client, at("[2001:db8::1]:69"), wrq("marker"))) == 2);
+    }
+}
+
+TEST_CASE("tftpd ignores requests that cannot be answered", "[system][tftpd][network]") {
+    need_private_network();
+    daemon_process daemon({"--threads", "1"}, {"192.0.2.1:69"});
+    SECTION("from port 0") {
+        send_forged(at("192.0.2.2:0"), daemon.server(), rrq("forged"));
+    }
+    SECTION("from its own port, which would be a loop") {
+        send_forged(daemon.server(), daemon.server(), rrq("forged"));
+        send_forged(daemon.server(), daemon.server(), wrq("forged", {}, "mail"));
+    }
+    udp_client client(at("192.0.2.2"));
+    CHECK(error_code_of(ask(client, daemon.server(), rrq("marker"))) == 1);
+    CHECK_THAT(daemon.line("marker"), Catch::Matchers::Contains("No such file"));
+    CHECK_THAT(daemon.process().errors(), !Catch::Matchers::Contains("forged"));
+    CHECK_THAT(daemon.process().errors(), !Catch::Matchers::Contains("mode"));
+}
+
+TEST_CASE("transfers use the ports of --port-range", "[system][tftpd][network]") {
+    need_private_network();
+    daemon_process daemon({"--threads", "1", "--port-range", "7001:7003"}, {"0.0.0.0:69"});
+    write_file(daemon.root() / "file", "content");
+    std::vector<std::unique_ptr<udp_client>> clients;
+    std::vector<std::uint16_t> used;
+    for (int i = 0; i < 3; ++i) {
+        clients.push_back(std::make_unique<udp_client>());
+        used.push_back(ask(*clients.back(), at("127.0.0.1:69"), rrq("file")).from.port);
+    }
+    std::sort(used.begin(), used.end());
+    CHECK(used == std::vector<std::uint16_t>{7001, 7002, 7003});
+    udp_client late;
+    CHECK(error_code_of(ask(late, at("127.0.0.1:69"), rrq("file"))) == 0);
+    clients.front()->send(at("127.0.0.1").with_port(used.front()), error(0));
+}
+
+TEST_CASE("a block is no larger than the route carries in one piece", "[system][tftpd][network]") {
+    need_private_network();
+    run_ip({"link", "set", "lo", "mtu", "1500"});
+    const datagram request = rrq("file", {{"blksize", "9000"}});
+    SECTION("by default") {
+        daemon_process daemon({}, {"127.0.0.1:69", "[::1]:69"});
+        write_file(daemon.root() / "file", "content");
+        udp_client v4;
+        CHECK(ask(v4, at("127.0.0.1:69"), request).octets == oack({{"blksize", "1468"}}));
+        udp_client v6(at("::1"));
+        CHECK(ask(v6, at("[::1]:69"), request).octets == oack({{"blksize", "1448"}}));
+    }
+    SECTION("unless a limit is given") {
+        daemon_process daemon({"--blksize-max", "65464"}, {"127.0.0.1:69"});
+        write_file(daemon.root() / "file", "content");
+        udp_client client;
+        CHECK(ask(client, at("127.0.0.1:69"), request).octets == oack({{"blksize", "9000"}}));
+    }
+    run_ip({"link", "set", "lo", "mtu", "65536"});
+}
+
+TEST_CASE("tftpd serves with its standard streams closed", "[system][tftpd][network]") {
+    need_private_network();
+    const temp_dir dir;
+    write_file(dir.path() / "file", "content");
+    const std::string closed = R"(exec "$0" "$@" <&- >&- 2>&-)";
+    child_process daemon(command_of(
+        {"sh",
+         "-c",
+         closed,
+         tftpd_program(),
+         "--listen",
+         "127.0.0.1:69",
+         "--writable",
+         "create",
+         dir.path().string()}
+    ));
+    REQUIRE(wait_for_answer({"127.0.0.1", 69}, daemon, daemon_limit));
+    CHECK(fetch(at("127.0.0.1:69"), "file") == "content");
+    udp_client client;
+    const arrived ready = ask(client, at("127.0.0.1:69"), wrq("upload"));
+    CHECK(store_rest(client, ready.from, std::string(600, 'x')).octets == ack(2));
+    // No log line may have gone into the file that got the descriptor's number.
+    CHECK(holds(dir.path() / "upload", std::string(600, 'x')));
+    daemon.send_signal(SIGTERM);
+    CHECK(daemon.wait(daemon_limit) == 0);
+}

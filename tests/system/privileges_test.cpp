@@ -1,0 +1,150 @@
+#include "support/files.hpp"
+#include "support/process.hpp"
+#include "system/daemon.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <string>
+
+#include <unistd.h>
+
+using namespace tftp::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
+constexpr int skipped_exit_code = 77;
+
+void need_root() {
+    if (::geteuid() != 0) {
+        std::cout << "skipped: needs root" << std::endl;
+        std::exit(skipped_exit_code);
+    }
+}
+
+/// The lines of a status file below /proc, by name.
+std::map<std::string, std::string> status_of(const std::filesystem::path& file) {
+    std::map<std::string, std::string> fields;
+    std::ifstream input(file);
+    for (std::string line; std::getline(input, line);) {
+        const std::size_t colon = line.find(':');
+        const std::size_t value = line.find_first_not_of(" \t", colon + 1);
+        fields[line.substr(0, colon)] = value == std::string::npos ? "" : line.substr(value);
+    }
+    return fields;
+}
+
+/// Calls `check` with the status of every thread.
+template <class Check>
+void for_each_thread(pid_t process, Check check) {
+    const std::filesystem::path tasks = "/proc/" + std::to_string(process) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+        check(status_of(task.path() / "status"));
+    }
+}
+
+void check_powerless(std::map<std::string, std::string> status) {
+    CHECK(status["NoNewPrivs"] == "1");
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+        INFO(set);
+        CHECK(status[set] == "0000000000000000");
+    }
+}
+
+std::vector<std::string> as_nobody() {
+    return {"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"};
+}
+
+} // namespace
+
+TEST_CASE("tftpd gives up all that root may do", "[system][tftpd][root]") {
+    need_root();
+    daemon_process daemon({"--user", "nobody", "--writable", "create", "--threads", "2"});
+    // Uploads use the threads for blocking work too.
+    udp_client client;
+    const arrived ready = ask(client, daemon.server(), wrq("file"));
+    CHECK(store_rest(client, ready.from, "content").octets == ack(1));
+    std::size_t threads = 0;
+    for_each_thread(daemon.process().id(), [&](std::map<std::string, std::string> status) {
+        ++threads;
+        CHECK(status["Uid"] == "65534\t65534\t65534\t65534");
+        CHECK(status["Gid"] == "65534\t65534\t65534\t65534");
+        CHECK_THAT(status["Groups"], Catch::Matchers::Matches("65534 ?"));
+        check_powerless(status);
+    });
+    CHECK(threads >= 3);
+}
+
+TEST_CASE("tftpd becomes nobody where there is no user tftp", "[system][tftpd][root]") {
+    need_root();
+    daemon_process daemon;
+    const auto status = status_of("/proc/" + std::to_string(daemon.process().id()) + "/status");
+    CHECK(!Catch::contains(status.at("Uid"), "0\t"));
+}
+
+TEST_CASE(
+    "--user root keeps what root may do, and nothing can be gained", "[system][tftpd][root]"
+) {
+    need_root();
+    daemon_process daemon({"--user", "root"});
+    for_each_thread(daemon.process().id(), [&](std::map<std::string, std::string> status) {
+        CHECK(status["Uid"] == "0\t0\t0\t0");
+        CHECK(status["NoNewPrivs"] == "1");
+    });
+}
+
+TEST_CASE("tftpd needs no root for a high port", "[system][tftpd][root]") {
+    need_root();
+    daemon_process daemon({}, {"127.0.0.1:0"}, as_nobody());
+    write_file(daemon.root() / "file", "content");
+    CHECK(fetch(daemon.server(), "file") == "content");
+    for_each_thread(daemon.process().id(), check_powerless);
+}
+
+TEST_CASE("tftpd says what it needs for port 69", "[system][tftpd][root]") {
+    need_root();
+    const temp_dir dir;
+    // A network of its own: in containers everybody may have every port.
+    command what = command_of({"unshare", "--net"});
+    for (const std::string& word : as_nobody()) {
+        what.argv.push_back(word);
+    }
+    what.argv.insert(what.argv.end(), {tftpd_program(), dir.path().string()});
+    const run_result result = run(what, daemon_limit);
+    CHECK(result.status == 2);
+    CHECK(
+        result.errors == "tftpd: cannot listen on 0.0.0.0:69: Permission denied (ports below 1024 "
+                         "need root or CAP_NET_BIND_SERVICE)\n"
+    );
+}
+
+TEST_CASE("tftpd serves port 69 with nothing but the capability for it", "[system][tftpd][root]") {
+    need_root();
+    const temp_dir dir;
+    std::vector<std::string> wrapper = {"unshare", "--net"};
+    for (const std::string& word : as_nobody()) {
+        wrapper.push_back(word);
+    }
+    wrapper.insert(
+        wrapper.end(),
+        {"--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service"}
+    );
+    daemon_process daemon({}, {"0.0.0.0:69"}, wrapper);
+    for_each_thread(daemon.process().id(), check_powerless);
+}
+
+TEST_CASE("only root can become somebody else", "[system][tftpd][root]") {
+    need_root();
+    const temp_dir dir;
+    command what = command_of(as_nobody());
+    what.argv.insert(what.argv.end(), {tftpd_program(), "--user", "root", dir.path().string()});
+    const run_result result = run(what, daemon_limit);
+    CHECK(result.status == 2);
+    CHECK(result.errors == "tftpd: only root can become user 'root'\n");
+}

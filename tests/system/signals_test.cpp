@@ -1,0 +1,106 @@
+#include "support/builders.hpp"
+#include "support/files.hpp"
+#include "support/octets.hpp"
+#include "support/udp_client.hpp"
+#include "system/daemon.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <system_error>
+#include <thread>
+
+using namespace tftp::test;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Waits until the daemon no longer listens: a bind to its address succeeds.
+bool wait_until_deaf(const tftp::endpoint& where) {
+    const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+    while (std::chrono::steady_clock::now() < limit) {
+        try {
+            const udp_client taken(where);
+            return true;
+        } catch (const std::system_error&) {
+            std::this_thread::yield();
+        }
+    }
+    return false;
+}
+
+} // namespace
+
+TEST_CASE("an idle tftpd ends at once on SIGTERM and SIGINT", "[system][tftpd][signals]") {
+    for (const int number : {SIGTERM, SIGINT}) {
+        // A grace that would outlast the test.
+        daemon_process daemon({"--grace", "3600", "--threads", "2"});
+        REQUIRE(daemon.serves());
+        daemon.process().send_signal(number);
+        CHECK(daemon.process().wait(daemon_limit) == 0);
+    }
+}
+
+TEST_CASE("tftpd finishes what runs when it is told to end", "[system][tftpd][signals]") {
+    daemon_process daemon({"--grace", "3600", "--writable", "create"});
+    const std::string content = make_content(3000, 2);
+    write_file(daemon.root() / "file", content);
+    udp_client reader;
+    udp_client writer;
+    const arrived first = ask(reader, daemon.server(), rrq("file"));
+    const arrived ready = ask(writer, daemon.server(), wrq("upload"));
+    daemon.process().send_signal(SIGTERM);
+    // New requests are not taken: nobody is there any more.
+    REQUIRE(wait_until_deaf(daemon.server()));
+
+    CHECK(fetch_rest(reader, first) == content);
+    CHECK(!daemon.process().wait(0ms));
+    CHECK(store_rest(writer, ready.from, content).octets == ack(6));
+    CHECK(daemon.process().wait(daemon_limit) == 0);
+    CHECK(holds(daemon.root() / "upload", content));
+}
+
+TEST_CASE("tftpd ends what outlasts the grace", "[system][tftpd][signals]") {
+    daemon_process daemon({"--grace", "0"});
+    write_file(daemon.root() / "file", "content");
+    udp_client client;
+    const arrived answer = ask(client, daemon.server(), rrq("file"));
+    daemon.process().send_signal(SIGTERM);
+    const arrived last = next(client);
+    CHECK(last.from == answer.from);
+    CHECK(error_code_of(last) == 0);
+    CHECK_THAT(text(last.octets), Contains("server is stopping"));
+    CHECK(daemon.process().wait(daemon_limit) == 0);
+    CHECK_THAT(daemon.process().errors(), Contains("The transfer was stopped on this side"));
+}
+
+TEST_CASE("a second signal ends everything at once", "[system][tftpd][signals]") {
+    daemon_process daemon({"--grace", "3600"});
+    write_file(daemon.root() / "file", "content");
+    udp_client client;
+    const arrived answer = ask(client, daemon.server(), rrq("file"));
+    daemon.process().send_signal(SIGTERM);
+    REQUIRE(wait_until_deaf(daemon.server()));
+    CHECK(!daemon.process().wait(0ms));
+    daemon.process().send_signal(SIGTERM);
+    const arrived last = next(client);
+    CHECK(last.from == answer.from);
+    CHECK(error_code_of(last) == 0);
+    CHECK(daemon.process().wait(daemon_limit) == 0);
+}
+
+TEST_CASE("SIGPIPE and SIGHUP", "[system][tftpd][signals]") {
+    SECTION("SIGPIPE does nothing") {
+        daemon_process daemon;
+        daemon.process().send_signal(SIGPIPE);
+        CHECK(daemon.serves());
+    }
+    SECTION("SIGHUP has no meaning of its own and ends the program") {
+        daemon_process daemon;
+        daemon.process().send_signal(SIGHUP);
+        CHECK(daemon.process().wait(daemon_limit) == 128 + SIGHUP);
+    }
+}

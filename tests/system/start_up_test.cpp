@@ -1,0 +1,247 @@
+#include "support/files.hpp"
+#include "support/process.hpp"
+#include "support/udp_client.hpp"
+#include "system/daemon.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+using namespace tftp::test;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+
+namespace {
+
+/// Exit status 2, nothing on the standard output, one line on the standard error that says `what`.
+void check_refusal(const run_result& result, const std::string& what) {
+    CHECK(result.status == 2);
+    CHECK(result.output.empty());
+    CHECK_THAT(result.errors, StartsWith("tftpd: ") && Contains(what));
+    CHECK(std::count(result.errors.begin(), result.errors.end(), '\n') == 1);
+    CHECK(result.errors.back() == '\n');
+}
+
+void check_bad_value(const std::vector<std::string>& options, const std::string& what) {
+    std::vector<std::string> arguments = options;
+    arguments.insert(arguments.end(), {"--check", "/"});
+    INFO(options.back());
+    check_refusal(run_tftpd(arguments), what);
+}
+
+} // namespace
+
+TEST_CASE("tftpd refuses to serve what it cannot, in one line", "[system][tftpd]") {
+    const temp_dir dir;
+    const std::string path = dir.path().string();
+    const std::string listen = "127.0.0.1:0";
+
+    SECTION("a directory that does not exist") {
+        check_refusal(
+            run_tftpd({"--listen", listen, path + "/missing"}),
+            "cannot serve " + path + "/missing: No such file or directory"
+        );
+    }
+    SECTION("a file") {
+        write_file(dir.path() / "file", "x");
+        check_refusal(
+            run_tftpd({"--listen", listen, path + "/file"}),
+            "cannot serve " + path + "/file: Not a directory"
+        );
+    }
+    SECTION("no directory") {
+        check_refusal(run_tftpd({"--listen", listen}), "which directory is to be served?");
+    }
+    SECTION("two directories") {
+        check_refusal(run_tftpd({path, path}), "exactly one directory is served");
+    }
+    SECTION("a directory that its user cannot enter") {
+        const auto locked = dir.path() / "locked";
+        std::filesystem::create_directory(locked);
+        std::filesystem::permissions(locked, std::filesystem::perms::none);
+        if (::geteuid() == 0) {
+            check_refusal(
+                run_tftpd({"--user", "nobody", "--listen", listen, locked.string()}),
+                "user nobody cannot enter " + locked.string() + ": Permission denied"
+            );
+        } else {
+            check_refusal(
+                run_tftpd({"--listen", listen, locked.string()}), "cannot enter " + locked.string()
+            );
+        }
+        check_refusal(run_tftpd({"--check", locked.string()}), "cannot enter " + locked.string());
+    }
+}
+
+TEST_CASE("tftpd refuses an address that it cannot have", "[system][tftpd]") {
+    const temp_dir dir;
+    const std::string path = dir.path().string();
+
+    SECTION("because another program has the port") {
+        const udp_client other;
+        const std::string taken = tftp::io::to_string(other.local());
+        check_refusal(
+            run_tftpd({"--listen", taken, path}),
+            "cannot listen on " + taken +
+                ": Address already in use (is another TFTP server running?)"
+        );
+    }
+    SECTION("because another tftpd has the port") {
+        const daemon_process first({"--threads", "2"});
+        const std::string taken = tftp::io::to_string(first.server());
+        check_refusal(
+            run_tftpd({"--threads", "2", "--listen", taken, path}),
+            "cannot listen on " + taken + ": Address already in use"
+        );
+    }
+    SECTION("because no interface has it") {
+        check_refusal(
+            run_tftpd({"--listen", "192.0.2.77:0", path}),
+            "cannot listen on 192.0.2.77:0: Cannot assign requested address (no interface of this "
+            "machine has that address)"
+        );
+    }
+}
+
+TEST_CASE("tftpd refuses a command line that it does not understand", "[system][tftpd]") {
+    SECTION("an unknown option") {
+        check_bad_value({"--pooled"}, "unrecognised option '--pooled' (see tftpd --help)");
+    }
+    SECTION("an abbreviation, which would change its meaning with the next option") {
+        check_bad_value({"--verb"}, "unrecognised option '--verb'");
+    }
+    SECTION("an option without its value") {
+        check_refusal(run_tftpd({"/", "--listen"}), "'--listen'");
+    }
+    SECTION("an option given twice") {
+        check_bad_value({"--grace", "1", "--grace", "2"}, "'--grace' cannot be specified more");
+    }
+    SECTION("an address") {
+        const std::string how = "--listen takes ADDR or ADDR:PORT";
+        for (const char* bad : {"localhost", "127.0.0.1:", "127.0.0.1:65536", "::1:x", ":69", ""}) {
+            check_bad_value({"--listen", bad}, how);
+        }
+    }
+    SECTION("a word") {
+        check_bad_value({"--writable", "yes"}, "one of never, existing, create, not 'yes'");
+        check_bad_value({"--overwrite", "keep=3"}, "one of deny, replace, not 'keep=3'");
+        check_bad_value({"--fsync", "maybe"}, "one of yes, no, not 'maybe'");
+        check_bad_value({"--symlinks", "yes"}, "one of no, inside, not 'yes'");
+        check_bad_value({"--rollover", "2"}, "one of 0, 1, none, not '2'");
+        check_bad_value({"--timeout-policy", ""}, "one of honour, ceiling, decline, not ''");
+    }
+    SECTION("a number") {
+        check_bad_value({"--quota-file", "0"}, "from 1 to 9223372036854775807, not '0'");
+        check_bad_value({"--quota-file", "1k"}, "not '1k'");
+        check_bad_value({"--blksize-max", "7"}, "from 8 to 65464, not '7'");
+        check_bad_value({"--blksize-max", "65465"}, "not '65465'");
+        check_bad_value({"--windowsize-max", "0"}, "from 1 to 32767, not '0'");
+        check_bad_value({"--windowsize-max", "32768"}, "not '32768'");
+        check_bad_value({"--threads", "0"}, "from 1 to 1024, not '0'");
+        check_bad_value({"--threads", "-1"}, "not '-1'");
+        check_bad_value({"--max-transfers", "0"}, "from 1 to 1000000, not '0'");
+        check_bad_value({"--give-up", "soon"}, "from 0 to 86400, not 'soon'");
+        check_bad_value({"--grace", "1.5"}, "from 0 to 86400, not '1.5'");
+        check_bad_value({"--grace", "86401"}, "not '86401'");
+    }
+    SECTION("a port range") {
+        check_bad_value({"--port-range", "4000"}, "FIRST:LAST, not '4000'");
+        check_bad_value({"--port-range", "0:9"}, "from 1 to 65535, not '0'");
+        check_bad_value({"--port-range", "4000:65536"}, "not '65536'");
+        check_bad_value({"--port-range", "4001:4000"}, "the first port is above the last");
+    }
+    SECTION("a user") {
+        check_bad_value({"--user", "no-such-user"}, "there is no user 'no-such-user'");
+    }
+}
+
+TEST_CASE("tftpd takes every documented value", "[system][tftpd]") {
+    const temp_dir dir;
+    const std::vector<std::vector<std::string>> lines = {
+        {"--listen", "127.0.0.1", "--listen", "[::1]:6969", "--listen", "::1"},
+        {"--writable", "never", "--overwrite", "deny", "--fsync", "no", "--symlinks", "no"},
+        {"--writable", "existing", "--overwrite", "replace", "--fsync", "yes"},
+        {"--writable=create", "--quota-file=9223372036854775807", "--symlinks=inside"},
+        {"--blksize-max", "auto", "--windowsize-max", "32767", "--rollover", "0"},
+        {"--blksize-max", "8", "--windowsize-max", "1", "--rollover", "1"},
+        {"--blksize-max", "65464", "--rollover", "none", "--timeout-policy", "honour"},
+        {"--timeout-policy", "ceiling", "--port-range", "1:65535", "--threads", "1024"},
+        {"--timeout-policy", "decline", "--port-range", "7000:7000", "--max-transfers", "1"},
+        {"--give-up", "1", "--grace", "0", "--verbose"},
+    };
+    for (std::vector<std::string> arguments : lines) {
+        INFO(arguments.front());
+        arguments.insert(arguments.end(), {"--check", dir.path().string()});
+        const run_result result = run_tftpd(arguments);
+        CHECK(result.status == 0);
+        CHECK(result.output == "tftpd: configuration OK\n");
+        CHECK(result.errors.empty());
+    }
+}
+
+TEST_CASE("tftpd --version and --help need no directory", "[system][tftpd]") {
+    const run_result version = run_tftpd({"--version"});
+    CHECK(version.status == 0);
+    CHECK_THAT(version.output, Catch::Matchers::Matches("tftpd [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+    CHECK(version.errors.empty());
+
+    const run_result help = run_tftpd({"--help"});
+    CHECK(help.status == 0);
+    CHECK_THAT(help.output, StartsWith("Usage: tftpd [OPTIONS] DIRECTORY\n"));
+    CHECK(help.errors.empty());
+    for (const char* option :
+         {"--listen",     "--user",     "--writable",    "--overwrite",      "--quota-file",
+          "--fsync",      "--symlinks", "--blksize-max", "--windowsize-max", "--rollover",
+          "--port-range", "--threads",  "--give-up",     "--max-transfers",  "--timeout-policy",
+          "--grace ",     "--check",    "--verbose",     "--version",        "--help"}) {
+        CHECK_THAT(help.output, Contains(option));
+    }
+}
+
+TEST_CASE("tftpd says which port it chose, one for all addresses", "[system][tftpd]") {
+    daemon_process two({}, {"127.0.0.1:0", "127.0.0.2:0"});
+    REQUIRE(two.endpoints().size() == 2);
+    CHECK(two.endpoints()[0].port != 0);
+    CHECK(two.endpoints()[1] == tftp::endpoint::ipv4(127, 0, 0, 2, two.endpoints()[0].port));
+    write_file(two.root() / "file", "content");
+    for (const tftp::endpoint& each : two.endpoints()) {
+        CHECK(fetch(each, "file") == "content");
+    }
+}
+
+TEST_CASE("tftpd serves on IPv6", "[system][tftpd]") {
+    if (!std::ifstream("/proc/net/if_inet6").good()) {
+        WARN("no IPv6 here");
+        return;
+    }
+    daemon_process both({}, {"[::1]:0", "127.0.0.1:0"});
+    write_file(both.root() / "file", "content");
+    REQUIRE(both.endpoints().size() == 2);
+    CHECK(both.endpoints()[0].port == both.endpoints()[1].port);
+    CHECK(fetch(both.endpoints()[1], "file") == "content");
+    udp_client client(both.server().with_port(0));
+    CHECK(fetch_rest(client, ask(client, both.server(), rrq("file"))) == "content");
+}
+
+TEST_CASE("tftpd uses all descriptors that the system allows", "[system][tftpd]") {
+    daemon_process daemon({"--threads", "1"}, {"127.0.0.1:0"}, {"prlimit", "--nofile=64:1024"});
+    write_file(daemon.root() / "file", "content");
+    constexpr std::size_t transfers = 200;
+    std::vector<std::unique_ptr<udp_client>> clients;
+    for (std::size_t i = 0; i < transfers; ++i) {
+        clients.push_back(std::make_unique<udp_client>());
+        REQUIRE(
+            opcode_of(ask(*clients.back(), daemon.server(), rrq("file", {{"tsize", "0"}}))) == 6
+        );
+    }
+    CHECK(daemon.serves());
+}

@@ -1,0 +1,443 @@
+#include "support/files.hpp"
+#include "support/server_thread.hpp"
+
+#include <tftp/driver/blocking.hpp>
+#include <tftp/io/sink.hpp>
+#include <tftp/io/source.hpp>
+#include <tftp/net/client.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+using namespace tftp;
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Calls of close() with a descriptor that is not open: in a program with threads, somebody else's.
+std::atomic<int> bad_closes = 0;
+
+} // namespace
+
+#ifdef TFTP_TEST_OWN_CLOSE
+
+/// Stands in for the C library's, for all that is linked into this program.
+extern "C" int close(int fd) {
+    const long outcome = ::syscall(SYS_close, fd);
+    if (outcome != 0 && errno == EBADF) {
+        ++bad_closes;
+    }
+    return static_cast<int>(outcome);
+}
+
+#endif
+
+namespace {
+
+io::request ask(const endpoint& server, std::string name) {
+    io::request asked;
+    asked.server = server;
+    asked.filename = std::move(name);
+    return asked;
+}
+
+std::string content_of(const io::memory_sink& sink) {
+    const bytes_view octets = sink.content();
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
+/// A front of the client: gets and puts, and returns when they are over.
+struct front {
+    const char* name;
+    io::transfer_summary (*get)(const io::request&, io::sink&);
+    io::transfer_summary (*put)(const io::request&, io::source&);
+};
+
+io::transfer_summary blocking_get(const io::request& asked, io::sink& into) {
+    error_code error;
+    const auto ended = io::get(asked, into, error);
+    CHECK(error == ended.outcome);
+    return ended;
+}
+
+io::transfer_summary blocking_put(const io::request& asked, io::source& from) {
+    error_code error;
+    const auto ended = io::put(asked, from, error);
+    CHECK(error == ended.outcome);
+    return ended;
+}
+
+template <class Start>
+io::transfer_summary run(Start start) {
+    asio::io_context context;
+    net::client client(context.get_executor());
+    io::transfer_summary ended;
+    bool called = false;
+    start(client, [&](error_code error, io::transfer_summary s) {
+        CHECK(error == s.outcome);
+        ended = std::move(s);
+        called = true;
+    });
+    CHECK_FALSE(called);
+    context.run();
+    CHECK(called);
+    return ended;
+}
+
+io::transfer_summary async_get(const io::request& asked, io::sink& into) {
+    return run([&](net::client& c, auto done) { c.async_get(asked, into, done); });
+}
+
+io::transfer_summary async_put(const io::request& asked, io::source& from) {
+    return run([&](net::client& c, auto done) { c.async_put(asked, from, done); });
+}
+
+constexpr front fronts[] = {
+    {"blocking", blocking_get, blocking_put}, {"asynchronous", async_get, async_put}};
+
+/// Patience for tests in which nobody answers.
+engine_config impatient() {
+    engine_config e;
+    e.rto.initial = 5ms;
+    e.opening_sends = 3;
+    e.established_sends = 2;
+    e.give_up = 20ms;
+    return e;
+}
+
+} // namespace
+
+TEST_CASE("both fronts behave the same", "[net][driver][client]") {
+    const front& f = fronts[GENERATE(0, 1)];
+    const auto family = GENERATE(address_family::ipv4, address_family::ipv6);
+    INFO(f.name);
+    server_thread t;
+    io::memory_sink into(1 << 22);
+
+    SECTION("a file comes whole, in lockstep and in windows") {
+        const std::string content = make_content(70'000, 3);
+        t.files->set("file", content);
+        io::request asked = ask(t.address(family), "file");
+        if (GENERATE(false, true)) {
+            asked.options = io::default_offer(1428);
+        }
+        const auto ended = f.get(asked, into);
+        CHECK_FALSE(ended.outcome);
+        CHECK(into.committed());
+        CHECK((content_of(into) == content));
+        CHECK(ended.counters.bytes == content.size());
+        CHECK(ended.agreed.windowsize == asked.options.windowsize.value_or(1));
+        CHECK(ended.peer.same_host(t.address(family)));
+        CHECK(ended.peer.port != t.address(family).port);
+        if (asked.options.tsize) {
+            CHECK(ended.agreed.tsize == content.size());
+        }
+    }
+    SECTION("an empty file comes and goes") {
+        t.files->set("empty", "");
+        io::request asked = ask(t.address(family), "empty");
+        asked.options = io::default_offer(1428);
+        CHECK_FALSE(f.get(asked, into).outcome);
+        CHECK(into.committed());
+        io::memory_source nothing({});
+        asked.filename = "copy";
+        CHECK_FALSE(f.put(asked, nothing).outcome);
+        CHECK(t.files->get("copy") == "");
+    }
+    SECTION("an upload arrives whole and announces its size") {
+        const std::string content = make_content(70'000, 4);
+        io::memory_source from(std::as_bytes(std::span(content)));
+        io::request asked = ask(t.address(family), "upload");
+        asked.options = io::default_offer(1428);
+        const auto ended = f.put(asked, from);
+        CHECK_FALSE(ended.outcome);
+        CHECK((t.files->get("upload") == content));
+        CHECK(ended.agreed.tsize == content.size());
+    }
+    SECTION("netascii is local text at both ends") {
+        const std::string text = "one\ntwo\r\n" + std::string(2000, '\n');
+        t.files->set("text", text);
+        io::request asked = ask(t.address(family), "text");
+        asked.mode = transfer_mode::netascii;
+        asked.options = io::default_offer(1428);
+        CHECK_FALSE(f.get(asked, into).outcome);
+        CHECK((content_of(into) == text));
+        io::memory_source from(std::as_bytes(std::span(text)));
+        asked.filename = "copy";
+        CHECK_FALSE(f.put(asked, from).outcome);
+        CHECK((t.files->get("copy") == text));
+    }
+    SECTION("the server's ERROR is the outcome") {
+        const auto ended = f.get(ask(t.address(family), "nothing"), into);
+        CHECK(ended.outcome == peer_errc::not_found);
+        CHECK_FALSE(ended.peer_text.empty());
+        CHECK_FALSE(into.committed());
+    }
+    SECTION("a closed port is known at once") {
+        endpoint nobody;
+        {
+            const loopback_peer gone(family);
+            nobody = gone.local();
+        }
+        const auto began = clock::now();
+        const auto ended = f.get(ask(nobody, "file"), into);
+        CHECK(ended.outcome == boost::system::errc::connection_refused);
+        CHECK(clock::now() - began < 900ms);
+        CHECK(ended.counters.timeouts == 0);
+    }
+    SECTION("silence ends after the retries") {
+        const loopback_peer silent(family);
+        io::request asked = ask(silent.local(), "file");
+        asked.engine = impatient();
+        const auto ended = f.get(asked, into);
+        CHECK(ended.outcome == errc::timed_out);
+        CHECK(ended.counters.timeouts == 2);
+    }
+    SECTION("a name that fits no packet is not asked for") {
+        CHECK(f.get(ask(t.address(family), std::string(600, 'x')), into).outcome == errc::too_long);
+        CHECK(f.get(ask(t.address(family), ""), into).outcome == errc::bad_name);
+    }
+    SECTION("a sink that is too small ends it") {
+        t.files->set("file", std::string(10'000, 'x'));
+        io::memory_sink small(5000);
+        CHECK(f.get(ask(t.address(family), "file"), small).outcome == errc::too_large);
+        CHECK_FALSE(small.committed());
+    }
+}
+
+TEST_CASE("both fronts ask again without options", "[net][driver][client][rfc2347]") {
+    const front& f = fronts[GENERATE(0, 1)];
+    const auto code =
+        GENERATE(peer_errc::option_refused, peer_errc::illegal_operation, peer_errc::undefined);
+    INFO(f.name);
+    loopback_peer server;
+    std::thread answers([&] {
+        const auto first = server.hear();
+        server.say(first->first, error(code));
+        const auto second = server.hear();
+        CHECK(second->second == rrq("file"));
+        server.say(second->first, data(1, 3));
+    });
+    io::request asked = ask(server.local(), "file");
+    asked.options = io::default_offer(1428);
+    io::memory_sink into(1000);
+    const auto ended = f.get(asked, into);
+    answers.join();
+    CHECK_FALSE(ended.outcome);
+    CHECK(into.content().size() == 3);
+}
+
+TEST_CASE("both fronts fall back only where it may help", "[net][driver][client][rfc2347]") {
+    const front& f = fronts[GENERATE(0, 1)];
+    INFO(f.name);
+    loopback_peer server;
+    io::request asked = ask(server.local(), "file");
+    peer_errc code = peer_errc::not_found;
+    SECTION("not for a missing file") {
+        asked.options = io::default_offer(1428);
+    }
+    SECTION("not when told otherwise") {
+        asked.options = io::default_offer(1428);
+        asked.fall_back = false;
+        code = peer_errc::option_refused;
+    }
+    SECTION("not from a plain request") {
+        code = peer_errc::undefined;
+    }
+    std::thread answers([&] {
+        const auto first = server.hear();
+        server.say(first->first, error(code));
+    });
+    io::memory_sink into(1000);
+    CHECK(f.get(asked, into).outcome == code);
+    answers.join();
+    CHECK_FALSE(server.hear(0ms));
+}
+
+TEST_CASE("client works with every completion token", "[net][client]") {
+    server_thread t;
+    t.files->set("file", "content");
+    asio::io_context context;
+    net::client client(context.get_executor());
+    CHECK(client.get_executor() == context.get_executor());
+    const io::request asked = ask(t.address(), "file");
+    io::memory_sink into(1000);
+
+    SECTION("use_future") {
+        std::future<io::transfer_summary> done = client.async_get(asked, into, asio::use_future);
+        context.run();
+        CHECK_FALSE(done.get().outcome);
+    }
+    SECTION("use_future, with an error") {
+        auto done = client.async_get(ask(t.address(), "nothing"), into, asio::use_future);
+        context.run();
+        CHECK_THROWS_AS(done.get(), boost::system::system_error);
+    }
+    SECTION("use_awaitable") {
+        bool ended = false;
+        asio::co_spawn(
+            context,
+            [&]() -> asio::awaitable<void> {
+                const auto s = co_await client.async_get(asked, into, asio::use_awaitable);
+                CHECK(s.counters.bytes == 7);
+                io::memory_source from(into.content());
+                co_await client.async_put(ask(t.address(), "copy"), from, asio::use_awaitable);
+                ended = true;
+            },
+            asio::detached
+        );
+        context.run();
+        CHECK(ended);
+        CHECK(t.files->get("copy") == "content");
+    }
+    SECTION("deferred") {
+        auto later = client.async_get(asked, into, asio::deferred);
+        CHECK_FALSE(into.committed());
+        bool ended = false;
+        std::move(later)([&](error_code error, const io::transfer_summary&) {
+            CHECK_FALSE(error);
+            ended = true;
+        });
+        context.run();
+        CHECK(ended);
+    }
+    CHECK((into.content().empty() || content_of(into) == "content"));
+}
+
+TEST_CASE("an operation that fails at once completes by a post", "[net][client]") {
+    asio::io_context context;
+    net::client client(context.get_executor());
+    io::memory_sink into(1000);
+    error_code outcome;
+    client.async_get(
+        ask(loopback(address_family::ipv4).with_port(69), ""),
+        into,
+        [&](error_code error, const io::transfer_summary&) { outcome = error; }
+    );
+    CHECK_FALSE(outcome);
+    context.run();
+    CHECK(outcome == errc::bad_name);
+}
+
+TEST_CASE("a cancelled operation tells the server and ends", "[net][client]") {
+    const auto type = GENERATE(asio::cancellation_type::terminal, asio::cancellation_type::partial);
+    loopback_peer server;
+    asio::io_context context;
+    net::client client(context.get_executor());
+    io::memory_sink into(10'000);
+    asio::cancellation_signal signal;
+    std::vector<error_code> outcomes;
+    client.async_get(
+        ask(server.local(), "file"),
+        into,
+        asio::bind_cancellation_slot(
+            signal.slot(),
+            [&](error_code error, const io::transfer_summary&) { outcomes.push_back(error); }
+        )
+    );
+    context.poll();
+    const auto asked = server.hear();
+    REQUIRE(asked);
+    server.say(asked->first, data(1));
+    context.run_one_for(20s);
+    REQUIRE(server.hear()->second == ack(1));
+    signal.emit(type);
+    CHECK(outcomes.empty());
+    signal.emit(type);
+    context.run();
+    REQUIRE(outcomes.size() == 1);
+    CHECK(outcomes[0] == asio::error::operation_aborted);
+    const auto last = server.hear();
+    REQUIRE(last);
+    CHECK(last->second[1] == std::byte{5});
+    CHECK_FALSE(server.hear(0ms));
+    CHECK_FALSE(into.committed());
+}
+
+TEST_CASE("total cancellation is not promised and does nothing", "[net][client]") {
+    server_thread t;
+    t.files->set("file", "content");
+    asio::io_context context;
+    net::client client(context.get_executor());
+    io::memory_sink into(1000);
+    asio::cancellation_signal signal;
+    error_code outcome = errc::stopped;
+    client.async_get(
+        ask(t.address(), "file"),
+        into,
+        asio::bind_cancellation_slot(
+            signal.slot(), [&](error_code error, const io::transfer_summary&) { outcome = error; }
+        )
+    );
+    signal.emit(asio::cancellation_type::total);
+    context.run();
+    CHECK_FALSE(outcome);
+}
+
+TEST_CASE("an operation keeps the loop of its handler running", "[net][client]") {
+    server_thread t;
+    t.files->set("file", "content");
+    asio::io_context waits;
+    asio::io_context handles;
+    net::client client(waits.get_executor());
+    io::memory_sink into(1000);
+    bool called = false;
+    client.async_get(
+        ask(t.address(), "file"),
+        into,
+        asio::bind_executor(
+            handles,
+            [&](error_code, const io::transfer_summary&) {
+                called = handles.get_executor().running_in_this_thread();
+            }
+        )
+    );
+    // Without work it would count as stopped.
+    handles.poll();
+    CHECK_FALSE(handles.stopped());
+    waits.run();
+    CHECK_FALSE(called);
+    handles.run();
+    CHECK(called);
+}
+
+TEST_CASE("operations end with their loop and close their sockets once", "[net][client]") {
+    const loopback_peer silent;
+    io::memory_sink into(1000);
+    const int before = bad_closes;
+    {
+        asio::io_context context;
+        net::client client(context.get_executor());
+        client.async_get(
+            ask(silent.local(), "file"), into, [](error_code, const io::transfer_summary&) {}
+        );
+        context.poll();
+    }
+    CHECK(bad_closes == before);
+}
