@@ -225,7 +225,8 @@ duration driver::patience() const {
     }
     const bool honours = agreed().timeout && engine_.timeouts == timeout_policy::honour;
     const duration interval = honours ? asked : engine_.rto.max;
-    return std::max(engine_.give_up, interval * engine_.established_sends) + interval +
+    // A repeated ACK that is honoured restarts the timer once for each time it fires.
+    return std::max(engine_.give_up, 2 * interval * engine_.established_sends) + 2 * interval +
            program_slack;
 }
 

@@ -141,9 +141,9 @@ private:
     /// 0 until the size of the content is known.
     std::uint64_t last_ = 0;
     std::optional<std::uint64_t> size_;
-    /// When the newest run left, if none of its blocks had been sent before: Karn's rule.
-    time_point timed_at_;
-    std::uint16_t timed_blocks_ = 0;
+    /// The newest run; it is timed if none of its blocks had been sent before: Karn's rule.
+    time_point left_at_;
+    std::uint16_t left_blocks_ = 0;
     /// When block `base_` left last.
     time_point base_sent_at_;
     time_point pace_until_;
