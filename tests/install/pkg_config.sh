@@ -14,7 +14,7 @@ mkdir -p "$out"
 read -ra cflags < <(pkg-config --static --cflags libtftp)
 read -ra libs < <(pkg-config --static --libs libtftp)
 
-for component in core io; do
+for component in core io net; do
     "$cxx" -std=c++20 "${cflags[@]}" "$here/uses_$component.cpp" -o "$out/uses_$component" "${libs[@]}"
     "$out/uses_$component"
 done
