@@ -25,7 +25,9 @@ public:
     ~file_source() override;
 
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override;
+
     [[nodiscard]] const void* identity() const noexcept override { return file_.get(); }
+
     [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
     [[nodiscard]] result<read_outcome>

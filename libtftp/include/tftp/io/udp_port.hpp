@@ -107,8 +107,8 @@ public:
     [[nodiscard]] result<std::unique_ptr<datagram_port>>
     open(const endpoint& local, const port_options& options) noexcept override;
 
-    /// Ports tried for one `open`: a bind that fails costs 0.3 us, so the search ends within a third
-    /// of a millisecond.
+    /// Ports tried for one `open`: a bind that fails costs 0.3 us, so the search ends within a
+    /// third of a millisecond.
     static constexpr std::uint32_t range_attempts_max = 1024;
 
 private:
