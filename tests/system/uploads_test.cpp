@@ -90,6 +90,21 @@ TEST_CASE("--writable existing replaces what is there", "[system][tftpd][uploads
         REQUIRE(::chmod((daemon.root() / "directory").c_str(), 0555) == 0);
         CHECK(refusal(daemon, "directory/file") == 2);
     }
+    SECTION("and no file of somebody else in a sticky directory, which it learns at once") {
+        if (::geteuid() != 0) {
+            WARN("no file of somebody else: needs root");
+            return;
+        }
+        const fs::path sticky = daemon.root() / "sticky";
+        fs::create_directory(sticky);
+        REQUIRE(::chmod(sticky.c_str(), 01777) == 0);
+        write_file(sticky / "theirs", "old");
+        write_file(sticky / "own", "old");
+        REQUIRE(::chown((sticky / "own").c_str(), 65534, 65534) == 0);
+        CHECK(refusal(daemon, "sticky/theirs") == 2);
+        CHECK(upload(daemon, "sticky/own", "new").octets == ack(1));
+        CHECK(holds(sticky / "own", "new"));
+    }
 }
 
 TEST_CASE("--writable create takes new names", "[system][tftpd][uploads]") {

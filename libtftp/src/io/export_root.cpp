@@ -51,6 +51,16 @@ error_code refusal_of(const error_code& error) noexcept {
     }
 }
 
+/// Returns true when a sticky directory lets only the owners of the file and of itself give the
+/// name to another file. Root may in any case.
+bool is_kept_for_owner(int directory, const struct ::stat& file) noexcept {
+    const ::uid_t self = ::geteuid();
+    struct ::stat parent = {};
+    return self != 0 && self != file.st_uid &&
+           ::fstatat(directory, "", &parent, AT_EMPTY_PATH) == 0 &&
+           (parent.st_mode & S_ISVTX) != 0 && self != parent.st_uid;
+}
+
 } // namespace
 
 export_root::export_root(
@@ -129,6 +139,8 @@ error_code export_root::check_target(int directory, const char* base) const noex
         return errc::forbidden;
     } else if (::faccessat(directory, base, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
         return last_error();
+    } else if (is_kept_for_owner(directory, about)) {
+        return system_error_code(EPERM);
     }
     if (::faccessat(directory, ".", W_OK | X_OK, AT_EACCESS) != 0) {
         return last_error();

@@ -1,0 +1,92 @@
+#include "support/files.hpp"
+#include "support/process.hpp"
+#include "system/daemon.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace tftp::test;
+using Catch::Matchers::EndsWith;
+namespace fs = std::filesystem;
+
+namespace {
+
+command client(const std::vector<std::string>& arguments) {
+    command what = command_of({TFTP_TFTP_PROGRAM});
+    what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
+    return what;
+}
+
+} // namespace
+
+TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
+    daemon_process daemon({"--writable", "create"});
+    const temp_dir here;
+    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string content = make_content(3'000'000, 11);
+    write_file(daemon.root() / "file", content);
+    const std::string got = (here.path() / "got").string();
+
+    CHECK(run(client({"get", where, "file", "-o", got}), daemon_limit).status == 0);
+    CHECK(holds(got, content));
+    CHECK_THAT(daemon.line("read \"file\" 3000000 bytes"), EndsWith(" ok"));
+
+    CHECK(run(client({"put", where, got, "upload"}), daemon_limit).status == 0);
+    CHECK(holds(daemon.root() / "upload", content));
+    CHECK_THAT(daemon.line("write \"upload\" 3000000 bytes"), EndsWith(" ok"));
+
+    CHECK(run(client({"put", where, got, "upload"}), daemon_limit).status == 9);
+    CHECK(run(client({"get", where, "missing", "-o", got}), daemon_limit).status == 6);
+    CHECK(holds(got, content));
+}
+
+TEST_CASE("many clients at once get whole files", "[system][tftpd][tftp]") {
+    daemon_process daemon({"--threads", "2"});
+    const temp_dir here;
+    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string content = make_content(500'000, 12);
+    write_file(daemon.root() / "file", content);
+    constexpr int clients = 16;
+    const auto target = [&](int i) { return here.path() / std::to_string(i); };
+    std::vector<std::unique_ptr<child_process>> running;
+    for (int i = 0; i < clients; ++i) {
+        running.push_back(std::make_unique<child_process>(
+            client({"get", where, "file", "-o", target(i).string()})
+        ));
+    }
+    for (int i = 0; i < clients; ++i) {
+        CHECK(running[static_cast<std::size_t>(i)]->wait(daemon_limit) == 0);
+        CHECK(holds(target(i), content));
+    }
+}
+
+TEST_CASE("a file that changes while it is sent is not mixed up", "[system][tftpd][tftp]") {
+    daemon_process daemon;
+    // More than is read ahead: what was read already is sent in any case.
+    const std::string content = make_content(3'000'000, 13);
+    write_file(daemon.root() / "file", content);
+    udp_client reader;
+    const arrived opening = ask(reader, daemon.server(), rrq("file", {{"blksize", "30000"}}));
+    arrived answer = ask(reader, opening.from, ack(0));
+    SECTION("when another takes its name") {
+        write_file(daemon.root() / "new", make_content(3000, 14));
+        fs::rename(daemon.root() / "new", daemon.root() / "file");
+        CHECK(fetch_rest(reader, answer, 30000) == content);
+        CHECK(fetch(daemon.server(), "file") == make_content(3000, 14));
+    }
+    SECTION("when it becomes shorter") {
+        fs::resize_file(daemon.root() / "file", 600);
+        for (std::uint16_t block = 1; opcode_of(answer) == 3; ++block) {
+            answer = ask(reader, opening.from, ack(block));
+        }
+        CHECK(error_code_of(answer) == 0);
+        CHECK_THAT(daemon.line("\"file\""), EndsWith("became shorter while it was sent"));
+    }
+}
