@@ -112,9 +112,11 @@ TEST_CASE("no datagram of a stranger disturbs a transfer", "[system][tftpd][host
     const arrived answer = ask(client, daemon.server(), rrq("file"));
     udp_client stranger;
     send_all(stranger, answer.from, corpus());
-    // The timer may have repeated block 1 meanwhile.
-    drain(client);
     arrived next = ask(client, answer.from, ack(1));
+    while (next.octets == data_of(1, block_of(content, 1))) {
+        // The timer repeated block 1, or the flood pushed the ACK out of the socket's buffer.
+        next = ask(client, answer.from, ack(1));
+    }
     CHECK(next.octets == data_of(2, block_of(content, 2)));
 }
 
