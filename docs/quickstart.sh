@@ -3,7 +3,7 @@
 #
 # usage: docs/quickstart.sh
 #
-# Installs the build packages that lack (Debian 12, root or sudo); the image comes out of a package
+# Installs the build packages that are missing (Debian 12, root or sudo); the image comes out of a package
 # that is unpacked, not installed. Afterwards nothing runs; build/ stays.
 set -euo pipefail
 
