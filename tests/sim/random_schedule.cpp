@@ -289,7 +289,7 @@ void print(const schedule& plan) {
         plan.asked.timeout ? fmt::format(" timeout {}", plan.asked.timeout->count()) : "",
         plan.asked.tsize ? " tsize" : "",
         plan.ignores_options ? ", ignored" : "",
-        plan.joins ? "repeated requests join" : "each request opens a session"
+        plan.joins ? "repeated requests join" : "each request opens a transfer"
     );
     print("client", plan.client_driver, plan.client);
     print("server", plan.server_driver, plan.server);

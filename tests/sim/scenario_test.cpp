@@ -74,7 +74,7 @@ TEST_CASE("a lost OACK is sent again", "[sim][rfc2347]") {
     plan.asked.blksize = 1024;
     plan.to_client.blackouts = {dark(milliseconds(0), milliseconds(900))};
     const report seen = run_whole(plan);
-    CHECK(seen.sessions == 1);
+    CHECK(seen.transfers == 1);
     CHECK(seen.client.agreed.blksize == 1024);
     CHECK(seen.client.completed_at - network::start < milliseconds(1500));
 }
@@ -85,7 +85,7 @@ TEST_CASE("a repeated request opens no second transfer", "[sim][rfc1350]") {
     plan.asked.blksize = 1024;
     plan.to_server.duplicate_ppm = 1'000'000;
     const report seen = run_whole(plan);
-    CHECK(seen.sessions == 1);
+    CHECK(seen.transfers == 1);
 }
 
 TEST_CASE("a request that opens two transfers uses one and ends the other", "[sim][rfc1350]") {
@@ -94,7 +94,7 @@ TEST_CASE("a request that opens two transfers uses one and ends the other", "[si
     plan.joins = false;
     plan.to_server.duplicate_ppm = 1'000'000;
     const report seen = run_whole(plan);
-    CHECK(seen.sessions == 2);
+    CHECK(seen.transfers == 2);
     CHECK(seen.client.counters.strangers >= 1);
 }
 

@@ -11,11 +11,11 @@ namespace {
 constexpr std::uint64_t events_max = 20'000'000;
 
 constexpr std::uint16_t request_port = 69;
-constexpr std::uint16_t first_session_port = 3000;
+constexpr std::uint16_t first_transfer_port = 3000;
 constexpr std::uint16_t client_port = 1024;
-constexpr std::size_t sessions_max = 8;
+constexpr std::size_t transfers_max = 8;
 
-/// The listener of a server, and its sessions.
+/// The listener of a server, and its transfers.
 class server final : public station {
 public:
     server(const schedule& plan, prng& seeds, const journal& log)
@@ -30,20 +30,20 @@ public:
         if (request == nullptr) {
             return;
         }
-        const auto same = std::ranges::find_if(sessions_, [&](const auto& s) {
+        const auto same = std::ranges::find_if(transfers_, [&](const auto& s) {
             return !s->report().closed && s->peer() == arrived.from;
         });
-        if (plan_.joins && same != sessions_.end()) {
+        if (plan_.joins && same != transfers_.end()) {
             (*same)->repeat_opening(net);
-        } else if (sessions_.size() < sessions_max) {
+        } else if (transfers_.size() < transfers_max) {
             open(net, *request, arrived.from);
         }
     }
 
     void on_wake(network&, std::uint32_t) override {}
 
-    [[nodiscard]] const std::vector<std::unique_ptr<driver>>& sessions() const noexcept {
-        return sessions_;
+    [[nodiscard]] const std::vector<std::unique_ptr<driver>>& transfers() const noexcept {
+        return transfers_;
     }
 
 private:
@@ -55,9 +55,9 @@ private:
         const answer answered =
             plan_.ignores_options ? answer{} : answer_request(request, plan_.granted, size);
         const endpoint at = network::server_host.with_port(
-            static_cast<std::uint16_t>(first_session_port + sessions_.size())
+            static_cast<std::uint16_t>(first_transfer_port + transfers_.size())
         );
-        log_.line(net.now(), at, "  session opens");
+        log_.line(net.now(), at, "  transfer opens");
         const auto with = [&](auto engine) -> std::unique_ptr<driver> {
             using side = std::conditional_t<
                 std::is_same_v<decltype(engine), sender>,
@@ -67,18 +67,18 @@ private:
                 at, plan_.server_driver, plan_.server, plan_.size, seeds_.next(), log_, engine
             );
         };
-        sessions_.push_back(
+        transfers_.push_back(
             read ? with(sender::respond(answered, peer, plan_.server, net.now()))
                  : with(receiver::respond(answered, peer, plan_.server, net.now()))
         );
-        net.attach(*sessions_.back());
-        sessions_.back()->begin(net);
+        net.attach(*transfers_.back());
+        transfers_.back()->begin(net);
     }
 
     const schedule& plan_;
     prng& seeds_;
     const journal& log_;
-    std::vector<std::unique_ptr<driver>> sessions_;
+    std::vector<std::unique_ptr<driver>> transfers_;
 };
 
 std::unique_ptr<driver> make_client(const schedule& plan, prng& seeds, const journal& log) {
@@ -135,7 +135,7 @@ void check_both(const schedule& plan, const report& seen) {
                             plan.client_driver.block_lag + plan.server_driver.block_lag +
                             plan.client_driver.commit_lag + plan.server_driver.commit_lag <
                         std::chrono::milliseconds(2);
-    if (orderly && prompt && seen.sessions == 1) {
+    if (orderly && prompt && seen.transfers == 1) {
         require(
             from.counters.retransmissions <= lost * from.agreed.windowsize * 2,
             "more blocks were repeated than the losses explain"
@@ -145,17 +145,17 @@ void check_both(const schedule& plan, const report& seen) {
 
 report collect(const network& net, const server& s, const endpoint& client_took) {
     report seen;
-    const auto& sessions = s.sessions();
-    for (const auto& session : sessions) {
-        require(session->report().closed, "a session of the server is never closed");
+    const auto& transfers = s.transfers();
+    for (const auto& transfer : transfers) {
+        require(transfer->report().closed, "a transfer of the server is never closed");
     }
-    if (!sessions.empty()) {
-        const auto taken = std::ranges::find_if(sessions, [&](const auto& session) {
-            return session->address() == client_took;
+    if (!transfers.empty()) {
+        const auto taken = std::ranges::find_if(transfers, [&](const auto& transfer) {
+            return transfer->address() == client_took;
         });
-        seen.server = (taken != sessions.end() ? *taken : sessions.front())->report();
+        seen.server = (taken != transfers.end() ? *taken : transfers.front())->report();
     }
-    seen.sessions = sessions.size();
+    seen.transfers = transfers.size();
     seen.to_server = net.to_server().counters();
     seen.to_client = net.to_client().counters();
     seen.unheard = net.unheard();

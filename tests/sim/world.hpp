@@ -36,7 +36,7 @@ struct schedule {
 
 /// How a run ended.
 struct report {
-    /// Of the server: the session that the client took, or the first one.
+    /// Of the server: the transfer that the client took, or the first one.
     side_report client;
     side_report server;
     field_client_report field_client;
@@ -44,7 +44,7 @@ struct report {
     link_counters to_client;
     /// Datagrams that came when nobody listened any more.
     std::uint64_t unheard = 0;
-    std::uint64_t sessions = 0;
+    std::uint64_t transfers = 0;
     std::uint64_t events = 0;
 
     /// Returns the side that sent the content of a read or of a write.
