@@ -110,8 +110,8 @@ TEST_CASE("no datagram of a stranger disturbs a transfer", "[system][tftpd][host
     write_file(daemon.root() / "file", content);
     udp_client client;
     const arrived answer = ask(client, daemon.server(), rrq("file"));
-    udp_client stranger;
-    send_all(stranger, answer.from, corpus());
+    udp_client other;
+    send_all(other, answer.from, corpus());
     // The timer may have repeated block 1 meanwhile.
     drain(client);
     arrived next = ask(client, answer.from, ack(1));
