@@ -110,14 +110,9 @@ TEST_CASE("no datagram of a stranger disturbs a transfer", "[system][tftpd][host
     write_file(daemon.root() / "file", content);
     udp_client client;
     const arrived answer = ask(client, daemon.server(), rrq("file"));
-    udp_client stranger;
-    send_all(stranger, answer.from, corpus());
-    arrived next = ask(client, answer.from, ack(1));
-    while (next.octets == data_of(1, block_of(content, 1))) {
-        // The timer repeated block 1, or the flood pushed the ACK out of the socket's buffer.
-        next = ask(client, answer.from, ack(1));
-    }
-    CHECK(next.octets == data_of(2, block_of(content, 2)));
+    udp_client other;
+    send_all(other, answer.from, corpus());
+    CHECK(fetch_rest(client, answer) == content);
 }
 
 TEST_CASE("no datagram of the client to its transfer stops tftpd", "[system][tftpd][hostile]") {

@@ -29,7 +29,7 @@ TEST_CASE("one line tells all of a transfer", "[system][tftpd][log]") {
     daemon_process daemon({"--writable", "create"});
     write_file(daemon.root() / "file", std::string(3000, 'x'));
     udp_client client;
-    const std::string peer = tftp::io::to_string(client.local());
+    const std::string from = tftp::io::to_string(client.local());
 
     const option_pairs options = {{"blksize", "1000"}, {"windowsize", "2"}, {"timeout", "60"}};
     const arrived answer = ask(client, daemon.server(), rrq("file", options));
@@ -45,7 +45,7 @@ TEST_CASE("one line tells all of a transfer", "[system][tftpd][log]") {
     CHECK_THAT(
         daemon.line("read \"file\""),
         Matches(
-            stamp + peer + " read \"file\" 3000 bytes" + time_and_rate +
+            stamp + from + " read \"file\" 3000 bytes" + time_and_rate +
             "blksize 1000 windowsize 2 retransmitted 0 ok"
         )
     );
@@ -55,7 +55,7 @@ TEST_CASE("one line tells all of a transfer", "[system][tftpd][log]") {
     CHECK_THAT(
         daemon.line("write \"upload\""),
         Matches(
-            stamp + peer + " write \"upload\" 600 bytes" + time_and_rate +
+            stamp + from + " write \"upload\" 600 bytes" + time_and_rate +
             "blksize 512 windowsize 1 retransmitted 0 ok"
         )
     );

@@ -209,10 +209,10 @@ TEST_CASE("tftpd never answers an ERROR", "[system][tftpd][rfc1350]") {
     }
     SECTION("of a stranger to a transfer") {
         const arrived answer = ask(client, daemon.server(), rrq("file"));
-        udp_client stranger;
-        stranger.send(answer.from, error(0));
+        udp_client other;
+        other.send(answer.from, error(0));
         REQUIRE(opcode_of(ask(client, answer.from, ack(1))) == 3);
-        check_nothing_came(stranger, daemon.server());
+        check_nothing_came(other, daemon.server());
     }
     SECTION("of the client to its transfer") {
         const arrived answer = ask(client, daemon.server(), rrq("file"));
@@ -240,8 +240,8 @@ TEST_CASE("a stranger gets ERROR 5 and the transfer goes on", "[system][tftpd][r
     write_file(daemon.root() / "file", content);
     udp_client client;
     const arrived answer = ask(client, daemon.server(), rrq("file"));
-    udp_client stranger;
-    const arrived told = ask(stranger, answer.from, ack(1));
+    udp_client other;
+    const arrived told = ask(other, answer.from, ack(1));
     CHECK(error_code_of(told) == 5);
     CHECK(told.from == answer.from);
     udp_client other_host(tftp::endpoint::ipv4(127, 0, 0, 3, client.local().port));
