@@ -38,9 +38,7 @@ void send(int socket, const tftp::send_control& what) {
     to.sin_port = htons(what.to.port);
     std::memcpy(&to.sin_addr, what.to.address.data(), sizeof to.sin_addr);
     auto* const address = reinterpret_cast<const ::sockaddr*>(&to);
-    static_cast<void>(
-        ::sendto(socket, what.datagram.data(), what.datagram.size(), 0, address, sizeof to)
-    );
+    ::sendto(socket, what.datagram.data(), what.datagram.size(), 0, address, sizeof to);
 }
 
 tftp::endpoint to_endpoint(const ::sockaddr_in& a) {
@@ -93,7 +91,7 @@ int fetch(tftp::receiver& engine, int socket) {
         ::pollfd wait{socket, POLLIN, 0};
         const auto until = state.deadline.value_or(tftp::clock::now() + 1s);
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - tftp::clock::now());
-        static_cast<void>(::poll(&wait, 1, static_cast<int>(std::max<long>(left.count(), 0))));
+        ::poll(&wait, 1, static_cast<int>(std::max<long>(left.count(), 0)));
         const tftp::time_point now = tftp::clock::now();
 
         // Step 1: give it what came and what time it is; then act again.
@@ -107,7 +105,6 @@ int fetch(tftp::receiver& engine, int socket) {
             engine.on_datagram(octets, to_endpoint(from), now);
             act(engine, socket, state);
             // Only now is everything offered in its place: this releases the ACK.
-            std::cout.flush();
             engine.on_stored(now);
         } else {
             engine.on_deadline(now);
