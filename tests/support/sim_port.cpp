@@ -20,6 +20,10 @@ sim_port::sim_port(
     sim_network& network, const endpoint& local, const io::port_options& options, int fd
 )
     : network_(network), local_(local), options_(options), fd_(fd), queue_(room) {
+    for (sim_datagram& slot : queue_) {
+        // A DATA of the default size: traffic of it allocates nothing from the start.
+        slot.octets.reserve(516);
+    }
     network_.add(*this, fd);
 }
 

@@ -1,0 +1,70 @@
+// Shows: several files at a time in one thread. Each is a coroutine that awaits
+// `net::client::async_get`; any other completion token of Asio does as well.
+//
+// Run:     async_get 127.0.0.1:6969 FILE...
+// Observe: a line for each file, in the order in which they end. Status 1 when one failed.
+
+#include <tftp/io/sink.hpp>
+#include <tftp/io/socket_address.hpp>
+#include <tftp/net/client.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+namespace {
+
+constexpr const char* usage = "usage: async_get ADDRESS:PORT FILE...\n";
+
+/// Content beyond this ends a transfer: what comes from the network is bounded.
+constexpr std::size_t size_max = std::size_t{256} << 20;
+
+boost::asio::awaitable<void>
+fetch(tftp::net::client& client, tftp::endpoint server, std::string name, bool& failed) {
+    tftp::io::request asked;
+    asked.server = server;
+    asked.filename = name;
+    asked.options = tftp::io::default_offer(1428);
+    tftp::io::memory_sink content(size_max);
+    try {
+        const auto ended =
+            co_await client.async_get(std::move(asked), content, boost::asio::use_awaitable);
+        const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ended.elapsed);
+        std::cout << name << ": " << content.content().size() << " octets in " << took.count()
+                  << " us, window " << ended.agreed.windowsize << std::endl;
+    } catch (const boost::system::system_error& error) {
+        std::cout << name << ": " << error.code().message() << std::endl;
+        failed = true;
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::cout << usage;
+        return 0;
+    }
+    const auto server = tftp::io::parse_endpoint(argc > 2 ? argv[1] : "", 69);
+    if (!server) {
+        std::cerr << usage;
+        return 2;
+    }
+    boost::asio::io_context context;
+    tftp::net::client client(context.get_executor());
+    bool failed = false;
+    for (int i = 2; i < argc; ++i) {
+        boost::asio::co_spawn(
+            context, fetch(client, *server, argv[i], failed), boost::asio::detached
+        );
+    }
+    context.run();
+    return failed ? 1 : 0;
+}

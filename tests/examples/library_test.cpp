@@ -1,0 +1,157 @@
+#include "support/files.hpp"
+#include "support/process.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto limit = 30s;
+
+command example(std::vector<std::string> words) {
+    words.front() = std::string(TFTP_TEST_EXAMPLES) + "/" + words.front();
+    command what;
+    what.argv = std::move(words);
+    return what;
+}
+
+/// One of the servers, and the address it says it serves on.
+struct running_server {
+    explicit running_server(std::vector<std::string> words) : process(example(std::move(words))) {
+        const std::string greeting = "serving on ";
+        const auto line = process.wait_for_line(greeting, limit);
+        INFO(process.errors());
+        REQUIRE(line);
+        address = line->substr(line->find(greeting) + greeting.size());
+        port = address.substr(address.rfind(':') + 1);
+    }
+
+    child_process process;
+    std::string address;
+    std::string port;
+};
+
+std::string lines(unsigned count) {
+    std::string all;
+    for (unsigned i = 1; i <= count; ++i) {
+        const std::string number = std::to_string(i);
+        all += std::string(8 - number.size(), '0') + number + '\n';
+    }
+    return all;
+}
+
+/// embed_server with a directory that holds `file`.
+struct served_directory {
+    explicit served_directory(const std::string& content) {
+        write_file(directory.path() / "file", content);
+        write_file(directory.path() / "other", content + content);
+        server = std::make_unique<running_server>(std::vector<std::string>{
+            "embed_server", "127.0.0.1:0", directory.path()});
+    }
+
+    temp_dir directory;
+    std::unique_ptr<running_server> server;
+};
+
+} // namespace
+
+TEST_CASE("every example explains itself", "[examples]") {
+    const std::string name = GENERATE(
+        as<std::string>(),
+        "engine_loop",
+        "custom_source",
+        "embed_server",
+        "async_get",
+        "blocking_get"
+    );
+    const auto help = run(example({name, "--help"}), limit);
+    CHECK(help.status == 0);
+    CHECK(help.output.starts_with("usage: " + name));
+    const auto bare = run(example({name}), limit);
+    CHECK(bare.status == 2);
+    CHECK(bare.errors.starts_with("usage: " + name));
+    const auto wrong = run(example({name, "nonsense", "x", "y"}), limit);
+    CHECK(wrong.status == 2);
+    CHECK_FALSE(wrong.errors.empty());
+}
+
+TEST_CASE("engine_loop fetches a file, effect by effect", "[examples]") {
+    const std::string content = make_content(5000, 1);
+    const served_directory served(content);
+    const auto ended =
+        run(example({"engine_loop", "127.0.0.1", served.server->port, "file"}), limit);
+    INFO(ended.errors);
+    CHECK(ended.status == 0);
+    CHECK((ended.output == content));
+    CHECK(ended.errors.find("store   512 octets at 0\n") != std::string::npos);
+    CHECK(ended.errors.find("store   392 octets at 4608, the last\n") != std::string::npos);
+    CHECK(ended.errors.find("done    well\n") != std::string::npos);
+    const auto missing =
+        run(example({"engine_loop", "127.0.0.1", served.server->port, "nothing"}), limit);
+    CHECK(missing.status == 1);
+}
+
+TEST_CASE("custom_source makes up what is asked for", "[examples]") {
+    running_server server({"custom_source", "127.0.0.1:0"});
+    const temp_dir directory;
+    const std::string copy = directory.path() / "copy";
+    const auto numbered = run(example({"blocking_get", server.address, "lines-5000", copy}), limit);
+    INFO(numbered.errors);
+    CHECK(numbered.status == 0);
+    CHECK((read_file(copy) == lines(5000)));
+    const std::string who = directory.path() / "who";
+    CHECK(run(example({"blocking_get", server.address, "whoami", who}), limit).status == 0);
+    CHECK(read_file(who).starts_with("127.0.0.1:"));
+    const std::string none = directory.path() / "none";
+    const auto missing = run(example({"blocking_get", server.address, "other", none}), limit);
+    CHECK(missing.status == 1);
+    CHECK_FALSE(std::filesystem::exists(none));
+    server.process.send_signal(SIGTERM);
+    CHECK(server.process.wait(limit) == 0);
+}
+
+TEST_CASE("embed_server serves, reports and drains", "[examples]") {
+    const served_directory served("content");
+    child_process& process = served.server->process;
+    const std::string copy = served.directory.path() / "copy";
+    REQUIRE(
+        run(example({"blocking_get", served.server->address, "file", copy}), limit).status == 0
+    );
+    const auto line = process.wait_for_line("read  file by ", limit);
+    REQUIRE(line);
+    CHECK(line->ends_with(": 7 octets, ok"));
+    process.send_signal(SIGINT);
+    CHECK(process.wait_for_line("draining, 0 under way", limit));
+    CHECK(process.wait(limit) == 0);
+    CHECK(process.output().ends_with("ended\n"));
+}
+
+TEST_CASE("async_get fetches several files", "[examples]") {
+    const served_directory served(make_content(100'000, 2));
+    const auto ended =
+        run(example({"async_get", served.server->address, "file", "nothing", "other"}), limit);
+    CHECK(ended.status == 1);
+    CHECK(ended.output.find("file: 100000 octets in ") != std::string::npos);
+    CHECK(ended.output.find("other: 200000 octets in ") != std::string::npos);
+    CHECK(ended.output.find(", window 64\n") != std::string::npos);
+    CHECK(ended.output.find("nothing: ") != std::string::npos);
+    CHECK(run(example({"async_get", served.server->address, "file"}), limit).status == 0);
+}
+
+TEST_CASE("blocking_get leaves a copy or nothing", "[examples]") {
+    const std::string content = make_content(3000, 3);
+    const served_directory served(content);
+    const std::string copy = served.directory.path() / "copy";
+    const auto ended = run(example({"blocking_get", served.server->address, "file", copy}), limit);
+    CHECK(ended.status == 0);
+    CHECK(ended.output.starts_with("3000 octets in "));
+    CHECK(holds(copy, content));
+}

@@ -1,0 +1,86 @@
+#pragma once
+
+#include "support/loopback.hpp"
+#include "support/memory_content.hpp"
+
+#include <tftp/driver/epoll_poller.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/io/unique_fd.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace tftp::test {
+
+/// A `service` on the loopback interface behind an `epoll_poller`, in a thread of its own: the
+/// smallest server there is.
+class service_thread {
+public:
+    service_thread() : stop_(::eventfd(0, EFD_CLOEXEC)) {
+        for (const auto family : {address_family::ipv4, address_family::ipv6}) {
+            auto port = io::udp_port::open(loopback(family), {}).value();
+            addresses_[family == address_family::ipv4 ? 0 : 1] = port->local_endpoint();
+            REQUIRE_FALSE(service_.listen(std::move(port)));
+        }
+        thread_ = std::thread([this] { run(); });
+    }
+
+    ~service_thread() {
+        const std::uint64_t one = 1;
+        CHECK(::write(stop_.get(), &one, sizeof one) == sizeof one);
+        thread_.join();
+    }
+
+    service_thread(const service_thread&) = delete;
+    service_thread& operator=(const service_thread&) = delete;
+
+    [[nodiscard]] endpoint address(address_family family) const {
+        return addresses_[family == address_family::ipv4 ? 0 : 1];
+    }
+
+    memory_content files;
+
+private:
+    class silent final : public io::observer {
+        void on_finished(const io::transfer_summary&) noexcept override {}
+    };
+
+    void run() {
+        for (;;) {
+            std::array<::pollfd, 2> wait{
+                ::pollfd{poller_.native_handle(), POLLIN, 0}, ::pollfd{stop_.get(), POLLIN, 0}};
+            const auto due = service_.deadline();
+            const auto patience =
+                due ? std::chrono::ceil<std::chrono::milliseconds>(*due - clock::now())
+                    : std::chrono::milliseconds(10'000);
+            const auto limit = std::clamp<std::int64_t>(patience.count(), 0, 10'000);
+            ::poll(wait.data(), wait.size(), static_cast<int>(limit));
+            if (wait[1].revents != 0) {
+                return;
+            }
+            const time_point now = clock::now();
+            poller_.dispatch(service_, now);
+            service_.on_deadline(now);
+            service_.settle();
+        }
+    }
+
+    io::unique_fd stop_;
+    io::udp_port_factory ports_;
+    io::epoll_poller poller_;
+    silent observer_;
+    io::service service_{{files, ports_, poller_, observer_}, {}, clock::now()};
+    std::array<endpoint, 2> addresses_{};
+    std::thread thread_;
+};
+
+} // namespace tftp::test

@@ -1,0 +1,79 @@
+#include "support/sim_world.hpp"
+
+#include <tftp/driver/client_transfer.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <string>
+
+using namespace tftp;
+using namespace tftp::test;
+
+namespace {
+
+io::request ask(std::string name) {
+    io::request asked;
+    asked.server = service_address;
+    asked.filename = std::move(name);
+    return asked;
+}
+
+} // namespace
+
+TEST_CASE("a client's port hears of refusals and has room for windows", "[driver][client]") {
+    sim_world w;
+    io::memory_sink into(100);
+    io::request asked = ask("file");
+    SECTION("lockstep") {
+        REQUIRE(io::begin_get(asked, into, w.client_host, w.now));
+        CHECK_FALSE(w.client_host.last_options.coalesce);
+        CHECK(w.client_host.last_options.receive_buffer == 0);
+    }
+    SECTION("windows") {
+        asked.options = io::default_offer(1428);
+        REQUIRE(io::begin_get(asked, into, w.client_host, w.now));
+        CHECK(w.client_host.last_options.coalesce);
+        CHECK(w.client_host.last_options.receive_buffer >= 64 * 1428);
+    }
+    CHECK(w.client_host.last_options.refusals);
+    // The port closed with the transfer that was never started.
+    CHECK(w.network.open_ports() == 1);
+}
+
+TEST_CASE("what cannot begin says why", "[driver][client]") {
+    sim_world w;
+    io::memory_sink into(100);
+    io::memory_source from({});
+    CHECK(io::begin_get(ask(""), into, w.client_host, w.now).error() == errc::bad_name);
+    CHECK(
+        io::begin_put(ask(std::string(600, 'x')), from, w.client_host, w.now).error() ==
+        errc::too_long
+    );
+    w.network.faults = {{port_call::open, w.network.calls(port_call::open) + 1, EMFILE, 0}};
+    CHECK(
+        io::begin_get(ask("file"), into, w.client_host, w.now).error() ==
+        boost::system::errc::too_many_files_open
+    );
+}
+
+TEST_CASE("a write announces its size, but not in netascii", "[driver][client][rfc2349]") {
+    sim_world w;
+    w.serving->close_listeners();
+    const auto server = w.network.open(service_address);
+    const std::string text = "12345\n";
+    io::memory_source from(as_octets(text));
+    io::request asked = ask("file");
+    asked.options.tsize = 0;
+    SECTION("octet") {
+        const auto t = io::begin_put(asked, from, w.client_host, w.now).value();
+        t->start(w.memory, w.now);
+        CHECK(server->take()->octets == wrq("file", {{"tsize", "6"}}));
+    }
+    SECTION("netascii") {
+        asked.mode = transfer_mode::netascii;
+        const auto t = io::begin_put(asked, from, w.client_host, w.now).value();
+        t->start(w.memory, w.now);
+        CHECK(server->take()->octets == wrq("file", {}, "netascii"));
+    }
+}

@@ -1,0 +1,51 @@
+#include "support/files.hpp"
+
+#include <tftp/driver/content.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <string>
+
+using namespace tftp;
+using namespace tftp::test;
+
+TEST_CASE("a directory is served and written through its policy", "[driver][content]") {
+    const temp_dir directory;
+    write_file(directory.path() / "file", "content");
+    io::access_policy policy;
+    policy.writable = io::writable::create;
+    policy.fsync = false;
+    io::directory_content files(io::export_root::open(directory.path().c_str(), policy).value());
+    io::file_cache cache;
+    io::content_request wanted;
+
+    wanted.name = "file";
+    const auto first = files.open_read(wanted, cache);
+    const auto second = files.open_read(wanted, cache);
+    REQUIRE(first.has_value());
+    REQUIRE(second.has_value());
+    CHECK((*first)->size() == 7);
+    // One descriptor for both.
+    CHECK((*first)->identity() == (*second)->identity());
+    CHECK(cache.files.size() == 1);
+
+    wanted.name = "../file";
+    CHECK(files.open_read(wanted, cache).has_error());
+    wanted.name = "nothing";
+    CHECK(files.open_read(wanted, cache).error() == boost::system::errc::no_such_file_or_directory);
+    wanted.name = "file";
+    CHECK(files.open_write(wanted).has_error());
+
+    wanted.name = "upload";
+    {
+        const auto upload = files.open_write(wanted);
+        REQUIRE(upload.has_value());
+        std::array<char, 3> octets{'a', 'b', 'c'};
+        const ::iovec payload{octets.data(), octets.size()};
+        REQUIRE_FALSE((*upload)->write(0, {&payload, 1}));
+        CHECK_FALSE(std::filesystem::exists(directory.path() / "upload"));
+        REQUIRE_FALSE((*upload)->commit());
+    }
+    CHECK(read_file(directory.path() / "upload") == "abc");
+}
