@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -248,7 +249,11 @@ TEST_CASE("tftpd serves with its standard streams closed", "[system][tftpd][netw
     udp_client client;
     const arrived ready = ask(client, at("127.0.0.1:69"), wrq("upload"));
     CHECK(store_rest(client, ready.from, std::string(600, 'x')).octets == ack(2));
-    // No log line may have gone into the file that got the descriptor's number.
+    // No file of its own may have got the number that log lines are written to.
+    for (const char* stream : {"0", "1", "2"}) {
+        const std::filesystem::path streams = "/proc/" + std::to_string(daemon.id()) + "/fd";
+        CHECK(std::filesystem::read_symlink(streams / stream) == "/dev/null");
+    }
     CHECK(holds(dir.path() / "upload", std::string(600, 'x')));
     daemon.send_signal(SIGTERM);
     CHECK(daemon.wait(daemon_limit) == 0);
