@@ -10,13 +10,17 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -41,6 +45,30 @@ void run_ip(const std::vector<std::string>& arguments) {
     REQUIRE(result.status == 0);
 }
 
+tftp::endpoint at(std::string_view text) {
+    const auto parsed = tftp::io::parse_endpoint(text, 0);
+    REQUIRE(parsed.has_value());
+    return *parsed;
+}
+
+/// Waits until packets to an own address arrive: the kernel makes a new IPv6 address usable in the
+/// background.
+bool wait_until_usable(std::string_view address) {
+    const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+    while (std::chrono::steady_clock::now() < limit) {
+        try {
+            udp_client self(at(address));
+            self.send(self.local(), ack(0));
+            if (self.receive(100ms)) {
+                return true;
+            }
+        } catch (const std::system_error&) {
+            std::this_thread::yield();
+        }
+    }
+    return false;
+}
+
 /// Gives the whole test program a network of its own, where every port is free: an interface with
 /// broadcast, two addresses in each family.
 void need_private_network() {
@@ -57,7 +85,7 @@ void need_private_network() {
         run_ip({"-6", "address", "add", "2001:db8::2/64", "dev", "lan0", "nodad"});
         run_ip({"link", "set", "lan0", "up"});
         run_ip({"link", "set", "lan1", "up"});
-        return true;
+        return wait_until_usable("2001:db8::1") && wait_until_usable("2001:db8::2");
     }();
     REQUIRE(ready);
 }
@@ -85,12 +113,6 @@ void send_forged(const tftp::endpoint& from, const tftp::endpoint& to, const dat
     const auto sent = ::sendto(fd, packet.data(), packet.size(), 0, address.data(), address.size());
     ::close(fd);
     REQUIRE(sent == static_cast<::ssize_t>(packet.size()));
-}
-
-tftp::endpoint at(std::string_view text) {
-    const auto parsed = tftp::io::parse_endpoint(text, 0);
-    REQUIRE(parsed.has_value());
-    return *parsed;
 }
 
 } // namespace
@@ -227,7 +249,11 @@ TEST_CASE("tftpd serves with its standard streams closed", "[system][tftpd][netw
     udp_client client;
     const arrived ready = ask(client, at("127.0.0.1:69"), wrq("upload"));
     CHECK(store_rest(client, ready.from, std::string(600, 'x')).octets == ack(2));
-    // No log line may have gone into the file that got the descriptor's number.
+    // No file of its own may have got the number that log lines are written to.
+    for (const char* stream : {"0", "1", "2"}) {
+        const std::filesystem::path streams = "/proc/" + std::to_string(daemon.id()) + "/fd";
+        CHECK(std::filesystem::read_symlink(streams / stream) == "/dev/null");
+    }
     CHECK(holds(dir.path() / "upload", std::string(600, 'x')));
     daemon.send_signal(SIGTERM);
     CHECK(daemon.wait(daemon_limit) == 0);
