@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -151,7 +152,9 @@ private:
     void begin(const arrival& a);
     [[nodiscard]] error_code begin_read(const arrival& a);
     [[nodiscard]] error_code begin_write(const arrival& a);
-    [[nodiscard]] result<std::unique_ptr<datagram_port>>
+    void drop_oldest_half_open(time_point now) noexcept;
+    /// Null when the system gives no port; the request is refused then.
+    [[nodiscard]] std::unique_ptr<datagram_port>
     open_port(const arrival& a, const parameters& receives) noexcept;
     [[nodiscard]] transfer_setup
     setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
@@ -174,6 +177,8 @@ private:
     std::unique_ptr<watched> completions_token_;
     std::vector<std::unique_ptr<listener>> listeners_;
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
+    /// Transfers whose client has not answered yet, oldest first.
+    std::list<served*> half_open_;
     std::vector<std::unique_ptr<served>> ended_;
     std::size_t running_ = 0;
     /// The time of the call that drains completions.
