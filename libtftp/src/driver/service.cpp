@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <system_error>
@@ -21,6 +22,9 @@ namespace {
     return datagram.size() >= 2 && datagram[0] == std::byte{0} &&
            (datagram[1] == std::byte{1} || datagram[1] == std::byte{2});
 }
+
+/// How long after a request the same one is taken for a copy of it.
+constexpr auto repeat_window = std::chrono::seconds(1);
 
 [[nodiscard]] error_code out_of_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
@@ -50,10 +54,12 @@ struct service::served final : watched, transfer {
         : watched(kind::transfer),
           transfer(std::move(setup), engine, std::move(content), a.now),
           who(a.who),
-          request_digest(digest(a.datagram)) {}
+          request_digest(digest(a.datagram)),
+          begun(a.now) {}
 
     key who;
     std::uint64_t request_digest;
+    time_point begun;
     interest watching;
     /// Its place among the half-open transfers while it is one.
     std::optional<std::list<served*>::iterator> half_open;
@@ -256,7 +262,10 @@ bool service::joined(const arrival& a) noexcept {
         return false;
     }
     served& old = *found->second;
-    if (old.opening() && old.request_digest == digest(a.datagram)) {
+    // Identical after the first ACK as well, when it is so soon: a copy that the network held up,
+    // since no machine starts again that fast.
+    const bool young = a.now - old.begun < repeat_window;
+    if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
         old.on_repeated_request(memory_, a.now);
         update(old, a.now);
         return true;

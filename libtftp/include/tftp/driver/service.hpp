@@ -78,10 +78,9 @@ struct service_parts {
 /// Reactor-neutral: give it readiness and time, then call settle().
 ///
 /// Each transfer gets a fresh ephemeral port at the address that was asked. A request repeated
-/// before its transfer is under way is answered from the same port; any other request from the
-/// same peer takes the place of its old transfer. Requests from port 0, from its own port, and to
-/// broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5).
-/// Not thread-safe.
+/// before its transfer is under way, or within a second, is joined to it; any other request from
+/// the same peer takes the place of its old transfer. Requests from port 0, from its own port, and
+/// to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
