@@ -218,6 +218,7 @@ private:
     std::uint64_t acked_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t repeats_ = 0;
+    bool opened_ = false;
 };
 
 /// Drives a `receiver`.

@@ -130,6 +130,10 @@ bool sending_driver::take_run(network& net, const send_data& run) {
 void sending_driver::check_control(const send_control& control) {
     const bool error = control.datagram[1] == std::byte{5};
     require(error || sent_ == 0, "an opening after DATA");
+    if (!error) {
+        repeats_ += opened_ ? 1U : 0U;
+        opened_ = true;
+    }
 }
 
 void sending_driver::check_end(const completed& end) {

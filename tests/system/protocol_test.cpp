@@ -354,15 +354,17 @@ TEST_CASE("the block number rolls over as told", "[system][tftpd]") {
 
 TEST_CASE("a busy server says so", "[system][tftpd]") {
     daemon_process daemon({"--threads", "1", "--max-transfers", "1"});
-    write_file(daemon.root() / "file", "content");
+    write_file(daemon.root() / "file", make_content(600, 1));
     udp_client first;
     udp_client second;
     const arrived answer = ask(first, daemon.server(), rrq("file"));
+    // A client that answers keeps its place; one that never does would make room.
+    REQUIRE(ask(first, answer.from, ack(1)).octets.size() == 4 + 88);
     const arrived refused = ask(second, daemon.server(), rrq("file"));
     CHECK(error_code_of(refused) == 0);
     CHECK_THAT(text(refused.octets), Contains("server busy"));
     CHECK_THAT(daemon.line("Too many"), Contains("Too many transfers are under way"));
-    first.send(answer.from, ack(1));
+    first.send(answer.from, ack(2));
     CHECK_THAT(daemon.line(" ok"), Contains("\"file\""));
-    CHECK(fetch(daemon.server(), "file") == "content");
+    CHECK(fetch(daemon.server(), "file") == make_content(600, 1));
 }

@@ -145,6 +145,8 @@ std::optional<send_control> exchange::next_control() noexcept {
     }
     if (opening_due_) {
         opening_due_ = false;
+        counters.retransmissions += opening_sent_ ? 1U : 0U;
+        opening_sent_ = true;
         return send_control{bytes_view(buffer_).first(buffer_used_), peer};
     }
     if (ack_due_) {

@@ -166,6 +166,7 @@ peer_errc from_errc(errc code) noexcept {
     case errc::malformed:
     case errc::unknown_opcode:
     case errc::unsupported_mode:
+    case errc::oversize:
         return peer_errc::illegal_operation;
     case errc::bad_option_answer:
         return peer_errc::option_refused;

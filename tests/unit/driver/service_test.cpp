@@ -274,21 +274,64 @@ TEST_CASE("service has no more transfers than it may", "[driver][service][limits
     io::service_config config = sim_config();
     config.limits.transfers_max = 2;
     sim_world w(config);
-    w.files.set("file", "x");
+    w.files.set("file", std::string(2000, 'x'));
     std::vector<std::unique_ptr<sim_port>> peers;
-    for (std::uint16_t port = 2000; port < 2003; ++port) {
+    for (std::uint16_t port = 2000; port < 2002; ++port) {
         peers.push_back(w.peer(port));
         w.say(*peers.back(), rrq("file"));
+        const auto first = peers.back()->take();
+        REQUIRE(first);
+        w.say(*peers.back(), ack(1), first->from);
     }
+    const auto late = w.peer(2002);
+    w.say(*late, rrq("file"));
     CHECK(w.serving->running() == 2);
-    expect_error(*peers[2], peer_errc::undefined);
+    expect_error(*late, peer_errc::undefined);
     REQUIRE(w.finished.all.size() == 1);
     CHECK(w.finished.all[0].outcome == errc::overloaded);
-    const auto served = peers[0]->take();
-    REQUIRE(served);
-    w.say(*peers[0], ack(1), served->from);
-    w.say(*peers[2], rrq("file"));
+}
+
+TEST_CASE("clients that never answer make room for others", "[driver][service][limits]") {
+    CHECK(io::limits().half_open_max == 4096);
+    io::service_config config = sim_config();
+    const bool by_total = GENERATE(false, true);
+    (by_total ? config.limits.transfers_max : config.limits.half_open_max) = 2;
+    sim_world w(config);
+    w.files.set("file", "x");
+    std::vector<std::unique_ptr<sim_port>> silent;
+    for (std::uint16_t port = 2000; port < 2002; ++port) {
+        silent.push_back(w.peer(port));
+        w.say(*silent.back(), rrq("file"));
+        REQUIRE(silent.back()->take());
+    }
+    const auto good = w.peer(2002);
+    w.say(*good, rrq("file"));
     CHECK(w.serving->running() == 2);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].peer == silent[0]->local_endpoint());
+    CHECK(w.finished.all[0].outcome == errc::crowded_out);
+    // In silence: the address may be a victim's.
+    CHECK_FALSE(silent[0]->take());
+    const auto served = good->take();
+    REQUIRE(served);
+    w.say(*good, ack(1), served->from);
+    REQUIRE(w.finished.all.size() == 2);
+    CHECK_FALSE(w.finished.all[1].outcome);
+}
+
+TEST_CASE("a copy of the request that comes late disturbs nothing", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    const auto reader = w.peer(2000);
+    w.say(*reader, rrq("file"));
+    const auto first = reader->take();
+    REQUIRE(first);
+    w.say(*reader, ack(1), first->from);
+    REQUIRE(reader->take());
+    w.say(*reader, rrq("file"));
+    CHECK_FALSE(reader->take());
+    CHECK(w.serving->running() == 1);
+    CHECK(w.finished.all.empty());
 }
 
 TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {

@@ -136,10 +136,28 @@ TEST_CASE(
     CHECK(r.counters().timeouts == 0);
 }
 
+TEST_CASE("receiver lets only the commit decide once it has begun", "[engine][receiver]") {
+    receiver r = serve_write();
+    script(r).expect_ack(0).receive(data(1, 10)).expect_store(0, 10, true);
+    r.on_commit_begun();
+    CHECK(r.committing());
+    // What was asked for too late: the client's ERROR, oversize DATA, a stop, an ICMP refusal.
+    script(r)
+        .receive(error(0, "abandoned"))
+        .expect_idle_for_ever()
+        .receive(data(2, 513))
+        .expect_idle_for_ever();
+    r.abort(peer_errc::undefined, "stopping", errc::stopped);
+    r.on_refused(errc::superseded);
+    script(r).expect_idle_for_ever().stored().expect_ack(1).expect_success();
+    CHECK_FALSE(r.committing());
+}
+
 TEST_CASE("receiver sends an ERROR when the commit fails", "[engine][receiver]") {
     receiver r = serve_write();
     script(r).expect_ack(0).receive(data(1, 10)).expect_store(0, 10, true);
-    r.abort(peer_errc::disk_full, "disk full", errc::too_large);
+    r.on_commit_begun();
+    r.on_commit_failed(peer_errc::disk_full, "disk full", errc::too_large);
     script(r)
         .expect_error(peer_errc::disk_full)
         .expect_failure(errc::too_large)

@@ -97,7 +97,7 @@ TEST_CASE("receiver refuses DATA larger than blksize", "[engine][receiver][rfc23
             .expect_ack(0)
             .receive_useless(1, 513)
             .expect_error(peer_errc::illegal_operation)
-            .expect_failure(errc::malformed)
+            .expect_failure(errc::oversize)
             .expect_closed();
     }
     SECTION("of a server that ignores the options and sends large blocks all the same") {
@@ -106,7 +106,7 @@ TEST_CASE("receiver refuses DATA larger than blksize", "[engine][receiver][rfc23
             .expect_datagram(rrq("file", {{"blksize", "1024"}}), server)
             .receive_useless(1, 1024)
             .expect_error(peer_errc::illegal_operation)
-            .expect_failure(errc::malformed)
+            .expect_failure(errc::oversize)
             .expect_closed();
     }
 }

@@ -72,7 +72,6 @@ public:
     void repeat_opening() noexcept {
         opening_due_ = true;
         opening_repeated_ = true;
-        ++counters.retransmissions;
     }
 
     [[nodiscard]] bool has_opening() const noexcept { return buffer_used_ != 0; }
@@ -103,6 +102,7 @@ private:
     bool locked_;
     bool opening_due_ = false;
     bool opening_repeated_ = false;
+    bool opening_sent_ = false;
     bool ack_due_ = false;
     bool error_due_ = false;
     bool stranger_due_ = false;
