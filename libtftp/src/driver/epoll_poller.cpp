@@ -1,10 +1,7 @@
 #include <tftp/driver/epoll_poller.hpp>
 
-#include <array>
 #include <cerrno>
 #include <system_error>
-
-#include <sys/epoll.h>
 
 namespace tftp::io {
 
@@ -30,10 +27,9 @@ void epoll_poller::unwatch(int fd) noexcept {
 }
 
 std::size_t epoll_poller::dispatch(service& target, time_point now) noexcept {
-    std::array<::epoll_event, events_max> events;
-    const int ready = ::epoll_wait(set_.get(), events.data(), static_cast<int>(events.size()), 0);
+    const int ready = ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), 0);
     for (int i = 0; i < ready; ++i) {
-        const ::epoll_event& event = events[static_cast<std::size_t>(i)];
+        const ::epoll_event& event = events_[static_cast<std::size_t>(i)];
         // An error waits to be read like a datagram.
         const bool readable = (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         target.on_ready(event.data.ptr, readable, (event.events & EPOLLOUT) != 0, now);

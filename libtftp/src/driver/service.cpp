@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <system_error>
@@ -22,6 +23,9 @@ namespace {
            (datagram[1] == std::byte{1} || datagram[1] == std::byte{2});
 }
 
+/// How long after a request the same one is taken for a copy of it.
+constexpr auto repeat_window = std::chrono::seconds(1);
+
 [[nodiscard]] error_code out_of_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
 }
@@ -32,14 +36,14 @@ namespace {
 struct service::watched {
     enum class kind : std::uint8_t { listener, transfer, completions };
 
-    explicit watched(kind what_) noexcept : what(what_) {}
+    explicit watched(kind of) noexcept : what(of) {}
 
     kind what;
 };
 
 struct service::listener : watched {
-    explicit listener(std::unique_ptr<datagram_port> port_) noexcept
-        : watched(kind::listener), port(std::move(port_)) {}
+    explicit listener(std::unique_ptr<datagram_port> at) noexcept
+        : watched(kind::listener), port(std::move(at)) {}
 
     std::unique_ptr<datagram_port> port;
 };
@@ -50,11 +54,15 @@ struct service::served final : watched, transfer {
         : watched(kind::transfer),
           transfer(std::move(setup), engine, std::move(content), a.now),
           who(a.who),
-          request_digest(digest(a.datagram)) {}
+          request_digest(digest(a.datagram)),
+          begun(a.now) {}
 
     key who;
     std::uint64_t request_digest;
+    time_point begun;
     interest watching;
+    /// Its place among the half-open transfers while it is one.
+    std::optional<std::list<served*>::iterator> half_open;
     bool reported = false;
 };
 
@@ -164,6 +172,10 @@ void service::update(served& s, time_point now) noexcept {
             // The transfer is what matters; its line is lost.
         }
     }
+    if (s.half_open && (s.closed() || !s.opening())) {
+        half_open_.erase(*s.half_open);
+        s.half_open.reset();
+    }
     if (s.closed()) {
         retire(s);
         return;
@@ -250,9 +262,16 @@ bool service::joined(const arrival& a) noexcept {
         return false;
     }
     served& old = *found->second;
-    if (old.opening() && old.request_digest == digest(a.datagram)) {
+    // Identical after the first ACK as well, when it is so soon: a copy that the network held up,
+    // since no machine starts again that fast.
+    const bool young = a.now - old.begun < repeat_window;
+    if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
         old.on_repeated_request(memory_, a.now);
         update(old, a.now);
+        return true;
+    }
+    if (old.committing()) {
+        // Its file decides how it ends; a client that means it asks again.
         return true;
     }
     // A reset machine, or firmware that uses one port for every file. No ERROR: it would hit the
@@ -263,6 +282,10 @@ bool service::joined(const arrival& a) noexcept {
 }
 
 void service::begin(const arrival& a) {
+    const bool full = transfers_.size() >= config_.limits.transfers_max;
+    if (full || half_open_.size() >= config_.limits.half_open_max) {
+        drop_oldest_half_open(a.now);
+    }
     if (transfers_.size() >= config_.limits.transfers_max) {
         refuse(a, peer_errc::undefined, "server busy", errc::overloaded);
         return;
@@ -290,10 +313,10 @@ error_code service::begin_read(const arrival& a) {
     }
     auto port = open_port(a, {});
     if (!port) {
-        return port.error();
+        return {};
     }
     add(std::make_unique<served>(
-            setup_for(a, std::move(*port)),
+            setup_for(a, std::move(port)),
             sender::respond(answered, a.who.peer, config_.engine, a.now),
             std::move(from),
             a
@@ -317,15 +340,15 @@ error_code service::begin_write(const arrival& a) {
     }
     auto port = open_port(a, answered.agreed);
     if (!port) {
-        return port.error();
+        return {};
     }
-    const std::uint16_t fits = window_that_fits(**port, answered.agreed.blksize);
+    const std::uint16_t fits = window_that_fits(*port, answered.agreed.blksize);
     if (answered.agreed.windowsize > fits) {
         limits.windowsize = fits;
         answered = answer_request(a.request, limits, std::nullopt);
     }
     add(std::make_unique<served>(
-            setup_for(a, std::move(*port)),
+            setup_for(a, std::move(port)),
             receiver::respond(answered, a.who.peer, config_.engine, a.now),
             std::move(into),
             a
@@ -334,7 +357,15 @@ error_code service::begin_write(const arrival& a) {
     return {};
 }
 
-result<std::unique_ptr<datagram_port>>
+void service::drop_oldest_half_open(time_point now) noexcept {
+    if (!half_open_.empty()) {
+        served& oldest = *half_open_.front();
+        oldest.drop(errc::crowded_out, memory_, now);
+        update(oldest, now);
+    }
+}
+
+std::unique_ptr<datagram_port>
 service::open_port(const arrival& a, const parameters& receives) noexcept {
     port_options options;
     options.refusals = true;
@@ -343,7 +374,15 @@ service::open_port(const arrival& a, const parameters& receives) noexcept {
         options.coalesce = true;
         options.receive_buffer = receive_buffer_for(receives);
     }
-    return parts_.ports.open(a.who.local.with_port(0), options);
+    auto opened = parts_.ports.open(a.who.local.with_port(0), options);
+    if (opened) {
+        return std::move(*opened);
+    }
+    // Nothing the client asked for is wrong. One that never answered may hold what is missing: its
+    // port closes at the end of this turn.
+    refuse(a, peer_errc::undefined, "server busy", opened.error());
+    drop_oldest_half_open(a.now);
+    return nullptr;
 }
 
 transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept {
@@ -363,6 +402,7 @@ void service::add(std::unique_ptr<served> made, time_point now) {
     }
     served& s = *made;
     transfers_.emplace(s.who, std::move(made));
+    s.half_open = half_open_.insert(half_open_.end(), &s);
     ++running_;
     s.start(memory_, now);
     update(s, now);

@@ -31,15 +31,6 @@ constexpr std::size_t sender_messages_max = 8;
            error == boost::system::errc::resource_unavailable_try_again;
 }
 
-template <class... Functions>
-struct overloaded : Functions... {
-    using Functions::operator()...;
-};
-
-// clang 14 does not deduce the arguments of an aggregate by itself.
-template <class... Functions>
-overloaded(Functions...) -> overloaded<Functions...>;
-
 } // namespace
 
 class transfer::cold_read final : public blocking_job {
@@ -133,7 +124,7 @@ transfer::transfer(
       started_(now),
       ended_(now) {
     if (const auto size = source_->size()) {
-        std::get<sender>(engine_).on_source_end(*size);
+        std::get_if<sender>(&engine_)->on_source_end(*size);
     }
 }
 
@@ -181,31 +172,31 @@ void transfer::on_writable(scratch& memory, time_point now) noexcept {
 }
 
 void transfer::on_deadline(scratch& memory, time_point now) noexcept {
-    std::visit([now](auto& engine) { engine.on_deadline(now); }, engine_);
+    with_engine([now](auto& engine) { engine.on_deadline(now); });
     act(memory, now);
 }
 
 void transfer::on_resumed(scratch& memory, time_point now) noexcept {
     if (commit_outcome_) {
-        finish_commit(std::get<receiver>(engine_), *commit_outcome_, now);
+        finish_commit(*std::get_if<receiver>(&engine_), *commit_outcome_, now);
     }
     act(memory, now);
 }
 
 void transfer::on_repeated_request(scratch& memory, time_point now) noexcept {
-    std::visit([](auto& engine) { engine.on_repeated_request(); }, engine_);
+    with_engine([](auto& engine) { engine.on_repeated_request(); });
     act(memory, now);
 }
 
 void transfer::abort(
     peer_errc code, std::string_view message, const error_code& why, scratch& memory, time_point now
 ) noexcept {
-    std::visit([&](auto& engine) { engine.abort(code, message, why); }, engine_);
+    with_engine([&](auto& engine) { engine.abort(code, message, why); });
     act(memory, now);
 }
 
 void transfer::drop(const error_code& why, scratch& memory, time_point now) noexcept {
-    std::visit([&](auto& engine) { engine.on_refused(why); }, engine_);
+    with_engine([&](auto& engine) { engine.on_refused(why); });
     act(memory, now);
 }
 
@@ -218,7 +209,7 @@ void transfer::feed(const received& message, scratch& memory, time_point now) no
             // One run answers the whole batch: see flush.
             sending->on_datagram(datagram, message.from, now);
         } else {
-            auto& receiving = std::get<receiver>(engine_);
+            auto& receiving = *std::get_if<receiver>(&engine_);
             receiving.on_datagram(datagram, message.from, now);
             act(receiving, memory, now);
         }
@@ -243,7 +234,7 @@ void transfer::flush(scratch& memory, time_point now) noexcept {
 }
 
 void transfer::act(scratch& memory, time_point now) noexcept {
-    std::visit([&](auto& engine) { act(engine, memory, now); }, engine_);
+    with_engine([&](auto& engine) { act(engine, memory, now); });
 }
 
 void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
@@ -251,43 +242,43 @@ void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
     run_max_ = run_max_for(engine.agreed().blksize);
     bool go_on = !closed_;
     while (go_on) {
-        std::visit(
-            overloaded{
-                [&](const idle& effect) {
-                    deadline_ = effect.deadline;
-                    go_on = false;
-                },
-                [&](const send_control& effect) { send_datagram(effect); },
-                [&](const send_data& effect) { go_on = send_run(engine, effect, memory, now); },
-                [&](const tftp::completed& effect) { on_completed(effect.outcome, now); },
-                [&](const tftp::closed&) {
-                    closed_ = true;
-                    go_on = false;
-                }},
-            engine.next(run_max_)
-        );
+        const sender::effect effect = engine.next(run_max_);
+        if (const auto* run = std::get_if<send_data>(&effect)) {
+            go_on = send_run(engine, *run, memory, now);
+        } else if (const auto* control = std::get_if<send_control>(&effect)) {
+            send_datagram(*control);
+        } else {
+            go_on = end_of_turn(effect, now);
+        }
     }
 }
 
 void transfer::act(receiver& engine, scratch& memory, time_point now) noexcept {
     bool go_on = !closed_;
     while (go_on) {
-        std::visit(
-            overloaded{
-                [&](const idle& effect) {
-                    deadline_ = effect.deadline;
-                    go_on = false;
-                },
-                [&](const send_control& effect) { send_datagram(effect); },
-                [&](const store& effect) { take(engine, effect, memory); },
-                [&](const tftp::completed& effect) { on_completed(effect.outcome, now); },
-                [&](const tftp::closed&) {
-                    closed_ = true;
-                    go_on = false;
-                }},
-            engine.next()
-        );
+        const receiver::effect effect = engine.next();
+        if (const auto* content = std::get_if<store>(&effect)) {
+            take(engine, *content, memory);
+        } else if (const auto* control = std::get_if<send_control>(&effect)) {
+            send_datagram(*control);
+        } else {
+            go_on = end_of_turn(effect, now);
+        }
     }
+}
+
+template <class Effect>
+bool transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
+    if (const auto* ended = std::get_if<tftp::completed>(&effect)) {
+        on_completed(ended->outcome, now);
+        return true;
+    }
+    if (const auto* waiting = std::get_if<idle>(&effect)) {
+        deadline_ = waiting->deadline;
+    } else {
+        closed_ = true;
+    }
+    return false;
 }
 
 void transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
@@ -326,6 +317,7 @@ void transfer::write_pending(receiver& engine, scratch& memory) noexcept {
 }
 
 void transfer::commit(receiver& engine, time_point now) noexcept {
+    engine.on_commit_begun();
     if (host_ != nullptr) {
         std::unique_ptr<commit_job> job(new (std::nothrow) commit_job(*this));
         committing_ = job.get();
@@ -341,7 +333,7 @@ void transfer::finish_commit(receiver& engine, const error_code& outcome, time_p
     commit_outcome_.reset();
     if (outcome) {
         const peer_errc code = to_peer_errc(outcome);
-        engine.abort(code, peer_message(code), outcome);
+        engine.on_commit_failed(code, peer_message(code), outcome);
     } else {
         engine.on_stored(now);
     }
@@ -468,7 +460,7 @@ void transfer::send_datagram(const send_control& control) noexcept {
 }
 
 void transfer::drop_engine(const error_code& why) noexcept {
-    std::visit([&](auto& engine) { engine.on_refused(why); }, engine_);
+    with_engine([&](auto& engine) { engine.on_refused(why); });
 }
 
 void transfer::take_refusals() noexcept {
@@ -504,24 +496,27 @@ interest transfer::wants() const noexcept {
     return {port_->native_handle(), true, want_write_};
 }
 
+bool transfer::committing() const noexcept {
+    const auto* const receiving = std::get_if<receiver>(&engine_);
+    return receiving != nullptr && receiving->committing();
+}
+
 bool transfer::opening() const noexcept {
-    return std::visit([](const auto& engine) { return engine.opening(); }, engine_);
+    return with_engine([](const auto& engine) { return engine.opening(); });
 }
 
 const endpoint& transfer::peer() const noexcept {
-    return std::visit([](const auto& engine) -> const endpoint& { return engine.peer(); }, engine_);
+    return with_engine([](const auto& engine) -> const endpoint& { return engine.peer(); });
 }
 
 const engine_counters& transfer::counters() const noexcept {
-    return std::visit(
-        [](const auto& engine) -> const engine_counters& { return engine.counters(); }, engine_
-    );
+    return with_engine([](const auto& engine) -> const engine_counters& {
+        return engine.counters();
+    });
 }
 
 const parameters& transfer::agreed() const noexcept {
-    return std::visit(
-        [](const auto& engine) -> const parameters& { return engine.agreed(); }, engine_
-    );
+    return with_engine([](const auto& engine) -> const parameters& { return engine.agreed(); });
 }
 
 transfer_summary transfer::summary() const {
@@ -538,8 +533,7 @@ transfer_summary transfer::summary() const {
         s.round_trip = sending->round_trip();
     }
     s.outcome = outcome_;
-    s.peer_text =
-        std::visit([](const auto& engine) { return std::string(engine.peer_text()); }, engine_);
+    s.peer_text = with_engine([](const auto& engine) { return std::string(engine.peer_text()); });
     return s;
 }
 

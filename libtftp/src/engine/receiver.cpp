@@ -83,7 +83,7 @@ void receiver::on_datagram(bytes_view datagram, const endpoint& from, time_point
 }
 
 void receiver::on_error(const error_view& error) noexcept {
-    if (x_.state != phase::dallying) {
+    if (x_.state != phase::dallying && !committing_) {
         x_.finish_by_peer(error, error.code);
     }
 }
@@ -108,10 +108,10 @@ void receiver::on_oack(const oack_view& oack, const endpoint& from, time_point n
 }
 
 void receiver::on_data(const data_view& data, const endpoint& from, time_point now) noexcept {
-    if (data.payload.size() > x_.agreed.blksize) {
+    if (data.payload.size() > x_.agreed.blksize && !whole_) {
         x_.lock(from);
         x_.finish(
-            peer_errc::illegal_operation, "DATA is larger than the agreed block", errc::malformed
+            peer_errc::illegal_operation, "DATA is larger than the agreed block", errc::oversize
         );
         return;
     }
@@ -200,6 +200,7 @@ duration receiver::patience() const noexcept {
 void receiver::on_stored(time_point now) noexcept {
     TFTP_ASSERT(!store_due_);
     storing_ = false;
+    committing_ = false;
     if (x_.state == phase::finished || x_.state == phase::dallying) {
         return;
     }
@@ -261,7 +262,6 @@ void receiver::on_deadline(time_point now) noexcept {
             errc::timed_out
         );
     } else if (unheard) {
-        ++x_.counters.retransmissions;
         x_.repeat_opening();
     } else {
         acknowledge(true, now);
@@ -270,12 +270,26 @@ void receiver::on_deadline(time_point now) noexcept {
 
 void receiver::on_repeated_request() noexcept {
     if (opening()) {
-        ++x_.counters.retransmissions;
         x_.repeat_opening();
     }
 }
 
+void receiver::on_commit_begun() noexcept {
+    TFTP_ASSERT(whole_ && !store_due_);
+    committing_ = x_.state == phase::established;
+}
+
+void receiver::on_commit_failed(
+    peer_errc code, std::string_view message, const error_code& why
+) noexcept {
+    committing_ = false;
+    abort(code, message, why);
+}
+
 void receiver::on_refused(const error_code& why) noexcept {
+    if (committing_) {
+        return;
+    }
     if (x_.state == phase::dallying) {
         x_.state = phase::finished;
     } else if (x_.state != phase::finished) {
@@ -284,6 +298,9 @@ void receiver::on_refused(const error_code& why) noexcept {
 }
 
 void receiver::abort(peer_errc code, std::string_view message, const error_code& why) noexcept {
+    if (committing_) {
+        return;
+    }
     store_due_ = false;
     if (x_.state != phase::finished && x_.state != phase::dallying) {
         x_.finish(code, message, why);

@@ -88,7 +88,7 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
 }
 
 void sender::on_error(const error_view& error) noexcept {
-    const bool probe = awaits_options() && opening();
+    const bool probe = awaits_options() && opening() && x_.agreed.tsize.has_value();
     x_.finish_by_peer(
         error, probe ? make_error_code(errc::size_probe) : make_error_code(error.code)
     );

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <chrono>
 #include <utility>
 
 namespace tftp::net {
@@ -11,6 +12,9 @@ namespace {
 
 /// Looks at the epoll set before it waits for it again: a wait costs Asio an epoll_ctl.
 constexpr int turns_max = 8;
+
+/// How long a stop waits for commits: an upload that reaches its name is acknowledged.
+constexpr auto commit_patience = std::chrono::seconds(1);
 
 [[nodiscard]] io::udp_port_factory make_ports(const std::optional<io::port_range>& range) noexcept {
     return range ? io::udp_port_factory(*range) : io::udp_port_factory();
@@ -62,8 +66,12 @@ void worker::turn() {
 
 void worker::after_turn() {
     running_.store(service_.running(), std::memory_order_relaxed);
-    if (draining_ && service_.running() == 0) {
-        finish();
+    // A drain also lets uploads repeat their final ACK; a stop only lets commits come to an end.
+    const bool over = mode_ == mode::stopping
+                          ? service_.running() == 0
+                          : mode_ == mode::draining && service_.transfers() == 0;
+    if (over) {
+        context_.stop();
     } else {
         arm();
     }
@@ -90,12 +98,15 @@ void worker::arm() {
 
 void worker::drain(duration grace) {
     boost::asio::post(context_, [this, grace] {
-        draining_ = true;
+        if (mode_ != mode::serving) {
+            return;
+        }
+        mode_ = mode::draining;
         service_.close_listeners();
         grace_.expires_after(grace);
         grace_.async_wait([this](error_code failed) {
             if (!failed) {
-                finish();
+                end();
             }
         });
         after_turn();
@@ -103,15 +114,25 @@ void worker::drain(duration grace) {
 }
 
 void worker::stop() {
-    boost::asio::post(context_, [this] { finish(); });
+    boost::asio::post(context_, [this] { end(); });
 }
 
-void worker::finish() {
+void worker::end() {
+    if (mode_ == mode::stopping) {
+        context_.stop();
+        return;
+    }
+    mode_ = mode::stopping;
     service_.close_listeners();
     service_.abort_all(clock::now());
     service_.settle();
-    running_.store(0, std::memory_order_relaxed);
-    context_.stop();
+    grace_.expires_after(commit_patience);
+    grace_.async_wait([this](error_code failed) {
+        if (!failed) {
+            context_.stop();
+        }
+    });
+    after_turn();
 }
 
 void worker::on_finished(const io::transfer_summary& summary) noexcept {

@@ -52,6 +52,10 @@ const char* text_of(errc code) noexcept {
         return "Too many transfers are under way";
     case errc::source_shrank:
         return "The file became shorter while it was sent";
+    case errc::oversize:
+        return "A block is larger than what was agreed";
+    case errc::crowded_out:
+        return "Never acknowledged, and newer requests needed the place";
     }
     return "Unknown TFTP error";
 }

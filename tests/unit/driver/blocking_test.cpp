@@ -36,9 +36,9 @@ private:
     int left_;
 };
 
-io::request ask(const endpoint& server, const std::string& name) {
+io::request ask(const endpoint& to, const std::string& name) {
     io::request asked;
-    asked.server = server;
+    asked.server = to;
     asked.filename = name;
     return asked;
 }
@@ -50,14 +50,14 @@ TEST_CASE("get and put return when the file is there", "[driver][blocking]") {
     const auto size = GENERATE(as<std::size_t>(), 0, 512, 200'000);
     const auto sends =
         GENERATE(io::segmentation::gso, io::segmentation::batch, io::segmentation::single);
-    service_thread server;
+    service_thread serving;
     const std::string content = make_content(size, 1);
     io::memory_source from(std::as_bytes(std::span(content)));
-    io::request asked = ask(server.address(family), "file");
+    io::request asked = ask(serving.address(family), "file");
     asked.options = io::default_offer(1428);
     asked.sends = sends;
     CHECK(io::put(asked, from).counters.bytes == size);
-    CHECK((server.files.get("file") == content));
+    CHECK((serving.files.get("file") == content));
     io::memory_sink into(1 << 20);
     CHECK(io::get(asked, into).counters.bytes == size);
     CHECK(into.content().size() == size);
@@ -65,8 +65,8 @@ TEST_CASE("get and put return when the file is there", "[driver][blocking]") {
 }
 
 TEST_CASE("the throwing forms throw the outcome", "[driver][blocking]") {
-    service_thread server;
-    const io::request asked = ask(server.address(address_family::ipv4), "nothing");
+    service_thread serving;
+    const io::request asked = ask(serving.address(address_family::ipv4), "nothing");
     io::memory_sink into(100);
     try {
         io::get(asked, into);
@@ -74,28 +74,28 @@ TEST_CASE("the throwing forms throw the outcome", "[driver][blocking]") {
     } catch (const boost::system::system_error& failed) {
         CHECK(failed.code() == peer_errc::not_found);
     }
-    server.files.fail("full", make_error_code(boost::system::errc::no_space_on_device));
+    serving.files.fail("full", make_error_code(boost::system::errc::no_space_on_device));
     io::memory_source from({});
     CHECK_THROWS_AS(
-        io::put(ask(server.address(address_family::ipv4), "full"), from),
+        io::put(ask(serving.address(address_family::ipv4), "full"), from),
         boost::system::system_error
     );
 }
 
 TEST_CASE("a monitor sees progress and may end the transfer", "[driver][blocking]") {
-    loopback_peer server;
+    loopback_peer serving;
     bool told = false;
     std::thread answers([&] {
-        const endpoint client = server.hear().value().first;
-        server.say(client, oack({{"tsize", "5000"}}));
-        static_cast<void>(server.hear());
-        server.say(client, data(1));
+        const endpoint client = serving.hear().value().first;
+        serving.say(client, oack({{"tsize", "5000"}}));
+        static_cast<void>(serving.hear());
+        serving.say(client, data(1));
         // Then nothing more: the monitor loses its patience.
         while (!told) {
-            told = server.hear().value().second[1] == std::byte{5};
+            told = serving.hear().value().second[1] == std::byte{5};
         }
     });
-    io::request asked = ask(server.local(), "file");
+    io::request asked = ask(serving.local(), "file");
     asked.options.tsize = 0;
     io::memory_sink into(10'000);
     patience monitor(2);

@@ -60,7 +60,7 @@ TEST_CASE("what cannot begin says why", "[driver][client]") {
 TEST_CASE("a write announces its size, but not in netascii", "[driver][client][rfc2349]") {
     sim_world w;
     w.serving->close_listeners();
-    const auto server = w.network.open(service_address);
+    const auto listener = w.network.open(service_address);
     const std::string text = "12345\n";
     io::memory_source from(as_octets(text));
     io::request asked = ask("file");
@@ -68,12 +68,36 @@ TEST_CASE("a write announces its size, but not in netascii", "[driver][client][r
     SECTION("octet") {
         const auto t = io::begin_put(asked, from, w.client_host, w.now).value();
         t->start(w.memory, w.now);
-        CHECK(server->take()->octets == wrq("file", {{"tsize", "6"}}));
+        CHECK(listener->take()->octets == wrq("file", {{"tsize", "6"}}));
     }
     SECTION("netascii") {
         asked.mode = transfer_mode::netascii;
         const auto t = io::begin_put(asked, from, w.client_host, w.now).value();
         t->start(w.memory, w.now);
-        CHECK(server->take()->octets == wrq("file", {}, "netascii"));
+        CHECK(listener->take()->octets == wrq("file", {}, "netascii"));
+    }
+}
+
+TEST_CASE("a request that cannot be sent fails at once", "[driver][client]") {
+    sim_world w;
+    io::memory_sink into(100);
+    const auto made = io::begin_get(ask("file"), into, w.client_host, w.now).value();
+    io::transfer& t = *made;
+    SECTION("when the system refuses") {
+        w.network.faults = {{port_call::send, 1, EPERM, 0}, {port_call::send, 2, EPERM, 0}};
+        t.start(w.memory, w.now);
+        CHECK(t.closed());
+        CHECK(t.summary().outcome == boost::system::errc::operation_not_permitted);
+    }
+    SECTION("but not for a full buffer") {
+        w.network.faults = {{port_call::send, 1, EAGAIN, 0}};
+        t.start(w.memory, w.now);
+        CHECK_FALSE(t.closed());
+        CHECK(t.opening());
+    }
+    SECTION("nor for what an earlier datagram met") {
+        w.network.faults = {{port_call::send, 1, ECONNREFUSED, 0}};
+        t.start(w.memory, w.now);
+        CHECK_FALSE(t.closed());
     }
 }

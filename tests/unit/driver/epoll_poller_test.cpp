@@ -48,15 +48,15 @@ TEST_CASE("one descriptor stands for all of a service", "[driver][epoll_poller]"
     CHECK_FALSE(is_ready(poller, 0));
     CHECK(poller.dispatch(service, clock::now()) == 0);
 
-    loopback_peer peer;
-    peer.say(address, rrq("file"));
+    loopback_peer asker;
+    asker.say(address, rrq("file"));
     REQUIRE(is_ready(poller, 20'000));
     CHECK(poller.dispatch(service, clock::now()) == 1);
     CHECK(service.running() == 1);
-    const auto first = peer.hear();
+    const auto first = asker.hear();
     REQUIRE(first);
     for (std::uint16_t block = 1; block <= 2; ++block) {
-        peer.say(first->first, ack(block));
+        asker.say(first->first, ack(block));
         REQUIRE(is_ready(poller, 20'000));
         CHECK(poller.dispatch(service, clock::now()) == 1);
     }

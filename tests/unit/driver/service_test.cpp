@@ -124,30 +124,30 @@ TEST_CASE("service converts netascii in both directions", "[driver][service][net
 TEST_CASE("service answers from a port of its own", "[driver][service][rfc1350]") {
     sim_world w;
     w.files.set("file", "content");
-    const auto peer = w.peer();
-    w.say(*peer, rrq("file"));
-    const auto data = peer->take();
+    const auto asker = w.peer();
+    w.say(*asker, rrq("file"));
+    const auto data = asker->take();
     REQUIRE(data);
     CHECK(data->from.same_host(service_address));
     CHECK(data->from.port != service_address.port);
-    w.say(*peer, ack(1), data->from);
+    w.say(*asker, ack(1), data->from);
     check_all_given_back(w, 1);
 }
 
 TEST_CASE("service joins a repeated request to its transfer", "[driver][service]") {
     sim_world w;
     w.files.set("file", std::string(2000, 'x'));
-    const auto peer = w.peer();
+    const auto asker = w.peer();
     const datagram asked = rrq("file", {{"blksize", "1000"}});
-    w.say(*peer, asked);
-    const endpoint first = expect(*peer, oack({{"blksize", "1000"}}));
-    w.say(*peer, asked);
-    const endpoint second = expect(*peer, oack({{"blksize", "1000"}}));
+    w.say(*asker, asked);
+    const endpoint first = expect(*asker, oack({{"blksize", "1000"}}));
+    w.say(*asker, asked);
+    const endpoint second = expect(*asker, oack({{"blksize", "1000"}}));
     CHECK(first == second);
     CHECK(w.serving->running() == 1);
     CHECK(w.finished.all.empty());
     for (std::uint16_t block = 0; block <= 3; ++block) {
-        w.say(*peer, ack(block), first);
+        w.say(*asker, ack(block), first);
     }
     CHECK(w.finished.all.size() == 1);
     CHECK_FALSE(w.finished.all[0].outcome);
@@ -158,25 +158,25 @@ TEST_CASE("a new request of the same peer replaces its transfer in silence", "[d
     sim_world w;
     w.files.set("one", std::string(2000, '1'));
     w.files.set("two", "2");
-    const auto peer = w.peer();
-    w.say(*peer, rrq("one"));
-    const auto first = peer->take();
+    const auto asker = w.peer();
+    w.say(*asker, rrq("one"));
+    const auto first = asker->take();
     REQUIRE(first);
     SECTION("before it was answered") {}
     SECTION("after it was answered") {
-        w.say(*peer, ack(1), first->from);
-        REQUIRE(peer->take());
+        w.say(*asker, ack(1), first->from);
+        REQUIRE(asker->take());
     }
-    w.say(*peer, rrq("two"));
-    const auto second = peer->take();
+    w.say(*asker, rrq("two"));
+    const auto second = asker->take();
     REQUIRE(second);
     CHECK(
         second->octets ==
         datagram{std::byte{0}, std::byte{3}, std::byte{0}, std::byte{1}, std::byte{'2'}}
     );
     CHECK(second->from != first->from);
-    CHECK_FALSE(peer->take());
-    w.say(*peer, ack(1), second->from);
+    CHECK_FALSE(asker->take());
+    w.say(*asker, ack(1), second->from);
     REQUIRE(w.finished.all.size() == 2);
     CHECK(w.finished.all[0].outcome == errc::superseded);
     CHECK_FALSE(w.finished.all[1].outcome);
@@ -193,9 +193,9 @@ TEST_CASE("service drops requests that nobody honest sends", "[driver][service][
         w.listener->deliver(service_address, service_address, rrq("file"));
     }
     SECTION("to a group's address") {
-        const auto peer = w.peer();
+        const auto asker = w.peer();
         w.listener->group = true;
-        w.network.transmit(*peer, service_address, rrq("file"));
+        w.network.transmit(*asker, service_address, rrq("file"));
     }
     const std::uint64_t sent = w.network.sent;
     w.settle();
@@ -206,17 +206,17 @@ TEST_CASE("service drops requests that nobody honest sends", "[driver][service][
 
 TEST_CASE("service answers a malformed request with ERROR 4", "[driver][service]") {
     sim_world w;
-    const auto peer = w.peer();
+    const auto asker = w.peer();
     SECTION("no file name") {
-        w.say(*peer, {std::byte{0}, std::byte{1}, std::byte{0}});
+        w.say(*asker, {std::byte{0}, std::byte{1}, std::byte{0}});
     }
     SECTION("mail") {
-        w.say(*peer, rrq("file", {}, "mail"));
+        w.say(*asker, rrq("file", {}, "mail"));
     }
     SECTION("only an opcode") {
-        w.say(*peer, {std::byte{0}, std::byte{2}});
+        w.say(*asker, {std::byte{0}, std::byte{2}});
     }
-    expect_error(*peer, peer_errc::illegal_operation);
+    expect_error(*asker, peer_errc::illegal_operation);
     REQUIRE(w.finished.all.size() == 1);
     CHECK(w.finished.all[0].outcome);
     check_all_given_back(w, 1);
@@ -224,46 +224,46 @@ TEST_CASE("service answers a malformed request with ERROR 4", "[driver][service]
 
 TEST_CASE("service never answers what is no request", "[driver][service]") {
     sim_world w;
-    const auto peer = w.peer();
-    w.say(*peer, error(peer_errc::undefined));
-    w.say(*peer, data(1));
-    w.say(*peer, ack(0));
-    w.say(*peer, oack({{"blksize", "512"}}));
-    w.say(*peer, {});
-    w.say(*peer, {std::byte{0}});
-    w.say(*peer, {std::byte{0}, std::byte{9}});
-    w.say(*peer, {std::byte{1}, std::byte{1}, std::byte{'x'}, std::byte{0}});
-    CHECK_FALSE(peer->take());
+    const auto asker = w.peer();
+    w.say(*asker, error(peer_errc::undefined));
+    w.say(*asker, data(1));
+    w.say(*asker, ack(0));
+    w.say(*asker, oack({{"blksize", "512"}}));
+    w.say(*asker, {});
+    w.say(*asker, {std::byte{0}});
+    w.say(*asker, {std::byte{0}, std::byte{9}});
+    w.say(*asker, {std::byte{1}, std::byte{1}, std::byte{'x'}, std::byte{0}});
+    CHECK_FALSE(asker->take());
     CHECK(w.finished.all.empty());
 }
 
 TEST_CASE("service says what is wrong with a request", "[driver][service]") {
     sim_world w;
-    const auto peer = w.peer();
+    const auto asker = w.peer();
     SECTION("a file that is not there") {
-        w.say(*peer, rrq("nothing"));
-        expect_error(*peer, peer_errc::not_found);
+        w.say(*asker, rrq("nothing"));
+        expect_error(*asker, peer_errc::not_found);
     }
     SECTION("no room") {
         w.files.fail("big", make_error_code(boost::system::errc::no_space_on_device));
-        w.say(*peer, wrq("big"));
-        expect_error(*peer, peer_errc::disk_full);
+        w.say(*asker, wrq("big"));
+        expect_error(*asker, peer_errc::disk_full);
     }
     SECTION("no port to serve from") {
         w.files.set("file", "x");
         w.network.faults = {{port_call::open, 1, EMFILE, 0}};
-        w.say(*peer, rrq("file"));
-        expect_error(*peer, peer_errc::undefined);
+        w.say(*asker, rrq("file"));
+        expect_error(*asker, peer_errc::undefined);
     }
     SECTION("nobody to watch it") {
         w.files.set("file", "x");
         w.poller.fail_next = ENOSPC;
-        w.say(*peer, rrq("file"));
+        w.say(*asker, rrq("file"));
         // DATA 1 has left before; the ERROR ends it.
-        CHECK(peer->take());
-        expect_error(*peer, peer_errc::undefined);
+        CHECK(asker->take());
+        expect_error(*asker, peer_errc::undefined);
     }
-    CHECK_FALSE(peer->take());
+    CHECK_FALSE(asker->take());
     REQUIRE(w.finished.all.size() == 1);
     CHECK(w.finished.all[0].outcome);
     check_all_given_back(w, 1);
@@ -317,17 +317,17 @@ TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {
 TEST_CASE("service without listeners lets transfers finish", "[driver][service]") {
     sim_world w;
     w.files.set("file", std::string(600, 'x'));
-    const auto peer = w.peer();
-    w.say(*peer, rrq("file"));
-    const auto first = peer->take();
+    const auto asker = w.peer();
+    w.say(*asker, rrq("file"));
+    const auto first = asker->take();
     REQUIRE(first);
     w.serving->close_listeners();
     const auto late = w.peer(2001);
     w.say(*late, rrq("file"));
     CHECK_FALSE(late->take());
-    w.say(*peer, ack(1), first->from);
-    REQUIRE(peer->take());
-    w.say(*peer, ack(2), first->from);
+    w.say(*asker, ack(1), first->from);
+    REQUIRE(asker->take());
+    w.say(*asker, ack(2), first->from);
     REQUIRE(w.finished.all.size() == 1);
     CHECK_FALSE(w.finished.all[0].outcome);
     CHECK(w.serving->transfers() == 0);
@@ -337,15 +337,15 @@ TEST_CASE("service without listeners lets transfers finish", "[driver][service]"
 TEST_CASE("service gives up a peer that says nothing", "[driver][service]") {
     sim_world w;
     w.files.set("file", std::string(2000, 'x'));
-    const auto peer = w.peer();
+    const auto asker = w.peer();
     SECTION("from the start") {
-        w.say(*peer, rrq("file"));
+        w.say(*asker, rrq("file"));
     }
     SECTION("in the middle") {
-        w.say(*peer, rrq("file"));
-        const auto first = peer->take();
+        w.say(*asker, rrq("file"));
+        const auto first = asker->take();
         REQUIRE(first);
-        w.say(*peer, ack(1), first->from);
+        w.say(*asker, ack(1), first->from);
     }
     w.advance(5min);
     REQUIRE(w.finished.all.size() == 1);
@@ -358,8 +358,8 @@ TEST_CASE("service ends the transfer of a peer that is gone", "[driver][service]
     sim_world w;
     w.files.set("file", std::string(2000, 'x'));
     {
-        const auto peer = w.peer();
-        w.network.transmit(*peer, service_address, rrq("file"));
+        const auto asker = w.peer();
+        w.network.transmit(*asker, service_address, rrq("file"));
     }
     w.settle();
     REQUIRE(w.finished.all.size() == 1);
@@ -370,18 +370,18 @@ TEST_CASE("service ends the transfer of a peer that is gone", "[driver][service]
 TEST_CASE("a stranger on a transfer's port disturbs nothing", "[driver][service][rfc1350]") {
     sim_world w;
     w.files.set("file", std::string(600, 'x'));
-    const auto peer = w.peer(2000);
+    const auto asker = w.peer(2000);
     const auto other = w.peer(3000);
-    w.say(*peer, rrq("file"));
-    const auto first = peer->take();
+    w.say(*asker, rrq("file"));
+    const auto first = asker->take();
     REQUIRE(first);
     w.say(*other, ack(1), first->from);
     expect_error(*other, peer_errc::unknown_transfer_id);
     w.say(*other, error(peer_errc::undefined), first->from);
     CHECK_FALSE(other->take());
-    w.say(*peer, ack(1), first->from);
-    REQUIRE(peer->take());
-    w.say(*peer, ack(2), first->from);
+    w.say(*asker, ack(1), first->from);
+    REQUIRE(asker->take());
+    w.say(*asker, ack(2), first->from);
     REQUIRE(w.finished.all.size() == 1);
     CHECK_FALSE(w.finished.all[0].outcome);
     CHECK(w.finished.all[0].counters.strangers == 2);

@@ -570,33 +570,3 @@ TEST_CASE("a batch is one write and one ACK", "[driver][transfer]") {
     b.expect(ack(16));
     CHECK_FALSE(b.remote->take());
 }
-
-TEST_CASE("a request that cannot be sent fails at once", "[driver][transfer]") {
-    sim_network network;
-    io::scratch memory;
-    const auto sink = std::make_shared<moody_sink>();
-    auto port = network.open(endpoint::ipv4(192, 0, 2, 2, 0));
-    io::transfer t(
-        {io::verb::read, "file", transfer_mode::octet, std::move(port), nullptr},
-        ask_read(),
-        sink,
-        start
-    );
-    SECTION("when the system refuses") {
-        network.faults = {{port_call::send, 1, EPERM, 0}, {port_call::send, 2, EPERM, 0}};
-        t.start(memory, start);
-        CHECK(t.closed());
-        CHECK(t.summary().outcome == system_error(EPERM));
-    }
-    SECTION("but not for a full buffer") {
-        network.faults = {{port_call::send, 1, EAGAIN, 0}};
-        t.start(memory, start);
-        CHECK_FALSE(t.closed());
-        CHECK(t.opening());
-    }
-    SECTION("nor for what an earlier datagram met") {
-        network.faults = {{port_call::send, 1, ECONNREFUSED, 0}};
-        t.start(memory, start);
-        CHECK_FALSE(t.closed());
-    }
-}

@@ -60,9 +60,9 @@ extern "C" int close(int fd) {
 
 namespace {
 
-io::request ask(const endpoint& server, std::string name) {
+io::request ask(const endpoint& to, std::string name) {
     io::request asked;
-    asked.server = server;
+    asked.server = to;
     asked.filename = std::move(name);
     return asked;
 }
@@ -120,6 +120,16 @@ io::transfer_summary async_put(const io::request& asked, io::source& from) {
 
 constexpr front fronts[] = {
     {"blocking", blocking_get, blocking_put}, {"asynchronous", async_get, async_put}};
+
+/// Reads one file and writes another with what came.
+asio::awaitable<void>
+copy(net::client& client, io::request from, io::request to, std::uint64_t& copied) {
+    io::memory_sink read(1000);
+    co_await client.async_get(std::move(from), read, asio::use_awaitable);
+    io::memory_source written(read.content());
+    const auto ended = co_await client.async_put(std::move(to), written, asio::use_awaitable);
+    copied = ended.counters.bytes;
+}
 
 /// Patience for tests in which nobody answers.
 engine_config impatient() {
@@ -236,15 +246,15 @@ TEST_CASE("both fronts ask again without options", "[net][driver][client][rfc234
     const auto code =
         GENERATE(peer_errc::option_refused, peer_errc::illegal_operation, peer_errc::undefined);
     INFO(f.name);
-    loopback_peer server;
+    loopback_peer serving;
     datagram second_request;
     std::thread answers([&] {
-        server.say(server.hear().value().first, error(code));
-        const auto second = server.hear().value();
+        serving.say(serving.hear().value().first, error(code));
+        const auto second = serving.hear().value();
         second_request = second.second;
-        server.say(second.first, data(1, 3));
+        serving.say(second.first, data(1, 3));
     });
-    io::request asked = ask(server.local(), "file");
+    io::request asked = ask(serving.local(), "file");
     asked.options = io::default_offer(1428);
     io::memory_sink into(1000);
     const auto ended = f.get(asked, into);
@@ -257,8 +267,8 @@ TEST_CASE("both fronts ask again without options", "[net][driver][client][rfc234
 TEST_CASE("both fronts fall back only where it may help", "[net][driver][client][rfc2347]") {
     const front& f = fronts[GENERATE(0, 1)];
     INFO(f.name);
-    loopback_peer server;
-    io::request asked = ask(server.local(), "file");
+    loopback_peer serving;
+    io::request asked = ask(serving.local(), "file");
     peer_errc code = peer_errc::not_found;
     SECTION("not for a missing file") {
         asked.options = io::default_offer(1428);
@@ -271,11 +281,11 @@ TEST_CASE("both fronts fall back only where it may help", "[net][driver][client]
     SECTION("not from a plain request") {
         code = peer_errc::undefined;
     }
-    std::thread answers([&] { server.say(server.hear().value().first, error(code)); });
+    std::thread answers([&] { serving.say(serving.hear().value().first, error(code)); });
     io::memory_sink into(1000);
     CHECK(f.get(asked, into).outcome == code);
     answers.join();
-    CHECK_FALSE(server.hear(0ms));
+    CHECK_FALSE(serving.hear(0ms));
 }
 
 TEST_CASE("client works with every completion token", "[net][client]") {
@@ -298,20 +308,12 @@ TEST_CASE("client works with every completion token", "[net][client]") {
         CHECK_THROWS_AS(done.get(), boost::system::system_error);
     }
     SECTION("use_awaitable") {
-        bool ended = false;
+        std::uint64_t copied = 0;
         asio::co_spawn(
-            context,
-            [&]() -> asio::awaitable<void> {
-                const auto s = co_await client.async_get(asked, into, asio::use_awaitable);
-                CHECK(s.counters.bytes == 7);
-                io::memory_source from(into.content());
-                co_await client.async_put(ask(t.address(), "copy"), from, asio::use_awaitable);
-                ended = true;
-            },
-            asio::detached
+            context, copy(client, asked, ask(t.address(), "copy"), copied), asio::detached
         );
         context.run();
-        CHECK(ended);
+        CHECK(copied == 7);
         CHECK(t.files->get("copy") == "content");
     }
     SECTION("deferred") {
@@ -345,14 +347,14 @@ TEST_CASE("an operation that fails at once completes by a post", "[net][client]"
 
 TEST_CASE("a cancelled operation tells the server and ends", "[net][client]") {
     const auto type = GENERATE(asio::cancellation_type::terminal, asio::cancellation_type::partial);
-    loopback_peer server;
+    loopback_peer serving;
     asio::io_context context;
     net::client client(context.get_executor());
     io::memory_sink into(10'000);
     asio::cancellation_signal signal;
     std::vector<error_code> outcomes;
     client.async_get(
-        ask(server.local(), "file"),
+        ask(serving.local(), "file"),
         into,
         asio::bind_cancellation_slot(
             signal.slot(),
@@ -360,21 +362,21 @@ TEST_CASE("a cancelled operation tells the server and ends", "[net][client]") {
         )
     );
     context.poll();
-    const auto asked = server.hear();
+    const auto asked = serving.hear();
     REQUIRE(asked);
-    server.say(asked->first, data(1));
+    serving.say(asked->first, data(1));
     context.run_one_for(20s);
-    REQUIRE(server.hear()->second == ack(1));
+    REQUIRE(serving.hear()->second == ack(1));
     signal.emit(type);
     CHECK(outcomes.empty());
     signal.emit(type);
     context.run();
     REQUIRE(outcomes.size() == 1);
     CHECK(outcomes[0] == asio::error::operation_aborted);
-    const auto last = server.hear();
+    const auto last = serving.hear();
     REQUIRE(last);
     CHECK(last->second[1] == std::byte{5});
-    CHECK_FALSE(server.hear(0ms));
+    CHECK_FALSE(serving.hear(0ms));
     CHECK_FALSE(into.committed());
 }
 

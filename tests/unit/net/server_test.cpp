@@ -106,17 +106,17 @@ TEST_CASE("server serves a hundred clients at a time", "[net][server]") {
 TEST_CASE("drain lets a transfer finish and takes no other", "[net][server]") {
     server_thread t;
     t.files->set("file", std::string(600, 'x'));
-    loopback_peer peer;
-    peer.say(t.address(), rrq("file"));
-    const auto first = peer.hear();
+    loopback_peer asker;
+    asker.say(t.address(), rrq("file"));
+    const auto first = asker.hear();
     REQUIRE(first);
     CHECK(t.server.running() <= 1);
     t.server.drain(60s);
-    peer.say(first->first, ack(1));
-    const auto second = peer.hear();
+    asker.say(first->first, ack(1));
+    const auto second = asker.hear();
     REQUIRE(second);
     CHECK(second->second.size() == 4 + 600 - 512);
-    peer.say(first->first, ack(2));
+    asker.say(first->first, ack(2));
     t.join();
     REQUIRE(t.finished().size() == 1);
     CHECK_FALSE(t.finished()[0].outcome);
@@ -125,15 +125,15 @@ TEST_CASE("drain lets a transfer finish and takes no other", "[net][server]") {
 TEST_CASE("drain ends what is left after the grace", "[net][server]") {
     server_thread t;
     t.files->set("file", std::string(600, 'x'));
-    loopback_peer peer;
-    peer.say(t.address(), rrq("file"));
-    const auto first = peer.hear();
+    loopback_peer asker;
+    asker.say(t.address(), rrq("file"));
+    const auto first = asker.hear();
     REQUIRE(first);
     t.server.drain(10ms);
     t.join();
-    auto last = peer.hear();
+    auto last = asker.hear();
     while (last && !is_error(last->second)) {
-        last = peer.hear();
+        last = asker.hear();
     }
     CHECK(last);
     REQUIRE(t.finished().size() == 1);
@@ -142,13 +142,13 @@ TEST_CASE("drain ends what is left after the grace", "[net][server]") {
 
 TEST_CASE("stop ends every transfer with an ERROR", "[net][server]") {
     server_thread t;
-    loopback_peer peer;
-    peer.say(t.address(), wrq("upload"));
-    const auto first = peer.hear();
+    loopback_peer asker;
+    asker.say(t.address(), wrq("upload"));
+    const auto first = asker.hear();
     REQUIRE(first);
     t.server.stop();
     t.join();
-    const auto last = peer.hear();
+    const auto last = asker.hear();
     REQUIRE(last);
     CHECK(is_error(last->second));
     CHECK(last->first == first->first);

@@ -33,15 +33,15 @@ TEST_CASE("a worker serves from the ports it may use until it has drained", "[ne
     CHECK(worker.running() == 0);
     std::thread thread([&] { worker.run(); });
 
-    loopback_peer peer;
-    peer.say(address, rrq("file"));
-    const auto first = peer.hear();
+    loopback_peer asker;
+    asker.say(address, rrq("file"));
+    const auto first = asker.hear();
     worker.drain(60s);
     bool ended = false;
     if (first) {
-        peer.say(first->first, ack(1));
-        ended = peer.hear().has_value();
-        peer.say(first->first, ack(2));
+        asker.say(first->first, ack(1));
+        ended = asker.hear().has_value();
+        asker.say(first->first, ack(2));
     } else {
         worker.stop();
     }

@@ -6,7 +6,10 @@
 #include <tftp/wire/error.hpp>
 #include <tftp/wire/time.hpp>
 
+#include <array>
 #include <cstddef>
+
+#include <sys/epoll.h>
 
 namespace tftp::io {
 
@@ -31,6 +34,7 @@ public:
 
 private:
     unique_fd set_;
+    std::array<::epoll_event, events_max> events_{};
 };
 
 } // namespace tftp::io

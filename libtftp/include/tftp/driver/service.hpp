@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -77,10 +78,9 @@ struct service_parts {
 /// Reactor-neutral: give it readiness and time, then call settle().
 ///
 /// Each transfer gets a fresh ephemeral port at the address that was asked. A request repeated
-/// before its transfer is under way is answered from the same port; any other request from the
-/// same peer takes the place of its old transfer. Requests from port 0, from its own port, and to
-/// broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5).
-/// Not thread-safe.
+/// before its transfer is under way, or within a second, is joined to it; any other request from
+/// the same peer takes the place of its old transfer. Requests from port 0, from its own port, and
+/// to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
@@ -151,7 +151,9 @@ private:
     void begin(const arrival& a);
     [[nodiscard]] error_code begin_read(const arrival& a);
     [[nodiscard]] error_code begin_write(const arrival& a);
-    [[nodiscard]] result<std::unique_ptr<datagram_port>>
+    void drop_oldest_half_open(time_point now) noexcept;
+    /// Null when the system gives no port; the request is refused then.
+    [[nodiscard]] std::unique_ptr<datagram_port>
     open_port(const arrival& a, const parameters& receives) noexcept;
     [[nodiscard]] transfer_setup
     setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
@@ -174,6 +176,8 @@ private:
     std::unique_ptr<watched> completions_token_;
     std::vector<std::unique_ptr<listener>> listeners_;
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
+    /// Transfers whose client has not answered yet, oldest first.
+    std::list<served*> half_open_;
     std::vector<std::unique_ptr<served>> ended_;
     std::size_t running_ = 0;
     /// The time of the call that drains completions.

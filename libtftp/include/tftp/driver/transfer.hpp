@@ -110,6 +110,8 @@ public:
     /// Returns true from the moment the outcome is known.
     [[nodiscard]] bool completed() const noexcept { return completed_; }
 
+    /// Returns true while a commit runs: only its outcome ends the transfer then.
+    [[nodiscard]] bool committing() const noexcept;
     /// Returns true while nothing valid has come from the peer.
     [[nodiscard]] bool opening() const noexcept;
     /// Returns the peer; for a client its port is the transfer's once the server answered.
@@ -138,6 +140,22 @@ private:
     void act(scratch& memory, time_point now) noexcept;
     void act(sender& engine, scratch& memory, time_point now) noexcept;
     void act(receiver& engine, scratch& memory, time_point now) noexcept;
+    template <class Effect>
+    [[nodiscard]] bool end_of_turn(const Effect& effect, time_point now) noexcept;
+
+    /// Calls `f` with the engine; unlike std::visit it has no way to throw.
+    template <class Function>
+    decltype(auto) with_engine(Function&& f) noexcept {
+        auto* const sending = std::get_if<sender>(&engine_);
+        return sending != nullptr ? f(*sending) : f(*std::get_if<receiver>(&engine_));
+    }
+
+    template <class Function>
+    decltype(auto) with_engine(Function&& f) const noexcept {
+        const auto* const sending = std::get_if<sender>(&engine_);
+        return sending != nullptr ? f(*sending) : f(*std::get_if<receiver>(&engine_));
+    }
+
     [[nodiscard]] bool
     send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
     [[nodiscard]] result<read_outcome>

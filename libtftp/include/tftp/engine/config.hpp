@@ -41,7 +41,7 @@ struct engine_counters {
     std::uint64_t bytes = 0;
     /// DATA blocks sent (sender) or taken in order (receiver), repeats not counted.
     std::uint64_t blocks = 0;
-    /// DATA blocks (sender) or ACKs and openings (receiver) that were sent again.
+    /// Openings, DATA blocks (sender) and ACKs (receiver) that were sent again.
     std::uint64_t retransmissions = 0;
     /// Times the retransmission timer fired.
     std::uint32_t timeouts = 0;

@@ -72,6 +72,7 @@ public:
     void repeat_opening() noexcept {
         opening_due_ = true;
         opening_repeated_ = true;
+        ++counters.retransmissions;
     }
 
     [[nodiscard]] bool has_opening() const noexcept { return buffer_used_ != 0; }

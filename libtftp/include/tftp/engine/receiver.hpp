@@ -56,6 +56,16 @@ public:
     /// them; releases the ACK.
     void on_stored(time_point now) noexcept;
 
+    /// Tells that the commit of the whole content has begun: from here on only its outcome decides,
+    /// on_stored() or on_commit_failed(). What the peer or this side says meanwhile changes
+    /// nothing.
+    ///
+    /// Precondition: whole().
+    void on_commit_begun() noexcept;
+
+    /// Tells that the commit failed: ERROR `code` is sent once, the outcome is `why`.
+    void on_commit_failed(peer_errc code, std::string_view message, const error_code& why) noexcept;
+
     /// Tells that the peer sent its request again: the opening leaves once more while no DATA has
     /// come. Later it is as if nothing had come.
     void on_repeated_request() noexcept;
@@ -90,6 +100,9 @@ public:
     /// Returns true when the options are settled, so `agreed()` will not change any more.
     [[nodiscard]] bool settled() const noexcept { return settled_; }
 
+    /// Returns true while a commit runs.
+    [[nodiscard]] bool committing() const noexcept { return committing_; }
+
     /// Returns true from the last block on: what was offered is all there is.
     [[nodiscard]] bool whole() const noexcept { return whole_; }
 
@@ -115,6 +128,7 @@ private:
     bool store_due_ = false;
     /// Blocks were offered and `on_stored` has not been called since.
     bool storing_ = false;
+    bool committing_ = false;
     bool gap_due_ = false;
     bool gap_reported_ = false;
     bool repeat_due_ = false;

@@ -77,11 +77,12 @@ public:
     /// get_executor(). Call once. Rethrows what ended a worker or came out of a handler there.
     void run();
 
-    /// Takes no more requests and lets transfers finish; those that run at the end of `grace` are
-    /// ended with ERROR 0. Any thread.
+    /// Takes no more requests and lets transfers finish, the repeating of final ACKs included;
+    /// after `grace` it is a stop(). Any thread.
     void drain(duration grace);
 
-    /// Ends all transfers with ERROR 0 and returns from run(). Any thread.
+    /// Ends all transfers with ERROR 0, but for uploads that are being committed: these get a
+    /// second to end in their own way. Called again it waits for nothing. Any thread.
     void stop();
 
     /// Returns how many transfers are under way. Any thread; from run() to its return.

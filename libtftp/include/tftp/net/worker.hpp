@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -57,12 +58,14 @@ public:
     }
 
 private:
+    enum class mode : std::uint8_t { serving, draining, stopping };
+
     void on_finished(const io::transfer_summary& summary) noexcept override;
     void wait();
     void turn();
     void arm();
     void after_turn();
-    void finish();
+    void end();
 
     boost::asio::io_context context_{1};
     io::udp_port_factory ports_;
@@ -74,7 +77,7 @@ private:
     boost::asio::steady_timer grace_;
     std::optional<time_point> armed_;
     std::atomic<std::size_t> running_ = 0;
-    bool draining_ = false;
+    mode mode_ = mode::serving;
 };
 
 } // namespace tftp::net

@@ -58,6 +58,10 @@ enum class errc : int {
     overloaded = 18,
     /// The source ended before the size it had promised.
     source_shrank = 19,
+    /// A DATA is larger than the agreed block (RFC 2348).
+    oversize = 20,
+    /// Nothing was acknowledged yet, and newer requests needed the place.
+    crowded_out = 21,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
