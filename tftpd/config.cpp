@@ -112,7 +112,7 @@ template <class Value, std::size_t Count>
         ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
         ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
         ("check", "check the command line and the directory, then exit")
-        ("verbose", "log size probes and superseded requests too")
+        ("verbose", "log size probes, superseded and crowded-out requests too")
         ("version", "print the version and exit")
         ("help", "print this text and exit");
     // clang-format on

@@ -12,9 +12,11 @@ namespace tftpd {
 
 namespace {
 
-/// Firmware and reset machines end transfers like this every day.
+/// Firmware and reset machines end transfers like this every day, and a flood of requests that
+/// nobody acknowledges a thousand times a second.
 [[nodiscard]] bool ordinary(const tftp::error_code& outcome) noexcept {
-    return outcome == tftp::errc::size_probe || outcome == tftp::errc::superseded;
+    return outcome == tftp::errc::size_probe || outcome == tftp::errc::superseded ||
+           outcome == tftp::errc::crowded_out;
 }
 
 [[nodiscard]] std::string result_of(const tftp::io::transfer_summary& ended) {

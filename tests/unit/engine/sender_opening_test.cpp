@@ -76,6 +76,18 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "sender takes an ERROR in answer to an OACK without tsize for a failure",
+    "[engine][sender][rfc2347]"
+) {
+    sender s = serve_read({{"blksize", "1024"}}, 1000);
+    script(s)
+        .expect_datagram(oack({{"blksize", "1024"}}))
+        .receive(error(8, "Option Negotiation Failed"))
+        .expect_failure(peer_errc::option_refused)
+        .expect_closed();
+}
+
+TEST_CASE(
     "sender gives an RRQ up after five sends and 31 s, without an ERROR",
     "[engine][sender][rfc1123]"
 ) {
