@@ -26,7 +26,7 @@ namespace options = boost::program_options;
 constexpr std::string_view standard_stream = "-";
 
 /// The engine counts the sends of an opening up to here.
-constexpr std::uint32_t retries_max = 16;
+constexpr std::uint32_t retries_max = 255;
 
 constexpr double seconds_min = 0.001;
 constexpr double seconds_max = 3600;
@@ -43,7 +43,7 @@ constexpr double seconds_max = 3600;
     )("timeout",
       text()->value_name("SECONDS"),
       "wait before the first repetition, until a round trip is known (1)"
-    )("retries", text()->value_name("N"), "times the request is sent, 1..16 (5)"
+    )("retries", text()->value_name("N"), "times the request is sent, 1..255 (5)"
     )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (30)"
     )("no-options", "plain RFC 1350: 512 octets, one block at a time")("ipv4,4", "use IPv4 only")(
         "ipv6,6", "use IPv6 only"

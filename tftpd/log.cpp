@@ -1,12 +1,17 @@
 #include "log.hpp"
 
+#include "log_sink.hpp"
+
 #include <tftp/io/socket_address.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <memory>
+#include <utility>
+
+#include <unistd.h>
 
 namespace tftpd {
 
@@ -80,11 +85,11 @@ std::string line_of(const tftp::io::transfer_summary& ended) {
 }
 
 log::log(bool verbose) {
-    auto logger = spdlog::stderr_logger_mt("tftpd");
+    auto logger =
+        std::make_shared<spdlog::logger>("tftpd", std::make_shared<log_sink>(STDERR_FILENO));
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
     logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
-    logger->flush_on(spdlog::level::debug);
-    // A line that cannot be written is lost; there is nowhere left to say so.
+    // Out of memory: the line is lost; there is nowhere left to say so.
     logger->set_error_handler([](const std::string&) {});
     spdlog::set_default_logger(std::move(logger));
 }
@@ -97,14 +102,6 @@ void log::finished(const tftp::io::transfer_summary& ended) const noexcept {
         }
     } catch (...) {
         // Out of memory: the line is lost, the service goes on.
-    }
-}
-
-void log::note(std::string_view text) const noexcept {
-    try {
-        spdlog::info("{}", text);
-    } catch (...) {
-        // As above.
     }
 }
 

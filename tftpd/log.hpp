@@ -14,8 +14,8 @@ namespace tftpd {
 /// Returns the line of a finished or refused transfer.
 [[nodiscard]] std::string line_of(const tftp::io::transfer_summary& ended);
 
-/// Lines on standard error with the time in front; a closed pipe loses lines, nothing else.
-/// Thread-safe.
+/// Lines on standard error with the time in front; a pipe that is closed, or full because nobody
+/// reads it, loses lines, nothing else. Thread-safe.
 class log {
 public:
     /// verbose: size probes and superseded requests are logged too.
@@ -23,8 +23,6 @@ public:
 
     /// Logs a finished or refused transfer.
     void finished(const tftp::io::transfer_summary& ended) const noexcept;
-    /// Logs what the daemon does.
-    void note(std::string_view text) const noexcept;
 };
 
 } // namespace tftpd

@@ -11,12 +11,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -33,6 +35,13 @@ class start_error : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
+
+/// Prints on standard output. Throws std::system_error: a full disk is no success.
+void print(const std::string& text) {
+    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+        throw std::system_error(errno, std::generic_category(), "standard output");
+    }
+}
 
 [[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
     auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
@@ -137,7 +146,7 @@ int serve(const tftpd::config& wanted) {
     if (wanted.what == tftpd::config::action::check) {
         tftpd::drop_privileges(user);
         tftpd::require_entry(wanted.directory);
-        fmt::print("tftpd: configuration OK\n");
+        print("tftpd: configuration OK\n");
         return 0;
     }
     tftp::net::server server = bind(wanted, std::move(root), log);
@@ -162,10 +171,10 @@ int run(int argc, const char* const* argv) {
     const tftpd::config wanted = tftpd::parse(argc, argv);
     switch (wanted.what) {
     case tftpd::config::action::help:
-        fmt::print("{}", tftpd::help());
+        print(tftpd::help());
         return 0;
     case tftpd::config::action::version:
-        fmt::print("tftpd {}\n", tftp::version);
+        print(fmt::format("tftpd {}\n", tftp::version));
         return 0;
     case tftpd::config::action::check:
     case tftpd::config::action::serve:
@@ -179,7 +188,8 @@ int run(int argc, const char* const* argv) {
 int main(int argc, char** argv) {
     open_standard_streams();
     const auto complain = [](const std::exception& why, int status) {
-        fmt::print(stderr, "tftpd: {}\n", why.what());
+        // The status tells all there is to tell when nobody can read the line.
+        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", why.what()));
         return status;
     };
     try {

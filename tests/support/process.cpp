@@ -105,7 +105,11 @@ child_process::child_process(const command& what) {
     const std::array<int, 2> out = make_pipe();
     out_.fd = out[0];
     err_.fd = err[0];
-    start(what, what.stdout_fd >= 0 ? what.stdout_fd : out[1], err[1]);
+    start(
+        what,
+        what.stdout_fd >= 0 ? what.stdout_fd : out[1],
+        what.stderr_fd >= 0 ? what.stderr_fd : err[1]
+    );
     ::close(out[1]);
     ::close(err[1]);
     pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));

@@ -24,6 +24,8 @@ struct command {
     std::filesystem::path working_directory;
     /// Borrowed descriptor that becomes the standard output; -1 collects it for output().
     int stdout_fd = -1;
+    /// The same for the standard error and errors().
+    int stderr_fd = -1;
 };
 
 /// The command as one line for messages.

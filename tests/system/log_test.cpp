@@ -9,8 +9,15 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <csignal>
 #include <string>
+#include <string_view>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 using namespace tftp::test;
 using namespace std::chrono_literals;
@@ -22,6 +29,52 @@ namespace {
 
 const std::string stamp = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d )";
 const std::string time_and_rate = R"( \d+\.\d{3} s (\d+\.\d\d MiB/s|-) )";
+
+/// A pipe that is read only when the test says so.
+class slow_log {
+public:
+    slow_log() { REQUIRE(::pipe2(ends_.data(), O_CLOEXEC) == 0); }
+
+    ~slow_log() {
+        for (const int end : ends_) {
+            ::close(end);
+        }
+    }
+
+    slow_log(const slow_log&) = delete;
+    slow_log& operator=(const slow_log&) = delete;
+
+    [[nodiscard]] int write_end() const noexcept { return ends_[1]; }
+
+    /// Reads until the text so far contains `part`. Fails the test when nothing more comes.
+    [[nodiscard]] const std::string& read_until(std::string_view part) {
+        while (text_.find(part) == std::string::npos) {
+            REQUIRE(read_some(daemon_limit));
+        }
+        return text_;
+    }
+
+    /// Reads what there is.
+    void drain() {
+        while (read_some(0ms)) {
+        }
+    }
+
+private:
+    [[nodiscard]] bool read_some(std::chrono::milliseconds limit) {
+        ::pollfd ready{ends_[0], POLLIN, 0};
+        if (::poll(&ready, 1, static_cast<int>(limit.count())) != 1) {
+            return false;
+        }
+        std::array<char, 4096> some;
+        const ssize_t got = ::read(ends_[0], some.data(), some.size());
+        text_.append(some.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+        return got > 0;
+    }
+
+    std::array<int, 2> ends_{};
+    std::string text_;
+};
 
 } // namespace
 
@@ -113,5 +166,40 @@ TEST_CASE("a log that nobody reads does not end the service", "[system][tftpd][l
     for (int i = 0; i < 5; ++i) {
         CHECK(fetch(daemon.server(), "file") == "content");
         CHECK(daemon.serves());
+    }
+}
+
+TEST_CASE("a log that is full delays neither service nor end", "[system][tftpd][log]") {
+    const temp_dir root;
+    write_file(root.path() / "file", "content");
+    slow_log log;
+    command what = command_of(
+        {tftpd_program(), "--threads", "2", "--listen", "127.0.0.1:0", root.path().string()}
+    );
+    what.stderr_fd = log.write_end();
+    child_process process(what);
+    const std::string& started = log.read_until("\n");
+    const std::string address = started.substr(started.rfind(' ') + 1);
+    const auto server = tftp::io::parse_endpoint(address.substr(0, address.find('\n')), 0);
+    REQUIRE(server.has_value());
+
+    // A pipe holds 64 KiB.
+    udp_client client;
+    for (int line = 0; line < 300; ++line) {
+        REQUIRE(error_code_of(ask(client, *server, rrq(std::string(250, 'x')))) == 1);
+    }
+    CHECK(fetch(*server, "file") == "content");
+
+    SECTION("it ends when told to") {
+        process.send_signal(SIGTERM);
+        CHECK(process.wait(daemon_limit) == 0);
+    }
+    SECTION("the reader is told of its losses when it comes back") {
+        log.drain();
+        CHECK(error_code_of(ask(client, *server, rrq("missing"))) == 1);
+        CHECK_THAT(
+            log.read_until("\"missing\""),
+            Contains(" lines lost: the log was not read\n") && !Contains("x\n")
+        );
     }
 }

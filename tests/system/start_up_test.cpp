@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 using namespace tftp::test;
@@ -205,6 +206,32 @@ TEST_CASE("tftpd --version and --help need no directory", "[system][tftpd]") {
           "--grace ",     "--check",    "--verbose",     "--version",        "--help"}) {
         CHECK_THAT(help.output, Contains(option));
     }
+}
+
+TEST_CASE("tftpd keeps its exit status when nothing can be written", "[system][tftpd]") {
+    const temp_dir dir;
+    const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+    REQUIRE(full >= 0);
+
+    SECTION("an error on a full standard error") {
+        command what = command_of({tftpd_program(), "--nope"});
+        what.stderr_fd = full;
+        CHECK(run(what, daemon_limit).status == 2);
+    }
+    SECTION("an answer on a full standard output") {
+        const std::vector<std::vector<std::string>> lines = {
+            {"--help"}, {"--version"}, {"--check", dir.path().string()}};
+        for (const auto& arguments : lines) {
+            INFO(arguments.front());
+            command what = command_of({tftpd_program()});
+            what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
+            what.stdout_fd = full;
+            const run_result result = run(what, daemon_limit);
+            CHECK(result.status == 1);
+            CHECK(result.errors == "tftpd: standard output: No space left on device\n");
+        }
+    }
+    ::close(full);
 }
 
 TEST_CASE("tftpd says which port it chose, one for all addresses", "[system][tftpd]") {

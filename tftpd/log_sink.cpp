@@ -1,0 +1,59 @@
+#include "log_sink.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <climits>
+#include <string>
+
+#include <poll.h>
+#include <unistd.h>
+
+namespace tftpd {
+
+void log_sink::sink_it_(const spdlog::details::log_msg& message) {
+    const bool written = tell_losses(message) && write(message);
+    if (!written) {
+        ++lost_;
+    }
+}
+
+bool log_sink::tell_losses(const spdlog::details::log_msg& next) {
+    if (lost_ == 0) {
+        return true;
+    }
+    const std::string text =
+        fmt::format("{} {} lost: the log was not read", lost_, lost_ == 1 ? "line" : "lines");
+    spdlog::details::log_msg losses = next;
+    losses.payload = text;
+    if (!write(losses)) {
+        return false;
+    }
+    lost_ = 0;
+    return true;
+}
+
+bool log_sink::write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    if (line.size() > PIPE_BUF) {
+        line.resize(PIPE_BUF);
+        line[PIPE_BUF - 1] = '\n';
+    }
+    return write_line({line.data(), line.size()});
+}
+
+bool log_sink::write_line(std::string_view line) const noexcept {
+    // A pipe that is ready has room for PIPE_BUF octets, and takes them whole (pipe(7)).
+    ::pollfd log{fd_, POLLOUT, 0};
+    if (::poll(&log, 1, 0) != 1 || (log.revents & POLLOUT) == 0) {
+        return false;
+    }
+    ssize_t written = -1;
+    do {
+        written = ::write(fd_, line.data(), line.size());
+    } while (written < 0 && errno == EINTR);
+    return written == static_cast<ssize_t>(line.size());
+}
+
+} // namespace tftpd

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <spdlog/sinks/base_sink.h>
+
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+namespace tftpd {
+
+/// Writes log lines to a descriptor without ever waiting for whoever reads them.
+///
+/// A line that the descriptor does not take at once is dropped; how many were is the line before
+/// the next one that it takes. A line has at most PIPE_BUF octets, so that lines of several
+/// programs do not mix in a pipe. O_NONBLOCK is of no use here: it would hold for everybody who has
+/// the same file open, such as the shell. Thread-safe.
+class log_sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    /// fd: borrowed.
+    explicit log_sink(int fd) noexcept : fd_(fd) {}
+
+private:
+    void sink_it_(const spdlog::details::log_msg& message) override;
+
+    void flush_() override {}
+
+    [[nodiscard]] bool tell_losses(const spdlog::details::log_msg& next);
+    [[nodiscard]] bool write(const spdlog::details::log_msg& message);
+    [[nodiscard]] bool write_line(std::string_view line) const noexcept;
+
+    int fd_;
+    std::uint64_t lost_ = 0;
+};
+
+} // namespace tftpd
