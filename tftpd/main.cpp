@@ -97,33 +97,26 @@ bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& 
     }
 }
 
-/// The first signal lets transfers finish, the second does not.
-void stop_on_signals(
-    tftp::net::server& server, boost::asio::signal_set& signals, const tftpd::config& wanted
-) {
+/// Does the same at each signal that follows.
+void stop_on_signal(tftp::net::server& server, boost::asio::signal_set& signals) {
     signals.async_wait([&](const tftp::error_code& failed, int) {
-        if (failed) {
-            return;
+        if (!failed) {
+            server.stop();
+            stop_on_signal(server, signals);
         }
-        server.drain(wanted.grace);
-        signals.async_wait([&](const tftp::error_code& again_failed, int) {
-            if (!again_failed) {
-                server.stop();
-            }
-        });
     });
 }
 
-/// A standard stream that is closed would give its number to a file of ours, and log lines would go
-/// there.
-void open_standard_streams() {
-    int fd = -1;
-    do {
-        fd = ::open("/dev/null", O_RDWR);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO) {
-        ::close(fd);
-    }
+/// The first signal lets transfers finish, the second ends them, the third waits for nothing.
+void drain_on_signal(
+    tftp::net::server& server, boost::asio::signal_set& signals, const tftpd::config& wanted
+) {
+    signals.async_wait([&](const tftp::error_code& failed, int) {
+        if (!failed) {
+            server.drain(wanted.grace);
+            stop_on_signal(server, signals);
+        }
+    });
 }
 
 /// A transfer takes one descriptor or two. The usual soft limit of 1024 is there for select(2).
@@ -136,6 +129,14 @@ void raise_descriptor_limit() {
     }
 }
 
+/// What the user must be able to do once privileges are dropped.
+void require_rights(const tftpd::config& wanted) {
+    tftpd::require_entry(wanted.directory);
+    if (wanted.port_range) {
+        tftpd::require_ports_from(wanted.port_range->first);
+    }
+}
+
 int serve(const tftpd::config& wanted) {
     // A closed log pipe must not end the service.
     std::signal(SIGPIPE, SIG_IGN);
@@ -145,16 +146,16 @@ int serve(const tftpd::config& wanted) {
     tftp::io::export_root root = open_root(wanted);
     if (wanted.what == tftpd::config::action::check) {
         tftpd::drop_privileges(user);
-        tftpd::require_entry(wanted.directory);
+        require_rights(wanted);
         print("tftpd: configuration OK\n");
         return 0;
     }
     tftp::net::server server = bind(wanted, std::move(root), log);
     tftpd::drop_privileges(user);
-    tftpd::require_entry(wanted.directory);
+    require_rights(wanted);
 
     boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
-    stop_on_signals(server, signals, wanted);
+    drain_on_signal(server, signals, wanted);
     for (const tftp::endpoint& local : server.endpoints()) {
         // As with log lines, a closed pipe is no reason not to serve.
         static_cast<void>(std::fputs(

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -76,6 +77,20 @@ void drop_privileges(const std::optional<identity>& target) {
         clear_capabilities();
     }
     check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+}
+
+void require_ports_from(std::uint16_t first) {
+    // Root by --user root keeps the right to bind any port.
+    unsigned unprivileged = 1024;
+    std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> unprivileged;
+    if (::geteuid() != 0 && first < unprivileged) {
+        throw privilege_error(fmt::format(
+            "--port-range begins at {}, but ports below {} need root, which is given up before "
+            "transfers start",
+            first,
+            unprivileged
+        ));
+    }
 }
 
 void require_entry(const std::string& directory) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -34,6 +35,10 @@ struct identity {
 ///
 /// Throws privilege_error when any step fails.
 void drop_privileges(const std::optional<identity>& target);
+
+/// Throws privilege_error when this process may not bind `first`, the lowest port of a range: the
+/// ports of transfers are bound after privileges are dropped.
+void require_ports_from(std::uint16_t first);
 
 /// Throws privilege_error when this process may not enter `directory`.
 void require_entry(const std::string& directory);

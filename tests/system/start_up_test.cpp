@@ -104,6 +104,12 @@ TEST_CASE("tftpd refuses an address that it cannot have", "[system][tftpd]") {
             "cannot listen on " + taken + ": Address already in use"
         );
     }
+    SECTION("because the ports of transfers need root") {
+        check_refusal(
+            run_tftpd({"--listen", "127.0.0.1:0", "--port-range", "600:700", path}),
+            "--port-range begins at 600, but ports below 1024 need root"
+        );
+    }
     SECTION("because no interface has it") {
         check_refusal(
             run_tftpd({"--listen", "192.0.2.77:0", path}),
@@ -175,7 +181,7 @@ TEST_CASE("tftpd takes every documented value", "[system][tftpd]") {
         {"--blksize-max", "auto", "--windowsize-max", "32767", "--rollover", "0"},
         {"--blksize-max", "8", "--windowsize-max", "1", "--rollover", "1"},
         {"--blksize-max", "65464", "--rollover", "none", "--timeout-policy", "honour"},
-        {"--timeout-policy", "ceiling", "--port-range", "1:65535", "--threads", "1024"},
+        {"--timeout-policy", "ceiling", "--port-range", "1024:65535", "--threads", "1024"},
         {"--timeout-policy", "decline", "--port-range", "7000:7000", "--max-transfers", "1"},
         {"--give-up", "1", "--grace", "0", "--verbose"},
     };
