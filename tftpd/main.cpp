@@ -119,6 +119,18 @@ void drain_on_signal(
     });
 }
 
+/// A standard stream that is closed would give its number to a file of ours, and log lines would go
+/// there.
+void open_standard_streams() {
+    int fd = -1;
+    do {
+        fd = ::open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) {
+        ::close(fd);
+    }
+}
+
 /// A transfer takes one descriptor or two. The usual soft limit of 1024 is there for select(2).
 void raise_descriptor_limit() {
     ::rlimit limit{};
