@@ -9,7 +9,10 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <iterator>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace tftp::cli {
@@ -232,22 +235,34 @@ std::string summary_line(const report& r) {
 }
 
 std::string refusal_line(const report& r) {
+    const offer& sent = r.summary.asked;
     const parameters& agreed = r.summary.agreed;
     std::string line;
-    const auto append = [&line](const char* what, unsigned given, unsigned wanted) {
-        if (given != wanted) {
-            fmt::format_to(
-                std::back_inserter(line),
-                "{}the server uses {} {} instead of {}",
-                line.empty() ? "" : "; ",
-                what,
-                given,
-                wanted
-            );
+    const auto append = [&line](const std::string& part) {
+        line += line.empty() ? part : "; " + part;
+    };
+    // After falling back nothing was asked for in the end, because the server had refused it.
+    const auto compare = [&append](
+                             const char* what,
+                             std::uint16_t given,
+                             std::optional<std::uint16_t> asked,
+                             std::optional<std::uint16_t> in_request
+                         ) {
+        if (asked && given != in_request.value_or(*asked)) {
+            append(fmt::format(
+                "the server uses {} {} instead of {}", what, given, in_request.value_or(*asked)
+            ));
         }
     };
-    append("blksize", agreed.blksize, r.asked.blksize.value_or(agreed.blksize));
-    append("windowsize", agreed.windowsize, r.asked.windowsize.value_or(agreed.windowsize));
+    compare("blksize", agreed.blksize, r.asked.blksize, sent.blksize);
+    compare("windowsize", agreed.windowsize, r.asked.windowsize, sent.windowsize);
+    if (r.asked.windowsize && sent.windowsize && *sent.windowsize < *r.asked.windowsize) {
+        append(fmt::format(
+            "this system's receive buffer holds {} blocks of {} octets (net.core.rmem_max)",
+            *sent.windowsize,
+            sent.blksize.value_or(blksize_default)
+        ));
+    }
     return line.empty() ? line : escape_for_terminal(r.asked.host) + ": " + line;
 }
 

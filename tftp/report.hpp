@@ -37,8 +37,8 @@ struct report {
 /// Returns one line, without its end, about a transfer that went well.
 [[nodiscard]] std::string summary_line(const report& r);
 
-/// Returns one line, without its end, when the server did not take a size that the user gave;
-/// empty otherwise.
+/// Returns one line, without its end, when a size that the user gave is not in force: the server
+/// chose another, or the receive buffer of this system holds no such window. Empty otherwise.
 [[nodiscard]] std::string refusal_line(const report& r);
 
 /// Returns the object of --json, in one line without its end. RFC 8259.

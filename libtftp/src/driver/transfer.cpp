@@ -526,6 +526,7 @@ transfer_summary transfer::summary() const {
     s.local = port_->local_endpoint();
     s.filename = filename_;
     s.mode = mode_;
+    s.asked = std::visit([](const auto& engine) { return engine.offered(); }, engine_);
     s.agreed = agreed();
     s.counters = counters();
     s.elapsed = ended_ - started_;

@@ -41,6 +41,20 @@ TEST_CASE("a client's port hears of refusals and has room for windows", "[driver
     CHECK(w.network.open_ports() == 1);
 }
 
+TEST_CASE("the summary tells what the request asked for", "[driver][client]") {
+    sim_world w;
+    io::memory_sink into(100);
+    io::request asked = ask("file");
+    asked.options = io::default_offer(1428);
+    const auto get = io::begin_get(asked, into, w.client_host, w.now);
+    REQUIRE(get.has_value());
+    CHECK((*get)->summary().asked == asked.options);
+    asked.options = {};
+    const auto plain = io::begin_get(asked, into, w.client_host, w.now);
+    REQUIRE(plain.has_value());
+    CHECK((*plain)->summary().asked.empty());
+}
+
 TEST_CASE("what cannot begin says why", "[driver][client]") {
     sim_world w;
     io::memory_sink into(100);

@@ -76,6 +76,18 @@ TEST_CASE("a size that was asked for and not granted is told", "[tftp][report]")
     CHECK_THAT(refusal_line(r), Contains("; the server uses windowsize 64 instead of 128"));
 }
 
+TEST_CASE("a window that our own buffer made smaller is not the server's fault", "[tftp][report]") {
+    const std::string buffer =
+        "this system's receive buffer holds 64 blocks of 1428 octets (net.core.rmem_max)";
+    report r = good();
+    r.summary.asked = io::default_offer(1428);
+    CHECK(refusal_line(r).empty());
+    r.asked.windowsize = 128;
+    CHECK(refusal_line(r) == "boot: " + buffer);
+    r.summary.agreed.windowsize = 16;
+    CHECK(refusal_line(r) == "boot: the server uses windowsize 16 instead of 64; " + buffer);
+}
+
 TEST_CASE("errors of a server name host, file and reason", "[tftp][report]") {
     report r = failed(peer_errc::not_found);
     CHECK_THAT(error_line(r), StartsWith("boot: dir/f: not found on the server"));

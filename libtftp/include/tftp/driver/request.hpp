@@ -48,6 +48,9 @@ struct transfer_summary {
     /// As the request named it: escape before logging.
     std::string filename;
     transfer_mode mode = transfer_mode::octet;
+    /// The options of our own request as they went out: without any after falling back, and a read
+    /// asks for no larger window than its receive buffer holds. Empty at a server.
+    offer asked;
     parameters agreed;
     engine_counters counters;
     duration elapsed{};

@@ -83,6 +83,9 @@ public:
     /// Returns the parameters in force: those of RFC 1350 until the options are answered.
     [[nodiscard]] const parameters& agreed() const noexcept { return x_.agreed; }
 
+    /// Returns the options that our own request asked for; empty when the peer made the request.
+    [[nodiscard]] const offer& offered() const noexcept { return offered_; }
+
     /// Returns what happened so far.
     [[nodiscard]] const engine_counters& counters() const noexcept { return x_.counters; }
 
