@@ -15,6 +15,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -57,14 +58,19 @@ int main(int argc, char** argv) {
         std::cerr << usage;
         return 2;
     }
-    boost::asio::io_context context;
-    tftp::net::client client(context.get_executor());
     bool failed = false;
-    for (int i = 2; i < argc; ++i) {
-        boost::asio::co_spawn(
-            context, fetch(client, *server, argv[i], failed), boost::asio::detached
-        );
+    try {
+        boost::asio::io_context context;
+        tftp::net::client client(context.get_executor());
+        for (int i = 2; i < argc; ++i) {
+            boost::asio::co_spawn(
+                context, fetch(client, *server, argv[i], failed), boost::asio::detached
+            );
+        }
+        context.run();
+    } catch (const std::exception& error) {
+        std::cerr << "async_get: " << error.what() << '\n';
+        return 1;
     }
-    context.run();
     return failed ? 1 : 0;
 }
