@@ -87,7 +87,7 @@ private:
     [[nodiscard]] ports bind() const;
 };
 
-server::impl::impl(config setup_) : setup(std::move(setup_)) {
+server::impl::impl(config wanted) : setup(std::move(wanted)) {
     if (setup.workers == 0) {
         setup.workers = usable_cores();
     }
