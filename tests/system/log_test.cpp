@@ -180,15 +180,15 @@ TEST_CASE("a log that is full delays neither service nor end", "[system][tftpd][
     child_process process(what);
     const std::string& started = log.read_until("\n");
     const std::string address = started.substr(started.rfind(' ') + 1);
-    const auto server = tftp::io::parse_endpoint(address.substr(0, address.find('\n')), 0);
-    REQUIRE(server.has_value());
+    const auto serving = tftp::io::parse_endpoint(address.substr(0, address.find('\n')), 0);
+    REQUIRE(serving.has_value());
 
     // A pipe holds 64 KiB.
     udp_client client;
     for (int line = 0; line < 300; ++line) {
-        REQUIRE(error_code_of(ask(client, *server, rrq(std::string(250, 'x')))) == 1);
+        REQUIRE(error_code_of(ask(client, *serving, rrq(std::string(250, 'x')))) == 1);
     }
-    CHECK(fetch(*server, "file") == "content");
+    CHECK(fetch(*serving, "file") == "content");
 
     SECTION("it ends when told to") {
         process.send_signal(SIGTERM);
@@ -196,7 +196,7 @@ TEST_CASE("a log that is full delays neither service nor end", "[system][tftpd][
     }
     SECTION("the reader is told of its losses when it comes back") {
         log.drain();
-        CHECK(error_code_of(ask(client, *server, rrq("missing"))) == 1);
+        CHECK(error_code_of(ask(client, *serving, rrq("missing"))) == 1);
         CHECK_THAT(
             log.read_until("\"missing\""),
             Contains(" lines lost: the log was not read\n") && !Contains("x\n")
