@@ -119,7 +119,7 @@ private:
     }
 
     [[nodiscard]] error_code follow(const std::string& name, int why) {
-        std::array<char, PATH_MAX> text;
+        std::array<char, PATH_MAX> text{};
         const ::ssize_t size = ::readlinkat(here(), name.c_str(), text.data(), text.size());
         if (size < 0) {
             return system_error_code(why);

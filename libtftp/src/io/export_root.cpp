@@ -24,7 +24,7 @@ struct plain_name {
     std::array<char, name_octets_max + 1> text;
 
     [[nodiscard]] static result<plain_name> from(std::string_view requested) noexcept {
-        plain_name name;
+        plain_name name{};
         const result<std::size_t> length =
             normalise_name(requested, std::span(name.text).first(name_octets_max));
         if (!length) {

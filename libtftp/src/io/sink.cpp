@@ -55,7 +55,7 @@ netascii_sink::write(std::uint64_t /*offset*/, std::span<const ::iovec> payloads
 }
 
 error_code netascii_sink::convert(bytes_view netascii) noexcept {
-    std::array<std::byte, 4096> text;
+    std::array<std::byte, 4096> text{};
     while (!netascii.empty()) {
         const netascii_progress step = decoder_.decode(netascii, text);
         netascii = netascii.subspan(step.consumed);

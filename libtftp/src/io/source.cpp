@@ -71,7 +71,7 @@ error_code netascii_source::state::produce(std::uint64_t wanted, Read&& read_tex
         const std::size_t room =
             static_cast<std::size_t>(std::min<std::uint64_t>(wanted, capacity - at));
         // Each octet of text makes at least one of netascii: no more than `room` is of use.
-        std::array<std::byte, piece> text;
+        std::array<std::byte, piece> text{};
         std::size_t size = 0;
         bool last_piece = text_ended;
         if (!text_ended) {

@@ -64,7 +64,7 @@ public:
     [[nodiscard]] int count() const noexcept { return static_cast<int>(count_); }
 
 private:
-    std::array<::iovec, 64> items_;
+    std::array<::iovec, 64> items_{};
     std::size_t count_ = 0;
 };
 
