@@ -239,10 +239,10 @@ void transfer::act(scratch& memory, time_point now) noexcept {
 
 void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
     want_write_ = false;
-    run_max_ = run_max_for(engine.agreed().blksize);
+    const std::uint16_t run_max = run_max_for(engine.agreed().blksize);
     bool go_on = !closed_;
     while (go_on) {
-        const sender::effect effect = engine.next(run_max_);
+        const sender::effect effect = engine.next(run_max);
         if (const auto* run = std::get_if<send_data>(&effect)) {
             go_on = send_run(engine, *run, memory, now);
         } else if (const auto* control = std::get_if<send_control>(&effect)) {

@@ -190,7 +190,6 @@ private:
     bool pending_last_ = false;
     bool completed_ = false;
     bool closed_ = false;
-    std::uint16_t run_max_ = 1;
     std::uint16_t pending_count_ = 0;
     std::uint64_t pending_offset_ = 0;
     std::optional<error_code> commit_outcome_;
