@@ -4,6 +4,7 @@
 #include "support/process.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
+#include "system/forged.hpp"
 
 #include <tftp/io/socket_address.hpp>
 
@@ -13,7 +14,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -23,10 +23,6 @@
 #include <thread>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <netinet/ip.h>
-#include <netinet/udp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 using namespace tftp::test;
@@ -36,14 +32,6 @@ namespace {
 
 /// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
 constexpr int skipped_exit_code = 77;
-
-void run_ip(const std::vector<std::string>& arguments) {
-    command what = command_of({"ip"});
-    what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
-    const run_result result = run(what, daemon_limit);
-    INFO(to_string(what) << ": " << result.errors);
-    REQUIRE(result.status == 0);
-}
 
 tftp::endpoint at(std::string_view text) {
     const auto parsed = tftp::io::parse_endpoint(text, 0);
@@ -88,31 +76,6 @@ void need_private_network() {
         return wait_until_usable("2001:db8::1") && wait_until_usable("2001:db8::2");
     }();
     REQUIRE(ready);
-}
-
-/// Sends a UDP datagram whose source is whatever it says.
-void send_forged(const tftp::endpoint& from, const tftp::endpoint& to, const datagram& payload) {
-    struct {
-        ::iphdr ip;
-        ::udphdr udp;
-    } head{};
-
-    head.ip.version = 4;
-    head.ip.ihl = sizeof head.ip / 4;
-    head.ip.ttl = 64;
-    head.ip.protocol = IPPROTO_UDP;
-    std::memcpy(&head.ip.saddr, from.address.data(), sizeof head.ip.saddr);
-    std::memcpy(&head.ip.daddr, to.address.data(), sizeof head.ip.daddr);
-    head.udp.source = htons(from.port);
-    head.udp.dest = htons(to.port);
-    head.udp.len = htons(static_cast<std::uint16_t>(sizeof head.udp + payload.size()));
-    std::string packet(reinterpret_cast<const char*>(&head), sizeof head);
-    packet.append(reinterpret_cast<const char*>(payload.data()), payload.size());
-    const tftp::io::socket_address address(to.with_port(0));
-    const int fd = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-    const auto sent = ::sendto(fd, packet.data(), packet.size(), 0, address.data(), address.size());
-    ::close(fd);
-    REQUIRE(sent == static_cast<::ssize_t>(packet.size()));
 }
 
 } // namespace
@@ -177,11 +140,11 @@ TEST_CASE("tftpd ignores requests that cannot be answered", "[system][tftpd][net
     need_private_network();
     daemon_process daemon({"--threads", "1"}, {"192.0.2.1:69"});
     SECTION("from port 0") {
-        send_forged(at("192.0.2.2:0"), daemon.server(), rrq("forged"));
+        forged_sender().send(at("192.0.2.2:0"), daemon.server(), rrq("forged"));
     }
     SECTION("from its own port, which would be a loop") {
-        send_forged(daemon.server(), daemon.server(), rrq("forged"));
-        send_forged(daemon.server(), daemon.server(), wrq("forged", {}, "mail"));
+        forged_sender().send(daemon.server(), daemon.server(), rrq("forged"));
+        forged_sender().send(daemon.server(), daemon.server(), wrq("forged", {}, "mail"));
     }
     udp_client client(at("192.0.2.2"));
     CHECK(error_code_of(ask(client, daemon.server(), rrq("marker"))) == 1);
