@@ -83,9 +83,18 @@ template <class Value, std::size_t Count>
 }
 
 [[nodiscard]] po::options_description described() {
-    const std::string transfers_help = fmt::format(
-        "transfers at the same time, per thread (default: {})", tftp::io::limits().transfers_max
+    const tftp::io::limits defaults;
+    const std::string transfers_help =
+        fmt::format("transfers at the same time (default: {})", defaults.transfers_max);
+    const std::string per_client_help = fmt::format(
+        "of these, of one client address (default: {})", defaults.transfers_per_client_max
     );
+    const std::string rate_help = fmt::format(
+        "new requests of one client address in a second (default: {})",
+        defaults.requests_per_client_per_second
+    );
+    const std::string total_rate_help =
+        fmt::format("new requests of all in a second (default: {})", defaults.requests_per_second);
     const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
     po::options_description all("Options");
     // clang-format off
@@ -109,6 +118,9 @@ template <class Value, std::size_t Count>
         ("port-range", text("FIRST:LAST"), "ports of transfers (default: the system's)")
         ("threads", text("N"), "worker threads (default: one per core)")
         ("max-transfers", text("N"), transfers_help.c_str())
+        ("max-per-client", text("N"), per_client_help.c_str())
+        ("request-rate", text("N"), rate_help.c_str())
+        ("total-request-rate", text("N"), total_rate_help.c_str())
         ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
         ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
         ("check", "check the command line and the directory, then exit")
@@ -221,6 +233,24 @@ void read_protocol(const values& given, config& out) {
     }
 }
 
+void read_limits(const values& given, tftp::io::limits& out) {
+    constexpr std::uint64_t most = 1'000'000;
+    if (const auto* text = given.text("max-transfers")) {
+        out.transfers_max = number("max-transfers", *text, 1, most);
+    }
+    if (const auto* text = given.text("max-per-client")) {
+        out.transfers_per_client_max = number("max-per-client", *text, 1, most);
+    }
+    if (const auto* text = given.text("request-rate")) {
+        out.requests_per_client_per_second =
+            static_cast<std::uint32_t>(number("request-rate", *text, 1, most));
+    }
+    if (const auto* text = given.text("total-request-rate")) {
+        out.requests_per_second =
+            static_cast<std::uint32_t>(number("total-request-rate", *text, 1, most));
+    }
+}
+
 void read_process(const values& given, config& out) {
     for (const std::string& text : given.list("listen")) {
         out.listen.push_back(address(text));
@@ -234,9 +264,7 @@ void read_process(const values& given, config& out) {
     if (const auto* text = given.text("threads")) {
         out.threads = static_cast<unsigned>(number("threads", *text, 1, 1024));
     }
-    if (const auto* text = given.text("max-transfers")) {
-        out.transfers_max = number("max-transfers", *text, 1, 1'000'000);
-    }
+    read_limits(given, out.limits);
     if (const auto* text = given.text("grace")) {
         out.grace = seconds("grace", *text);
     }

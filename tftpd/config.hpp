@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/driver/limits.hpp>
 #include <tftp/engine/config.hpp>
 #include <tftp/io/export_root.hpp>
 #include <tftp/io/udp_port.hpp>
@@ -41,7 +42,7 @@ struct config {
     bool allow_timeout = true;
     std::optional<tftp::io::port_range> port_range;
     unsigned threads = 0;
-    std::optional<std::size_t> transfers_max;
+    tftp::io::limits limits;
     tftp::duration grace = std::chrono::seconds(10);
     bool verbose = false;
 };

@@ -79,9 +79,7 @@ bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& 
         setup.service.options.blksize = *wanted.blksize_max;
     }
     setup.service.engine = wanted.engine;
-    if (wanted.transfers_max) {
-        setup.service.limits.transfers_max = *wanted.transfers_max;
-    }
+    setup.service.limits = wanted.limits;
     setup.transfer_ports = wanted.port_range;
     setup.workers = wanted.threads;
     setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };

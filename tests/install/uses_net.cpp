@@ -21,7 +21,7 @@ constexpr std::string_view greeting = "hello from memory";
 class one_file final : public tftp::io::content {
 public:
     tftp::result<std::shared_ptr<tftp::io::source>>
-    open_read(const tftp::io::content_request&, tftp::io::file_cache&) noexcept override {
+    open_read(const tftp::io::content_request&) noexcept override {
         return std::make_shared<tftp::io::memory_source>(std::as_bytes(std::span(greeting)));
     }
 

@@ -37,8 +37,8 @@ public:
         return found == files_.end() ? std::nullopt : std::optional(*found->second);
     }
 
-    [[nodiscard]] result<std::shared_ptr<io::source>>
-    open_read(const io::content_request& wanted, io::file_cache&) noexcept override {
+    [[nodiscard]] result<std::shared_ptr<io::source>> open_read(const io::content_request& wanted
+    ) noexcept override {
         const std::lock_guard lock(mutex_);
         const std::string name(wanted.name);
         if (const auto failed = failures_.find(name); failed != failures_.end()) {

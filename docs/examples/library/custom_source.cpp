@@ -99,7 +99,7 @@ class generated final : public tftp::io::content {
 public:
     // Every worker thread calls this at any time; there is no state to protect.
     [[nodiscard]] result<std::shared_ptr<tftp::io::source>>
-    open_read(const tftp::io::content_request& wanted, tftp::io::file_cache&) noexcept override {
+    open_read(const tftp::io::content_request& wanted) noexcept override {
         try {
             constexpr std::string_view lines = "lines-";
             if (wanted.name == "whoami") {

@@ -6,17 +6,34 @@
 
 namespace tftp::io {
 
-result<std::shared_ptr<source>>
-directory_content::open_read(const content_request& wanted, file_cache& cache) noexcept {
-    auto file = root_.open_read(wanted.name);
+namespace {
+
+[[nodiscard]] result<std::shared_ptr<source>>
+source_of(result<std::shared_ptr<const opened_file>> file) noexcept {
     if (!file) {
         return file.error();
     }
     try {
-        return std::make_shared<file_source>(cache.files.share(std::move(*file)), &cache.chunks);
+        return std::make_shared<file_source>(std::move(*file));
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }
+}
+
+} // namespace
+
+result<std::shared_ptr<source>> content::try_open_read(const content_request&) noexcept {
+    return make_error_code(errc::would_block);
+}
+
+result<std::shared_ptr<source>> directory_content::try_open_read(const content_request& wanted
+) noexcept {
+    return source_of(root_.try_open_read(wanted.name));
+}
+
+result<std::shared_ptr<source>> directory_content::open_read(const content_request& wanted
+) noexcept {
+    return source_of(root_.open_read(wanted.name));
 }
 
 result<std::shared_ptr<sink>> directory_content::open_write(const content_request& wanted

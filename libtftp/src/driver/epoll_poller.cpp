@@ -12,6 +12,11 @@ epoll_poller::epoll_poller() : set_(::epoll_create1(EPOLL_CLOEXEC)) {
 }
 
 error_code epoll_poller::watch(const interest& wanted, void* token) noexcept {
+    if (!wanted.read && !wanted.write) {
+        // An error that waits would be reported all the same, again and again.
+        unwatch(wanted.fd);
+        return {};
+    }
     ::epoll_event event{};
     event.events = (wanted.read ? EPOLLIN : 0U) | (wanted.write ? EPOLLOUT : 0U);
     event.data.ptr = token;

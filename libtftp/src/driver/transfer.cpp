@@ -1,3 +1,5 @@
+#include "transfer_jobs.hpp"
+
 #include <tftp/driver/transfer.hpp>
 #include <tftp/wire/assert.hpp>
 
@@ -31,85 +33,12 @@ constexpr std::size_t sender_messages_max = 8;
            error == boost::system::errc::resource_unavailable_try_again;
 }
 
+[[nodiscard]] bool out_of_memory(const error_code& error) noexcept {
+    return error == boost::system::errc::not_enough_memory ||
+           error == boost::system::errc::no_buffer_space;
+}
+
 } // namespace
-
-class transfer::cold_read final : public blocking_job {
-public:
-    cold_read(transfer& owner, std::uint64_t offset, std::size_t wanted) noexcept
-        : blocking_job(owner.source_->identity()),
-          owner_(&owner),
-          source_(owner.source_),
-          wanted_(wanted) {
-        result_.offset = offset;
-    }
-
-    ~cold_read() override {
-        if (owner_ != nullptr) {
-            owner_->reading_ = nullptr;
-        }
-    }
-
-    void run() noexcept override {
-        result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
-        if (!result_.octets) {
-            result_.error = make_error_code(boost::system::errc::not_enough_memory);
-            return;
-        }
-        const ::iovec gap{result_.octets.get(), wanted_};
-        const auto outcome = source_->read(result_.offset, {&gap, 1});
-        if (outcome) {
-            result_.outcome = *outcome;
-        } else {
-            result_.error = outcome.error();
-        }
-    }
-
-    void done() noexcept override {
-        if (transfer* const owner = std::exchange(owner_, nullptr)) {
-            owner->take_cold_octets(*this);
-            owner->host_->resumed(*owner);
-        }
-    }
-
-    void forget_owner() noexcept { owner_ = nullptr; }
-
-    [[nodiscard]] cold_octets& octets() noexcept { return result_; }
-
-private:
-    transfer* owner_;
-    std::shared_ptr<source> source_;
-    std::size_t wanted_;
-    cold_octets result_;
-};
-
-class transfer::commit_job final : public blocking_job {
-public:
-    explicit commit_job(transfer& owner) noexcept
-        : blocking_job(owner.sink_.get()), owner_(&owner), sink_(owner.sink_) {}
-
-    ~commit_job() override {
-        if (owner_ != nullptr) {
-            owner_->committing_ = nullptr;
-        }
-    }
-
-    void run() noexcept override { outcome_ = sink_->commit(); }
-
-    void done() noexcept override {
-        if (transfer* const owner = std::exchange(owner_, nullptr)) {
-            owner->committing_ = nullptr;
-            owner->commit_outcome_ = outcome_;
-            owner->host_->resumed(*owner);
-        }
-    }
-
-    void forget_owner() noexcept { owner_ = nullptr; }
-
-private:
-    transfer* owner_;
-    std::shared_ptr<sink> sink_;
-    error_code outcome_;
-};
 
 transfer::transfer(
     transfer_setup setup, const sender& engine, std::shared_ptr<source> from, time_point now
@@ -145,6 +74,12 @@ transfer::~transfer() {
     if (reading_ != nullptr) {
         reading_->forget_owner();
     }
+    if (collecting_) {
+        collecting_->forget_owner();
+    }
+    if (writing_ != nullptr) {
+        writing_->forget_owner();
+    }
     if (committing_ != nullptr) {
         committing_->forget_owner();
     }
@@ -155,10 +90,22 @@ void transfer::start(scratch& memory, time_point now) noexcept {
 }
 
 void transfer::on_readable(scratch& memory, time_point now) noexcept {
+    if (deaf_) {
+        return;
+    }
+    if (writes_elsewhere() && !prepare_write()) {
+        pause(now);
+        return;
+    }
     const auto messages = port_->receive_batch(memory, messages_max());
     if (!messages || messages->empty()) {
         // An ICMP error makes the port readable too.
         take_refusals();
+        if (!messages && out_of_memory(messages.error())) {
+            // It would be readable again at once.
+            pause(now);
+            return;
+        }
     } else {
         for (const received& message : *messages) {
             feed(message, memory, now);
@@ -171,12 +118,21 @@ void transfer::on_writable(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
+void transfer::pause(time_point now) noexcept {
+    deaf_ = true;
+    deadline_ = now + pool_wait;
+}
+
 void transfer::on_deadline(scratch& memory, time_point now) noexcept {
+    deaf_ = writing_ != nullptr;
     with_engine([now](auto& engine) { engine.on_deadline(now); });
     act(memory, now);
 }
 
 void transfer::on_resumed(scratch& memory, time_point now) noexcept {
+    if (write_outcome_) {
+        finish_write(*std::get_if<receiver>(&engine_), *write_outcome_, now);
+    }
     if (commit_outcome_) {
         finish_commit(*std::get_if<receiver>(&engine_), *commit_outcome_, now);
     }
@@ -222,15 +178,23 @@ void transfer::flush(scratch& memory, time_point now) noexcept {
         return;
     }
     if (auto* receiving = std::get_if<receiver>(&engine_)) {
-        write_pending(*receiving, memory);
-        if (pending_last_) {
-            pending_last_ = false;
-            commit(*receiving, now);
-        } else if (!receiving->whole()) {
-            receiving->on_stored(now);
+        if (collecting_ && collecting_->needed()) {
+            start_write(*receiving);
+        } else {
+            write_pending(*receiving, memory);
+            stored(*receiving, now);
         }
     }
     act(memory, now);
+}
+
+void transfer::stored(receiver& engine, time_point now) noexcept {
+    if (pending_last_) {
+        pending_last_ = false;
+        commit(engine, now);
+    } else if (!engine.whole()) {
+        engine.on_stored(now);
+    }
 }
 
 void transfer::act(scratch& memory, time_point now) noexcept {
@@ -282,6 +246,13 @@ bool transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
 }
 
 void transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
+    if (collecting_) {
+        pending_last_ = effect.last;
+        if (!collecting_->add(effect.offset, effect.payload)) {
+            write_failed(engine, make_error_code(boost::system::errc::not_enough_memory));
+        }
+        return;
+    }
     if (pending_count_ == 0) {
         pending_offset_ = effect.offset;
     }
@@ -299,20 +270,69 @@ void transfer::take(receiver& engine, const store& effect, scratch& memory) noex
 
 void transfer::write_pending(receiver& engine, scratch& memory) noexcept {
     error_code failed;
-    if (!reserved_ && engine.settled()) {
-        reserved_ = true;
-        if (engine.agreed().tsize && mode_ == transfer_mode::octet) {
-            failed = sink_->reserve(*engine.agreed().tsize);
-        }
+    if (const auto size = size_to_reserve(engine)) {
+        failed = sink_->reserve(*size);
     }
     if (!failed && pending_count_ != 0) {
         failed = sink_->write(pending_offset_, memory.vectors().first(pending_count_));
     }
     pending_count_ = 0;
     if (failed) {
-        pending_last_ = false;
-        const peer_errc code = to_peer_errc(failed);
-        engine.abort(code, peer_message(code), failed);
+        write_failed(engine, failed);
+    }
+}
+
+std::optional<std::uint64_t> transfer::size_to_reserve(const receiver& engine) noexcept {
+    if (reserved_ || !engine.settled()) {
+        return std::nullopt;
+    }
+    reserved_ = true;
+    return mode_ == transfer_mode::octet ? engine.agreed().tsize : std::nullopt;
+}
+
+void transfer::write_failed(receiver& engine, const error_code& why) noexcept {
+    pending_last_ = false;
+    const peer_errc code = to_peer_errc(why);
+    engine.abort(code, peer_message(code), why);
+}
+
+bool transfer::writes_elsewhere() const noexcept {
+    return host_ != nullptr && sink_ && sink_->remote();
+}
+
+bool transfer::prepare_write() noexcept {
+    if (collecting_) {
+        return true;
+    }
+    const std::size_t room =
+        agreed().windowsize == 1 ? agreed().blksize : messages_max() * scratch::slot_size;
+    collecting_.reset(new (std::nothrow) write_job(*this, room));
+    if (collecting_ && !collecting_->ready()) {
+        collecting_->forget_owner();
+        collecting_.reset();
+    }
+    return collecting_ != nullptr;
+}
+
+void transfer::start_write(receiver& engine) noexcept {
+    collecting_->seal(size_to_reserve(engine));
+    write_job* const started = collecting_.get();
+    writing_ = started;
+    if (host_->offload(std::move(collecting_))) {
+        deaf_ = true;
+        return;
+    }
+    writing_ = nullptr;
+    write_failed(engine, errc::overloaded);
+}
+
+void transfer::finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept {
+    write_outcome_.reset();
+    deaf_ = false;
+    if (outcome) {
+        write_failed(engine, outcome);
+    } else {
+        stored(engine, now);
     }
 }
 
@@ -326,7 +346,8 @@ void transfer::commit(receiver& engine, time_point now) noexcept {
         }
         committing_ = nullptr;
     }
-    finish_commit(engine, sink_->commit(), now);
+    const bool waits = host_ != nullptr && sink_->remote();
+    finish_commit(engine, waits ? make_error_code(errc::overloaded) : sink_->commit(), now);
 }
 
 void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {
@@ -391,6 +412,7 @@ bool transfer::send_run(
     }
     if (!sent) {
         // Any other failure is a loss like one on the wire, unless it is the peer's refusal.
+        send_error_ = sent.error();
         take_refusals();
     }
     const std::size_t left = sent ? *sent : blocks;
@@ -432,7 +454,7 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
 bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
     std::unique_ptr<cold_read> job(new (std::nothrow) cold_read(*this, offset, wanted));
     reading_ = job.get();
-    if (job && host_->offload(std::move(job))) {
+    if (job && job->ready() && host_->offload(std::move(job))) {
         return true;
     }
     reading_ = nullptr;
@@ -450,6 +472,7 @@ void transfer::send_datagram(const send_control& control) noexcept {
         // A full buffer is a loss like one on the wire: the engine's timer repeats it.
         return;
     }
+    send_error_ = failed;
     take_refusals();
     if (initiator() && opening()) {
         failed = port_->send(control.to, {}, control.datagram);
@@ -493,7 +516,7 @@ std::size_t transfer::messages_max() const noexcept {
 }
 
 interest transfer::wants() const noexcept {
-    return {port_->native_handle(), true, want_write_};
+    return {port_->native_handle(), !deaf_, want_write_};
 }
 
 bool transfer::committing() const noexcept {
@@ -519,6 +542,19 @@ const parameters& transfer::agreed() const noexcept {
     return with_engine([](const auto& engine) -> const parameters& { return engine.agreed(); });
 }
 
+void transfer::release_remote() noexcept {
+    if (host_ == nullptr) {
+        return;
+    }
+    if (source_ && source_->remote()) {
+        const std::uint64_t lane = source_->lane();
+        host_->dispose(std::move(source_), lane);
+    } else if (sink_ && sink_->remote()) {
+        const std::uint64_t lane = sink_->lane();
+        host_->dispose(std::move(sink_), lane);
+    }
+}
+
 transfer_summary transfer::summary() const {
     transfer_summary s;
     s.verb = verb_;
@@ -534,6 +570,7 @@ transfer_summary transfer::summary() const {
         s.round_trip = sending->round_trip();
     }
     s.outcome = outcome_;
+    s.send_error = send_error_;
     s.peer_text = with_engine([](const auto& engine) { return std::string(engine.peer_text()); });
     return s;
 }

@@ -35,7 +35,7 @@ open_at(int directory, const char* path, int flags, const beneath_options& optio
         how.resolve |= RESOLVE_NO_SYMLINKS;
     }
     if (options.only_cached) {
-        how.resolve |= RESOLVE_CACHED;
+        how.resolve |= RESOLVE_CACHED | RESOLVE_NO_XDEV;
     }
     const int attempts = options.only_cached ? 1 : attempts_max;
     for (int attempt = 0; attempt < attempts; ++attempt) {

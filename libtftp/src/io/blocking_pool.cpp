@@ -160,8 +160,9 @@ bool blocking_pool::start_thread() noexcept {
 
 std::unique_ptr<blocking_job> blocking_pool::take_runnable() noexcept {
     return waiting_.take_first([this](const blocking_job& job) {
-        return job.key_ == nullptr ||
-               std::find(busy_.begin(), busy_.end(), job.key_) == busy_.end();
+        return job.lane_ == 0 ||
+               static_cast<std::size_t>(std::count(busy_.begin(), busy_.end(), job.lane_)) <
+                   lane_max_;
     });
 }
 
@@ -175,15 +176,15 @@ void blocking_pool::work() noexcept {
             --idle_;
             continue;
         }
-        const void* const key = job->key_;
-        busy_.push_back(key); // within the capacity reserved at the start
+        const std::uint64_t lane = job->lane_;
+        busy_.push_back(lane); // within the capacity reserved at the start
         lock.unlock();
         job->run();
         completion_queue& completions = *job->completions_;
         completions.finished(std::move(job));
         lock.lock();
-        // This thread takes the next job itself: no other needs to be woken for the key.
-        busy_.erase(std::find(busy_.begin(), busy_.end(), key));
+        // This thread takes the next job itself: no other needs to be woken for the lane.
+        busy_.erase(std::find(busy_.begin(), busy_.end(), lane));
     }
 }
 

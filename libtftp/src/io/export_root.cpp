@@ -1,4 +1,5 @@
 #include "beneath.hpp"
+#include "storage.hpp"
 #include "target.hpp"
 #include "vectors.hpp"
 
@@ -64,9 +65,9 @@ bool is_kept_for_owner(int directory, const struct ::stat& file) noexcept {
 } // namespace
 
 export_root::export_root(
-    std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how
+    std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how, bool remote
 ) noexcept
-    : root_(std::move(root)), policy_(policy), how_(how) {}
+    : root_(std::move(root)), policy_(policy), how_(how), remote_(remote) {}
 
 result<export_root>
 export_root::open(const char* directory, const access_policy& policy, lookup how) noexcept {
@@ -75,7 +76,8 @@ export_root::open(const char* directory, const access_policy& policy, lookup how
         return last_error();
     }
     try {
-        return export_root(std::make_shared<const unique_fd>(std::move(root)), policy, how);
+        const bool remote = storage_of(root.get()) == storage::remote;
+        return export_root(std::make_shared<const unique_fd>(std::move(root)), policy, how, remote);
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
     }
@@ -88,7 +90,8 @@ result<std::shared_ptr<const opened_file>> export_root::open_read(std::string_vi
 
 result<std::shared_ptr<const opened_file>> export_root::try_open_read(std::string_view name
 ) const noexcept {
-    return open_file(name, true);
+    // Where another machine answers, open(2) itself may wait, whatever is cached.
+    return remote_ ? make_error_code(errc::would_block) : open_file(name, true);
 }
 
 result<std::shared_ptr<const opened_file>>
@@ -105,7 +108,8 @@ export_root::open_file(std::string_view name, bool only_cached) const noexcept {
         {policy_.symlinks == symlinks::inside, only_cached, how_ == lookup::walk}
     );
     if (!fd) {
-        if (only_cached && fd.error().value() == EAGAIN) {
+        // EXDEV: another file system is mounted there, or the way leads out.
+        if (only_cached && (fd.error().value() == EAGAIN || fd.error().value() == EXDEV)) {
             return make_error_code(errc::would_block);
         }
         return refusal_of(fd.error());
@@ -168,6 +172,11 @@ result<std::unique_ptr<sink>> export_root::create(
         }
         if (const error_code refused = check_target(directory.value().get(), base_name(target))) {
             return refused;
+        }
+        target.remote = storage_of(directory.value().get()) == storage::remote;
+        struct ::stat about = {};
+        if (::fstat(directory.value().get(), &about) == 0) {
+            target.lane = lane_of(about.st_dev);
         }
         auto made = std::make_unique<file_sink>(std::move(target), options);
         if (announced_size) {

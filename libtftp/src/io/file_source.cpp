@@ -1,3 +1,4 @@
+#include "storage.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/file_source.hpp>
@@ -9,13 +10,22 @@
 
 namespace tftp::io {
 
-file_source::file_source(std::shared_ptr<const opened_file> file, read_ahead* cache) noexcept
-    : file_(std::move(file)), cache_(cache) {}
+file_source::file_source(std::shared_ptr<const opened_file> file) noexcept
+    : file_(std::move(file)) {}
 
 file_source::~file_source() {
     if (cache_ != nullptr && file_.use_count() == 1) {
-        cache_->forget(*file_);
+        cache_->chunks.forget(*file_);
     }
+}
+
+void file_source::share(file_cache& cache) noexcept {
+    file_ = cache.files.share(std::move(file_));
+    cache_ = &cache;
+}
+
+std::uint64_t file_source::lane() const noexcept {
+    return lane_of(file_->identity().device);
 }
 
 std::optional<std::uint64_t> file_source::size() const noexcept {
@@ -25,7 +35,7 @@ std::optional<std::uint64_t> file_source::size() const noexcept {
 result<read_outcome>
 file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
     if (cache_ != nullptr && total_size(gaps) < read_ahead::small_read) {
-        return cache_->try_read(*file_, offset, gaps);
+        return cache_->chunks.try_read(*file_, offset, gaps);
     }
     return file_->try_read(offset, gaps);
 }

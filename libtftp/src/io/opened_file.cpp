@@ -1,3 +1,4 @@
+#include "storage.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/opened_file.hpp>
@@ -7,9 +8,7 @@
 #include <new>
 #include <utility>
 
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 namespace tftp::io {
 
@@ -17,17 +16,6 @@ namespace {
 
 std::int64_t nanoseconds(const ::timespec& time) noexcept {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
-/// Returns true for file systems whose reads never wait for a device. They refuse RWF_NOWAIT
-/// before Linux 6.6, and do not need it.
-bool lives_in_memory(int fd) noexcept {
-    struct ::statfs about = {};
-    if (::fstatfs(fd, &about) != 0) {
-        return false;
-    }
-    const auto type = static_cast<std::uint32_t>(about.f_type);
-    return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
 }
 
 /// Returns true for errors that say "not now" or "not in this way": the blocking read decides.
@@ -46,10 +34,11 @@ bool means_blocking(const error_code& error) noexcept {
 } // namespace
 
 opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept
-    : fd_(std::move(fd)),
-      identity_(identity),
-      permissions_(permissions),
-      in_memory_(lives_in_memory(fd_.get())) {
+    : fd_(std::move(fd)), identity_(identity), permissions_(permissions) {
+    const storage on = storage_of(fd_.get());
+    // They refuse RWF_NOWAIT before Linux 6.6, and do not need it.
+    in_memory_ = on == storage::memory;
+    remote_ = on == storage::remote;
     static std::atomic<std::uint64_t> serials = 0;
     serial_ = serials.fetch_add(1, std::memory_order_relaxed) + 1;
 }

@@ -117,8 +117,12 @@ std::size_t netascii_source::state::copy_out(std::uint64_t offset, std::span<con
     return copied;
 }
 
-netascii_source::netascii_source(std::shared_ptr<source> text, std::size_t window_octets) noexcept
-    : text_(std::move(text)), window_octets_(std::max<std::size_t>(window_octets, 1)) {}
+netascii_source::netascii_source(
+    std::shared_ptr<source> text, std::size_t window_octets, buffer_budget* budget
+) noexcept
+    : text_(std::move(text)),
+      window_octets_(std::max<std::size_t>(window_octets, 1)),
+      budget_(budget) {}
 
 netascii_source::~netascii_source() = default;
 
@@ -131,6 +135,12 @@ result<read_outcome> netascii_source::convert(
     std::uint64_t offset, std::span<const ::iovec> gaps, Read&& read_text
 ) noexcept {
     if (!state_) {
+        if (budget_ != nullptr) {
+            share_ = budget_share(*budget_, window_octets_);
+            if (!share_.held()) {
+                return make_error_code(errc::overloaded);
+            }
+        }
         state_.reset(new (std::nothrow) state(window_octets_));
         if (!state_ || !state_->ring) {
             state_.reset();

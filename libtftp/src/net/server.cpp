@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -34,6 +35,12 @@ constexpr int port_attempts = 16;
     ::cpu_set_t set{};
     return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
                                                          : 1;
+}
+
+/// For the table of clients, which strangers fill.
+[[nodiscard]] std::uint64_t random_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
 }
 
 [[nodiscard]] endpoint any(address_family family, std::uint16_t port) noexcept {
@@ -77,6 +84,7 @@ public:
     void run();
 
     config setup;
+    io::admission admission;
     std::vector<endpoint> endpoints;
     boost::asio::io_context control{1};
     std::vector<std::unique_ptr<worker>> workers;
@@ -87,13 +95,19 @@ private:
     [[nodiscard]] ports bind() const;
 };
 
-server::impl::impl(config wanted) : setup(std::move(wanted)) {
+server::impl::impl(config wanted)
+    : setup(std::move(wanted)), admission(setup.service.limits, random_seed()) {
     if (setup.workers == 0) {
         setup.workers = usable_cores();
     }
+    io::service_config share = setup.service;
+    share.limits.half_open_max =
+        std::max<std::size_t>(share.limits.half_open_max / setup.workers, 1);
+    share.limits.requests_per_second =
+        std::max(share.limits.requests_per_second / setup.workers, 1U);
     for (unsigned i = 0; i < setup.workers; ++i) {
         workers.push_back(std::make_unique<worker>(worker::setup{
-            *setup.files, setup.service, setup.transfer_ports, &pool, setup.on_finished}));
+            *setup.files, share, setup.transfer_ports, &pool, &admission, setup.on_finished}));
     }
     for (auto& port : bind()) {
         endpoints.push_back(port->local_endpoint());

@@ -25,7 +25,11 @@ constexpr auto commit_patience = std::chrono::seconds(1);
 worker::worker(const setup& parts)
     : ports_(make_ports(parts.transfer_ports)),
       on_finished_(parts.on_finished),
-      service_({parts.files, ports_, poller_, *this, parts.pool}, parts.service, clock::now()),
+      service_(
+          {parts.files, ports_, poller_, *this, parts.pool, parts.admission},
+          parts.service,
+          clock::now()
+      ),
       ready_(context_, poller_.native_handle()),
       timer_(context_),
       grace_(context_) {}

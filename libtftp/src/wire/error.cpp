@@ -56,6 +56,10 @@ const char* text_of(errc code) noexcept {
         return "A block is larger than what was agreed";
     case errc::crowded_out:
         return "Never acknowledged, and newer requests needed the place";
+    case errc::client_overloaded:
+        return "Too many transfers of this client are under way";
+    case errc::too_fast:
+        return "This client asks too often";
     }
     return "Unknown TFTP error";
 }

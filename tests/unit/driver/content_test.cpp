@@ -1,6 +1,7 @@
 #include "support/files.hpp"
 
 #include <tftp/driver/content.hpp>
+#include <tftp/io/file_cache.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -21,19 +22,23 @@ TEST_CASE("a directory is served and written through its policy", "[driver][cont
     io::content_request wanted;
 
     wanted.name = "file";
-    const auto first = files.open_read(wanted, cache);
-    const auto second = files.open_read(wanted, cache);
+    const auto first = files.open_read(wanted);
+    const auto second = files.open_read(wanted);
     REQUIRE(first.has_value());
     REQUIRE(second.has_value());
     CHECK((*first)->size() == 7);
+    CHECK((*first)->lane() != 0);
+    CHECK((*first)->lane() == (*second)->lane());
+    CHECK_FALSE((*first)->remote());
+    (*first)->share(cache);
+    (*second)->share(cache);
     // One descriptor for both.
-    CHECK((*first)->identity() == (*second)->identity());
     CHECK(cache.files.size() == 1);
 
     wanted.name = "../file";
-    CHECK(files.open_read(wanted, cache).has_error());
+    CHECK(files.open_read(wanted).has_error());
     wanted.name = "nothing";
-    CHECK(files.open_read(wanted, cache).error() == boost::system::errc::no_such_file_or_directory);
+    CHECK(files.open_read(wanted).error() == boost::system::errc::no_such_file_or_directory);
     wanted.name = "file";
     CHECK(files.open_write(wanted).has_error());
 

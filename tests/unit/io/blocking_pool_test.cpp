@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <semaphore>
@@ -19,9 +20,9 @@ namespace {
 class test_job final : public blocking_job {
 public:
     test_job(
-        const void* key, std::function<void()> run, std::function<void()> done = [] {}
+        std::uint64_t lane, std::function<void()> run, std::function<void()> done = [] {}
     )
-        : blocking_job(key), run_(std::move(run)), done_(std::move(done)) {}
+        : blocking_job(lane), run_(std::move(run)), done_(std::move(done)) {}
 
     ~test_job() override { ++destroyed; }
 
@@ -37,9 +38,9 @@ private:
 };
 
 std::unique_ptr<blocking_job> job(
-    const void* key, std::function<void()> run, std::function<void()> done = [] {}
+    std::uint64_t lane, std::function<void()> run, std::function<void()> done = [] {}
 ) {
-    return std::make_unique<test_job>(key, std::move(run), std::move(done));
+    return std::make_unique<test_job>(lane, std::move(run), std::move(done));
 }
 
 std::unique_ptr<completion_queue> make_queue() {
@@ -74,7 +75,7 @@ TEST_CASE(
     std::thread::id finished;
     REQUIRE(pool.submit(
         job(
-            nullptr,
+            0,
             [&] { ran = std::this_thread::get_id(); },
             [&] { finished = std::this_thread::get_id(); }
         ),
@@ -89,10 +90,9 @@ TEST_CASE(
     CHECK(pool.threads() == 1);
 }
 
-TEST_CASE("pool runs jobs of one key one at a time and in order", "[io][blocking_pool]") {
+TEST_CASE("pool runs jobs of a narrow lane one at a time and in order", "[io][blocking_pool]") {
     const auto queue = make_queue();
-    blocking_pool pool(4);
-    const int keys[3] = {};
+    blocking_pool pool(4, 1024, 1);
     std::atomic<int> running[3] = {};
     std::atomic<int> overlaps = 0;
     std::vector<int> order[3];
@@ -101,7 +101,7 @@ TEST_CASE("pool runs jobs of one key one at a time and in order", "[io][blocking
         const auto k = static_cast<std::size_t>(i % 3);
         REQUIRE(pool.submit(
             job(
-                &keys[k],
+                k + 1,
                 [&, i, k] {
                     overlaps += running[k]++ > 0 ? 1 : 0;
                     order[k].push_back(i);
@@ -122,22 +122,24 @@ TEST_CASE("pool runs jobs of one key one at a time and in order", "[io][blocking
     }
 }
 
-TEST_CASE("pool is not held up by a stalled key", "[io][blocking_pool]") {
+TEST_CASE("pool is not held up by a stalled lane", "[io][blocking_pool]") {
     const auto queue = make_queue();
-    blocking_pool pool(2);
-    const int stalled = 0;
-    std::binary_semaphore release(0);
+    blocking_pool pool(3, 1024, 2);
+    constexpr std::uint64_t stalled = 1;
+    std::counting_semaphore release(0);
     int stalled_jobs = 0;
-    REQUIRE(pool.submit(
-        job(
-            &stalled, [&] { release.acquire(); }, [&] { ++stalled_jobs; }
-        ),
-        *queue
-    ));
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 2; ++i) {
         REQUIRE(pool.submit(
             job(
-                &stalled, [] {}, [&] { ++stalled_jobs; }
+                stalled, [&] { release.acquire(); }, [&] { ++stalled_jobs; }
+            ),
+            *queue
+        ));
+    }
+    for (int i = 0; i < 9; ++i) {
+        REQUIRE(pool.submit(
+            job(
+                stalled, [] {}, [&] { ++stalled_jobs; }
             ),
             *queue
         ));
@@ -146,7 +148,7 @@ TEST_CASE("pool is not held up by a stalled key", "[io][blocking_pool]") {
     for (int i = 0; i < 10; ++i) {
         REQUIRE(pool.submit(
             job(
-                nullptr, [] {}, [&] { ++others; }
+                0, [] {}, [&] { ++others; }
             ),
             *queue
         ));
@@ -154,7 +156,7 @@ TEST_CASE("pool is not held up by a stalled key", "[io][blocking_pool]") {
     drain(*queue, 10);
     CHECK(others == 10);
     CHECK(stalled_jobs == 0);
-    release.release();
+    release.release(2);
     drain(*queue, 11);
     CHECK(stalled_jobs == 11);
 }
@@ -165,7 +167,7 @@ TEST_CASE("pool refuses jobs beyond its bound", "[io][blocking_pool]") {
     std::binary_semaphore started(0);
     std::binary_semaphore release(0);
     REQUIRE(pool.submit(
-        job(nullptr,
+        job(0,
             [&] {
                 started.release();
                 release.acquire();
@@ -174,13 +176,13 @@ TEST_CASE("pool refuses jobs beyond its bound", "[io][blocking_pool]") {
     ));
     started.acquire();
     const int before = test_job::destroyed;
-    CHECK(pool.submit(job(nullptr, [] {}), *queue));
-    CHECK(pool.submit(job(nullptr, [] {}), *queue));
-    CHECK_FALSE(pool.submit(job(nullptr, [] {}), *queue));
+    CHECK(pool.submit(job(0, [] {}), *queue));
+    CHECK(pool.submit(job(0, [] {}), *queue));
+    CHECK_FALSE(pool.submit(job(0, [] {}), *queue));
     CHECK(test_job::destroyed == before + 1);
     release.release();
     drain(*queue, 3);
-    CHECK(pool.submit(job(nullptr, [] {}), *queue));
+    CHECK(pool.submit(job(0, [] {}), *queue));
     drain(*queue, 1);
 }
 
@@ -192,7 +194,7 @@ TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {
         if (--left > 0) {
             REQUIRE(pool.submit(
                 job(
-                    &left, [] {}, again
+                    1, [] {}, again
                 ),
                 *queue
             ));
@@ -200,7 +202,7 @@ TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {
     };
     REQUIRE(pool.submit(
         job(
-            &left, [] {}, again
+            1, [] {}, again
         ),
         *queue
     ));
@@ -214,7 +216,6 @@ TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]")
     int finished = 0;
     {
         const auto queue = make_queue();
-        const int key = 0;
         std::binary_semaphore started(0);
         std::binary_semaphore release(0);
         std::thread releaser;
@@ -222,7 +223,7 @@ TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]")
             blocking_pool pool(1);
             REQUIRE(pool.submit(
                 job(
-                    &key,
+                    1,
                     [&] {
                         ++ran;
                         started.release();
@@ -236,7 +237,7 @@ TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]")
             for (int i = 0; i < 5; ++i) {
                 REQUIRE(pool.submit(
                     job(
-                        &key, [&] { ++ran; }, [&] { ++finished; }
+                        1, [&] { ++ran; }, [&] { ++finished; }
                     ),
                     *queue
                 ));
@@ -279,7 +280,7 @@ TEST_CASE("pool serves several workers, each with its own completions", "[io][bl
                 for (int i = 0; i < jobs; ++i) {
                     const bool taken = pool.submit(
                         job(
-                            i % 3 == 0 ? nullptr : &queues,
+                            i % 3 == 0 ? 0 : 1,
                             [&] { ++ran; },
                             [&] { wrong_thread += std::this_thread::get_id() != self ? 1 : 0; }
                         ),

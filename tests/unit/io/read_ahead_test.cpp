@@ -1,6 +1,7 @@
 #include "octets.hpp"
 #include "temp_directory.hpp"
 
+#include <tftp/io/file_cache.hpp>
 #include <tftp/io/file_source.hpp>
 #include <tftp/io/read_ahead.hpp>
 
@@ -39,9 +40,10 @@ piece read_small(io::file_source& source, std::uint64_t offset, std::size_t size
 
 TEST_CASE("read-ahead serves the content of files at random places", "[io][read_ahead]") {
     const temp_directory directory;
-    io::read_ahead cache;
+    io::file_cache cache;
     const std::string content = pattern(300'000);
-    io::file_source source(open_file(directory.write("f", content)), &cache);
+    io::file_source source(open_file(directory.write("f", content)));
+    source.share(cache);
     std::mt19937 random(5);
     for (int round = 0; round < 2000; ++round) {
         const std::size_t offset = random() % (content.size() + 1);
@@ -51,77 +53,83 @@ TEST_CASE("read-ahead serves the content of files at random places", "[io][read_
         REQUIRE(got.octets == content.substr(offset, size));
         REQUIRE(got.end == (offset + got.octets.size() == content.size()));
     }
-    CHECK(cache.chunks() == 5);
+    CHECK(cache.chunks.chunks() == 5);
 }
 
 TEST_CASE("read-ahead reads a chunk once for all transfers of a file", "[io][read_ahead]") {
     const temp_directory directory;
-    io::read_ahead cache;
+    io::file_cache cache;
     const std::string content = pattern(60'000);
     const std::string path = directory.write("f", content);
     const auto file = open_file(path);
-    io::file_source first(file, &cache);
-    io::file_source second(file, &cache);
+    io::file_source first(file);
+    first.share(cache);
+    io::file_source second(file);
+    second.share(cache);
     CHECK(read_small(first, 0, 512).octets == content.substr(0, 512));
-    CHECK(cache.chunks() == 1);
+    CHECK(cache.chunks.chunks() == 1);
     // What is in the chunk is served without looking at the file again.
     REQUIRE(::truncate(path.c_str(), 0) == 0);
     CHECK(read_small(second, 512, 512).octets == content.substr(512, 512));
     CHECK(read_small(second, 59'904, 512).end);
-    CHECK(cache.chunks() == 1);
+    CHECK(cache.chunks.chunks() == 1);
 }
 
 TEST_CASE("read-ahead leaves large reads alone", "[io][read_ahead]") {
     const temp_directory directory;
-    io::read_ahead cache;
+    io::file_cache cache;
     const std::string content = pattern(60'000);
-    io::file_source source(open_file(directory.write("f", content)), &cache);
+    io::file_source source(open_file(directory.write("f", content)));
+    source.share(cache);
     CHECK(try_read(source, 0, io::read_ahead::small_read).octets == content.substr(0, 16384));
-    CHECK(cache.chunks() == 0);
+    CHECK(cache.chunks.chunks() == 0);
 }
 
 TEST_CASE("read-ahead gives memory back with the last transfer of a file", "[io][read_ahead]") {
     const temp_directory directory;
-    io::read_ahead cache;
-    auto kept =
-        std::make_unique<io::file_source>(open_file(directory.write("a", pattern(100))), &cache);
+    io::file_cache cache;
+    auto kept = std::make_unique<io::file_source>(open_file(directory.write("a", pattern(100))));
+    kept->share(cache);
     CHECK_FALSE(read_small(*kept, 0, 100).error);
     {
         const auto file = open_file(directory.write("b", pattern(200'000)));
-        auto first = std::make_unique<io::file_source>(file, &cache);
-        io::file_source second(file, &cache);
+        auto first = std::make_unique<io::file_source>(file);
+        first->share(cache);
+        io::file_source second(file);
+        second.share(cache);
         for (std::uint64_t offset = 0; offset < 200'000; offset += 60'000) {
             CHECK_FALSE(read_small(*first, offset, 512).error);
         }
-        CHECK(cache.chunks() == 4);
+        CHECK(cache.chunks.chunks() == 4);
         first.reset();
-        CHECK(cache.chunks() == 4);
+        CHECK(cache.chunks.chunks() == 4);
     }
     // The handle `file` outlived the last source: its chunks wait to be recycled, and cannot be
     // taken for those of another file.
-    auto last =
-        std::make_unique<io::file_source>(open_file(directory.write("c", pattern(70'000))), &cache);
+    auto last = std::make_unique<io::file_source>(open_file(directory.write("c", pattern(70'000))));
+    last->share(cache);
     CHECK(read_small(*last, 0, 100).octets == pattern(70'000).substr(0, 100));
-    const std::size_t before = cache.chunks();
+    const std::size_t before = cache.chunks.chunks();
     last.reset();
-    CHECK(cache.chunks() == before - 1);
+    CHECK(cache.chunks.chunks() == before - 1);
     kept.reset();
-    CHECK(cache.chunks() == before - 2);
+    CHECK(cache.chunks.chunks() == before - 2);
 }
 
 TEST_CASE("read-ahead is bounded and drops the least recently used chunk", "[io][read_ahead]") {
     const temp_directory directory;
-    io::read_ahead cache;
+    io::file_cache cache;
     const std::string path = directory / "f";
     constexpr std::size_t chunks = io::read_ahead::chunks_max + 3;
     const std::string content = pattern(chunks * io::read_ahead::chunk_size);
-    io::file_source source(open_file(directory.write("f", content)), &cache);
+    io::file_source source(open_file(directory.write("f", content)));
+    source.share(cache);
     for (std::size_t index = 0; index < chunks; ++index) {
         CHECK_FALSE(read_small(source, index * io::read_ahead::chunk_size, 512).error);
         // The first one stays in use.
         CHECK_FALSE(read_small(source, 0, 512).error);
     }
-    CHECK(cache.chunks() == io::read_ahead::chunks_max);
+    CHECK(cache.chunks.chunks() == io::read_ahead::chunks_max);
     // An emptied file shows what is still cached.
     REQUIRE(::truncate(path.c_str(), 0) == 0);
     CHECK(read_small(source, 0, 512).octets == content.substr(0, 512));

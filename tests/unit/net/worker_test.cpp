@@ -26,7 +26,7 @@ TEST_CASE("a worker serves from the ports it may use until it has drained", "[ne
     const io::service_config service;
     // A wide range: other programs may hold some of it.
     const io::port_range range{20'000, 29'999};
-    net::worker worker({files, service, range, nullptr, keep});
+    net::worker worker({files, service, range, nullptr, nullptr, keep});
     auto port = io::udp_port::open(loopback(address_family::ipv4), {}).value();
     const endpoint address = port->local_endpoint();
     worker.listen(std::move(port));

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <tftp/io/export_root.hpp>
-#include <tftp/io/file_table.hpp>
-#include <tftp/io/read_ahead.hpp>
 #include <tftp/io/sink.hpp>
 #include <tftp/io/source.hpp>
 #include <tftp/wire/endpoint.hpp>
@@ -29,18 +27,10 @@ struct content_request {
     std::optional<std::uint64_t> announced_size;
 };
 
-/// What one worker keeps of the files it serves: shared descriptors and chunks read ahead.
-/// Not thread-safe.
-struct file_cache {
-    // Sources drop their chunks when they end, so the chunks are destroyed last.
-    read_ahead chunks;
-    file_table files;
-};
-
 /// Where a server's files come from and go to: a directory, or what an embedding program likes.
 ///
-/// Called by every worker thread at any time; must not block for long. Errors become the ERROR that
-/// answers the request, by `to_peer_errc`; a wire code of one's own is a `peer_errc`.
+/// Thread-safe: called by all threads of a server. Errors become the ERROR that answers the
+/// request, by `to_peer_errc`; a wire code of one's own is a `peer_errc`.
 class content {
 public:
     content() = default;
@@ -48,13 +38,21 @@ public:
     content& operator=(const content&) = delete;
     virtual ~content() = default;
 
-    /// Opens what an RRQ asks for. In netascii mode it is local text: the server converts it.
+    /// Opens what an RRQ asks for, if that takes no wait. In netascii mode it is local text: the
+    /// server converts it.
     ///
-    /// cache: the calling worker's.
+    /// Errors: `errc::would_block` has `open_read` called instead, where waiting is allowed. That
+    /// is all this does unless it is overridden.
     [[nodiscard]] virtual result<std::shared_ptr<source>>
-    open_read(const content_request& wanted, file_cache& cache) noexcept = 0;
+    try_open_read(const content_request& wanted) noexcept;
 
-    /// Opens a place for what a WRQ brings. Nothing may become visible before `sink::commit`.
+    /// Like `try_open_read`, but may block and never gives `errc::would_block`. Called in a thread
+    /// of the server's `blocking_pool`, when it has one.
+    [[nodiscard]] virtual result<std::shared_ptr<source>> open_read(const content_request& wanted
+    ) noexcept = 0;
+
+    /// Opens a place for what a WRQ brings. Nothing may become visible before `sink::commit`. May
+    /// block; called in a thread of the pool like `open_read`.
     [[nodiscard]] virtual result<std::shared_ptr<sink>> open_write(const content_request& wanted
     ) noexcept = 0;
 };
@@ -64,8 +62,10 @@ class directory_content final : public content {
 public:
     explicit directory_content(export_root root) noexcept : root_(std::move(root)) {}
 
-    [[nodiscard]] result<std::shared_ptr<source>>
-    open_read(const content_request& wanted, file_cache& cache) noexcept override;
+    [[nodiscard]] result<std::shared_ptr<source>> try_open_read(const content_request& wanted
+    ) noexcept override;
+    [[nodiscard]] result<std::shared_ptr<source>> open_read(const content_request& wanted
+    ) noexcept override;
     [[nodiscard]] result<std::shared_ptr<sink>> open_write(const content_request& wanted
     ) noexcept override;
 

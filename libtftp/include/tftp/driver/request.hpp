@@ -58,6 +58,9 @@ struct transfer_summary {
     std::optional<duration> round_trip;
     /// Success, or why it failed: category "tftp.peer" when the peer said so.
     error_code outcome;
+    /// Why the system refused to send a datagram, the last time it did: a firewall of this machine,
+    /// no route. The transfer went on as after any loss.
+    error_code send_error;
     /// Text of the peer's ERROR, unescaped; empty without one.
     std::string peer_text;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/driver/admission.hpp>
 #include <tftp/driver/content.hpp>
 #include <tftp/driver/limits.hpp>
 #include <tftp/driver/request.hpp>
@@ -8,6 +9,7 @@
 #include <tftp/io/blocking_pool.hpp>
 #include <tftp/io/datagram_port.hpp>
 #include <tftp/io/deadline_wheel.hpp>
+#include <tftp/io/file_cache.hpp>
 #include <tftp/io/route.hpp>
 #include <tftp/io/scratch.hpp>
 #include <tftp/wire/options.hpp>
@@ -33,8 +35,9 @@ public:
     poller& operator=(const poller&) = delete;
     virtual ~poller() = default;
 
-    /// Watches `wanted.fd` level-triggered from now on, or changes what it is watched for. When it
-    /// is ready, say so with `service::on_ready(token, ...)`.
+    /// Watches `wanted.fd` level-triggered from now on, or changes what it is watched for; when
+    /// that is neither reading nor writing, not even for errors. When it is ready, say so with
+    /// `service::on_ready(token, ...)`.
     [[nodiscard]] virtual error_code watch(const interest& wanted, void* token) noexcept = 0;
     /// Stops watching `fd`, which is about to be closed.
     virtual void unwatch(int fd) noexcept = 0;
@@ -59,6 +62,8 @@ struct service_config {
     /// Grant no blksize whose DATA would be fragmented on the route to the client.
     bool blksize_auto = true;
     engine_config engine;
+    /// `half_open_max` and `requests_per_second` of this service alone; the others are those of
+    /// `service_parts::admission`, when there is one.
     io::limits limits;
     segmentation sends = segmentation::gso;
 };
@@ -70,8 +75,10 @@ struct service_parts {
     port_factory& ports;
     io::poller& poller;
     io::observer& observer;
-    /// Cold reads and commits go there; null: they are done where they stand.
+    /// What may wait for a disk goes there; null: it is done where it stands.
     blocking_pool* pool = nullptr;
+    /// Counts for all services of a server; null: this service counts alone.
+    io::admission* admission = nullptr;
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
@@ -80,7 +87,8 @@ struct service_parts {
 /// Each transfer gets a fresh ephemeral port at the address that was asked. A request repeated
 /// before its transfer is under way, or within a second, is joined to it; any other request from
 /// the same peer takes the place of its old transfer. Requests from port 0, from its own port, and
-/// to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Not thread-safe.
+/// to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the pool
+/// unless that takes no wait. Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
@@ -98,7 +106,7 @@ public:
     void settle() noexcept;
 
     /// Returns when to call on_deadline.
-    [[nodiscard]] std::optional<time_point> deadline() const noexcept { return wheel_.next(); }
+    [[nodiscard]] std::optional<time_point> deadline() const noexcept;
 
     /// Takes no more requests; running transfers go on.
     void close_listeners() noexcept;
@@ -115,6 +123,8 @@ private:
     struct watched;
     struct listener;
     struct served;
+    class open_job;
+    class dispose_job;
 
     /// A transfer is known by both addresses; the same client may ask two of ours.
     struct key {
@@ -125,15 +135,18 @@ private:
     };
 
     struct key_hash {
+        std::uint64_t seed;
+
         [[nodiscard]] std::size_t operator()(const key& k) const noexcept {
-            return std::hash<endpoint>()(k.peer) * 31 + std::hash<endpoint>()(k.local);
+            return static_cast<std::size_t>(mix(k.local, mix(k.peer, seed)));
         }
     };
 
     /// One request on its way to becoming a transfer.
     struct arrival {
         datagram_port& port;
-        const received& message;
+        /// What it was sent to, as the port reports it: the source of an answer.
+        endpoint to;
         bytes_view datagram;
         key who;
         request_view request;
@@ -142,31 +155,48 @@ private:
 
     [[nodiscard]] bool offload(std::unique_ptr<blocking_job> job) noexcept override;
     void resumed(transfer& owner) noexcept override;
+    [[nodiscard]] buffer_budget& buffers() noexcept override;
+    void dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept override;
 
+    // Requests, in service_requests.cpp.
     void on_requests(listener& from, time_point now) noexcept;
+    void pause_listeners(time_point until) noexcept;
+    void resume_listeners(time_point now) noexcept;
     void on_datagram(
         datagram_port& port, const received& message, bytes_view datagram, time_point now
     ) noexcept;
     [[nodiscard]] bool joined(const arrival& a) noexcept;
     void begin(const arrival& a);
-    [[nodiscard]] error_code begin_read(const arrival& a);
-    [[nodiscard]] error_code begin_write(const arrival& a);
+    [[nodiscard]] result<admission::place> admit(const arrival& a);
+    void open_elsewhere(const arrival& a, admission::place place);
+    void on_opened(open_job& job) noexcept;
+    void
+    begin_read(const arrival& a, admission::place place, result<std::shared_ptr<source>> opened);
+    void
+    begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
     void drop_oldest_half_open(time_point now) noexcept;
     /// Null when the system gives no port; the request is refused then.
     [[nodiscard]] std::unique_ptr<datagram_port>
     open_port(const arrival& a, const parameters& receives) noexcept;
     [[nodiscard]] transfer_setup
     setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
-    void add(std::unique_ptr<served> made, time_point now);
+    [[nodiscard]] engine_config engine_for_new() const noexcept;
     [[nodiscard]] option_limits limits_for(const arrival& a) noexcept;
+    [[nodiscard]] content_request content_for(const arrival& a) noexcept;
+    void refuse(const arrival& a, const error_code& why) noexcept;
     void refuse(
         const arrival& a, peer_errc code, std::string_view message, const error_code& why
     ) noexcept;
+    void report(const arrival& a, const error_code& why) noexcept;
+
+    void add(std::unique_ptr<served> made, time_point now);
     void update(served& s, time_point now) noexcept;
     void retire(served& s) noexcept;
 
     service_parts parts_;
     service_config config_;
+    /// Outlives all that counts in it, jobs that came back and were not drained included.
+    std::unique_ptr<io::admission> own_admission_;
     scratch memory_;
     /// Requests are read into memory of their own: answering one uses `memory_`.
     scratch requests_;
@@ -175,6 +205,13 @@ private:
     std::unique_ptr<completion_queue> completions_;
     std::unique_ptr<watched> completions_token_;
     std::vector<std::unique_ptr<listener>> listeners_;
+    /// When requests are taken again, while they come faster than they may.
+    std::optional<time_point> listening_again_;
+    token_bucket pace_;
+    /// Strangers choose the keys of both tables.
+    std::uint64_t seed_;
+    /// Requests whose file is being opened in the pool, which owns the jobs.
+    std::unordered_map<key, open_job*, key_hash> opening_;
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
     /// Transfers whose client has not answered yet, oldest first.
     std::list<served*> half_open_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/driver/admission.hpp>
 #include <tftp/driver/request.hpp>
 #include <tftp/engine/receiver.hpp>
 #include <tftp/engine/sender.hpp>
@@ -45,6 +46,12 @@ public:
 
     /// A job of `owner` is done: call its on_resumed().
     virtual void resumed(transfer& owner) noexcept = 0;
+
+    /// Returns what the transfers may hold in memory together.
+    [[nodiscard]] virtual buffer_budget& buffers() noexcept = 0;
+
+    /// Destroys `content`, the file of a transfer that is over, where that may wait. lane: its own.
+    virtual void dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept = 0;
 };
 
 /// Who takes part in a transfer; the rest of its state is the engine's.
@@ -120,15 +127,19 @@ public:
     [[nodiscard]] const engine_counters& counters() const noexcept;
     /// Returns the parameters in force: those of RFC 1350 until the options are answered.
     [[nodiscard]] const parameters& agreed() const noexcept;
+    /// Hands a file whose destruction may wait over to the host. Only when closed().
+    void release_remote() noexcept;
     /// Returns what is known so far; final once completed().
     [[nodiscard]] transfer_summary summary() const;
 
 private:
     class cold_read;
+    class write_job;
     class commit_job;
 
     /// What a cold read brought, until it is sent.
     struct cold_octets {
+        budget_share share;
         std::unique_ptr<std::byte[]> octets;
         std::uint64_t offset = 0;
         read_outcome outcome;
@@ -164,11 +175,19 @@ private:
     void take_cold_octets(cold_read& job) noexcept;
     void take(receiver& engine, const store& effect, scratch& memory) noexcept;
     void write_pending(receiver& engine, scratch& memory) noexcept;
+    void stored(receiver& engine, time_point now) noexcept;
+    void write_failed(receiver& engine, const error_code& why) noexcept;
+    [[nodiscard]] std::optional<std::uint64_t> size_to_reserve(const receiver& engine) noexcept;
+    [[nodiscard]] bool writes_elsewhere() const noexcept;
+    [[nodiscard]] bool prepare_write() noexcept;
+    void start_write(receiver& engine) noexcept;
+    void finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept;
     void commit(receiver& engine, time_point now) noexcept;
     void finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept;
     void send_datagram(const send_control& control) noexcept;
     void drop_engine(const error_code& why) noexcept;
     void take_refusals() noexcept;
+    void pause(time_point now) noexcept;
     [[nodiscard]] bool initiator() const noexcept;
     void on_completed(const error_code& outcome, time_point now) noexcept;
     [[nodiscard]] std::size_t messages_max() const noexcept;
@@ -181,22 +200,29 @@ private:
     /// Owned by the pool while they run; told when this transfer ends first.
     cold_read* reading_ = nullptr;
     commit_job* committing_ = nullptr;
+    write_job* writing_ = nullptr;
     cold_octets cold_;
+    /// Octets on their way to a remote sink: being collected, not yet handed to the pool.
+    std::unique_ptr<write_job> collecting_;
     std::string filename_;
     transfer_mode mode_;
     io::verb verb_;
     bool want_write_ = false;
+    /// Nothing is taken from the port: a write runs elsewhere, or there is no memory for another.
+    bool deaf_ = false;
     bool reserved_ = false;
     bool pending_last_ = false;
     bool completed_ = false;
     bool closed_ = false;
     std::uint16_t pending_count_ = 0;
     std::uint64_t pending_offset_ = 0;
+    std::optional<error_code> write_outcome_;
     std::optional<error_code> commit_outcome_;
     std::optional<time_point> deadline_;
     time_point started_;
     time_point ended_;
     error_code outcome_;
+    error_code send_error_;
 };
 
 // Its promise to a server with ten thousand of them: no buffer hides in it.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -24,9 +25,9 @@ class job_list;
 /// Something that may block - a cold read, an fsync, a slow open - and what follows it.
 class blocking_job {
 public:
-    /// key: jobs of the same key never run at the same time and run in the order of submission, so
-    /// one stalled file or disk holds one thread at most. Null: independent of all others.
-    explicit blocking_job(const void* key = nullptr) noexcept : key_(key) {}
+    /// lane: what may stall, by a number of its own: a disk, a directory. Jobs of one lane occupy a
+    /// part of the threads only, see `blocking_pool`. 0: independent of all others.
+    explicit blocking_job(std::uint64_t lane = 0) noexcept : lane_(lane) {}
 
     blocking_job(const blocking_job&) = delete;
     blocking_job& operator=(const blocking_job&) = delete;
@@ -43,7 +44,7 @@ private:
     friend class completion_queue;
     friend class detail::job_list;
 
-    const void* key_;
+    std::uint64_t lane_;
     completion_queue* completions_ = nullptr;
     std::unique_ptr<blocking_job> next_;
 };
@@ -116,9 +117,13 @@ private:
 /// Thread-safe. Threads start with the first jobs; none exists before.
 class blocking_pool {
 public:
-    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1.
-    explicit blocking_pool(std::size_t threads_max = 4, std::size_t queue_max = 1024) noexcept
-        : threads_max_(threads_max), queue_max_(queue_max) {}
+    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1. lane_max: threads that the jobs of
+    /// one lane may occupy, >= 1, so that a stalled disk leaves the others to everybody else; with
+    /// 1 they run in the order of submission.
+    explicit blocking_pool(
+        std::size_t threads_max = 16, std::size_t queue_max = 4096, std::size_t lane_max = 4
+    ) noexcept
+        : threads_max_(threads_max), queue_max_(queue_max), lane_max_(lane_max) {}
 
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
@@ -142,12 +147,13 @@ private:
 
     const std::size_t threads_max_;
     const std::size_t queue_max_;
+    const std::size_t lane_max_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     detail::job_list waiting_;
     std::vector<std::thread> threads_;
-    /// Keys of the jobs that run now; null entries for jobs without a key.
-    std::vector<const void*> busy_;
+    /// Lanes of the jobs that run now; 0 for jobs without one.
+    std::vector<std::uint64_t> busy_;
     std::size_t idle_ = 0;
     bool stopping_ = false;
 };

@@ -73,9 +73,10 @@ public:
     [[nodiscard]] result<std::shared_ptr<const opened_file>> open_read(std::string_view name
     ) const noexcept;
 
-    /// Like `open_read`, but only when the directories are at hand in memory.
+    /// Like `open_read`, but only when that takes no wait: all of the path is at hand in memory, on
+    /// the disk of the root.
     ///
-    /// Errors: `errc::would_block` when they are not: call `open_read` where blocking is allowed.
+    /// Errors: `errc::would_block` otherwise: call `open_read` where blocking is allowed.
     [[nodiscard]] result<std::shared_ptr<const opened_file>> try_open_read(std::string_view name
     ) const noexcept;
 
@@ -93,7 +94,7 @@ public:
 
 private:
     export_root(
-        std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how
+        std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how, bool remote
     ) noexcept;
 
     [[nodiscard]] result<std::shared_ptr<const opened_file>>
@@ -104,6 +105,8 @@ private:
     std::shared_ptr<const unique_fd> root_;
     access_policy policy_;
     lookup how_;
+    /// Another machine or process answers for the directory.
+    bool remote_;
 };
 
 } // namespace tftp::io

@@ -46,6 +46,10 @@ struct file_target {
     bool follow_links = false;
     /// Resolve step by step even where the kernel could do it (openat2).
     bool force_walk = false;
+    /// See `sink::lane`, of the directory that the file is to appear in.
+    std::uint64_t lane = 0;
+    /// See `sink::remote`, of the same directory.
+    bool remote = false;
 };
 
 /// Writes a new file, or a new content for an existing one, that appears whole at `commit` and not
@@ -61,6 +65,10 @@ public:
     /// Prepares an upload to `target`; touches nothing yet.
     file_sink(file_target target, const file_sink_options& options) noexcept;
     ~file_sink() override;
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return target_.lane; }
+
+    [[nodiscard]] bool remote() const noexcept override { return target_.remote; }
 
     /// Errors: `errc::too_large`; `no_space_on_device` when less is free. The space is allocated
     /// with the first write, where the file system can.

@@ -50,6 +50,9 @@ public:
     /// Returns the permission bits at the time of opening.
     [[nodiscard]] ::mode_t permissions() const noexcept { return permissions_; }
 
+    /// Returns true when another machine or process answers for the file: even close(2) may wait.
+    [[nodiscard]] bool remote() const noexcept { return remote_; }
+
     /// Returns the descriptor; it stays owned by this object.
     [[nodiscard]] int native_handle() const noexcept { return fd_.get(); }
 
@@ -78,7 +81,8 @@ private:
     file_identity identity_;
     std::uint64_t serial_ = 0;
     ::mode_t permissions_;
-    bool in_memory_;
+    bool in_memory_ = false;
+    bool remote_ = false;
 };
 
 } // namespace tftp::io

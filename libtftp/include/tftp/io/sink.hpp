@@ -17,13 +17,21 @@ namespace tftp::io {
 /// Where the content of a transfer goes: a file, memory, or an embedding program.
 ///
 /// Destroyed without a successful `commit` means discarded: nothing of it may stay behind. A sink
-/// is used by one thread at a time; `commit` may run in another thread than `write`.
+/// is used by one thread at a time, not always the same.
 class sink {
 public:
     sink() = default;
     sink(const sink&) = delete;
     sink& operator=(const sink&) = delete;
     virtual ~sink() = default;
+
+    /// Returns the lane of `blocking_pool` in which it works: sinks that stall together, as those
+    /// on one disk, have the same.
+    [[nodiscard]] virtual std::uint64_t lane() const noexcept { return 0; }
+
+    /// Returns true when `reserve`, `write` and even its destruction may wait for another machine
+    /// or process, as `commit` always may.
+    [[nodiscard]] virtual bool remote() const noexcept { return false; }
 
     /// Learns the size announced by tsize, before the first write; called only when it is known.
     ///
@@ -68,6 +76,10 @@ class netascii_sink final : public sink {
 public:
     /// Writes the text to `text`, which must not be null.
     explicit netascii_sink(std::shared_ptr<sink> text) noexcept;
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return text_->lane(); }
+
+    [[nodiscard]] bool remote() const noexcept override { return text_->remote(); }
 
     /// Ignored: the announced size is not that of the text.
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;

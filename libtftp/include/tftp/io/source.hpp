@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/buffer_budget.hpp>
 #include <tftp/wire/bytes.hpp>
 #include <tftp/wire/error.hpp>
 #include <tftp/wire/netascii.hpp>
@@ -13,6 +14,8 @@
 #include <sys/uio.h>
 
 namespace tftp::io {
+
+struct file_cache;
 
 /// What one read brought. `end` is true when the content ends with these octets.
 struct read_outcome {
@@ -35,9 +38,18 @@ public:
     /// Returns the size of the content in octets; empty when it is not known in advance.
     [[nodiscard]] virtual std::optional<std::uint64_t> size() const noexcept = 0;
 
-    /// Returns what sources of the same file have in common: at most one of them reads in the
-    /// background at a time, so one stalled disk does not occupy every thread.
-    [[nodiscard]] virtual const void* identity() const noexcept { return this; }
+    /// Returns the lane of `blocking_pool` in which it reads: sources that stall together, as those
+    /// on one disk, have the same.
+    [[nodiscard]] virtual std::uint64_t lane() const noexcept { return 0; }
+
+    /// Returns true when even its destruction may wait for another machine or process.
+    [[nodiscard]] virtual bool remote() const noexcept { return false; }
+
+    /// Shares descriptors and memory with other sources of the calling thread, which is the one
+    /// that calls `try_read` and destroys it. Called at most once, before the first read.
+    ///
+    /// cache: outlives the source.
+    virtual void share(file_cache& cache) noexcept { static_cast<void>(cache); }
 
     /// Fills `gaps` in order with the content from octet `offset` on, without blocking.
     ///
@@ -74,11 +86,16 @@ private:
 class netascii_source final : public source {
 public:
     /// window_octets: the least number of converted octets that can be read again; at least
-    /// windowsize x blksize of the transfer. The memory is taken at the first read.
-    netascii_source(std::shared_ptr<source> text, std::size_t window_octets) noexcept;
+    /// windowsize x blksize of the transfer. The memory is taken at the first read, from `budget`
+    /// if there is one, which must outlive the source: `errc::overloaded` says that none is left.
+    netascii_source(
+        std::shared_ptr<source> text, std::size_t window_octets, buffer_budget* budget = nullptr
+    ) noexcept;
     ~netascii_source() override;
 
-    [[nodiscard]] const void* identity() const noexcept override { return text_->identity(); }
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return text_->lane(); }
+
+    [[nodiscard]] bool remote() const noexcept override { return text_->remote(); }
 
     /// Empty: the converted size is not known before the end.
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override;
@@ -96,6 +113,8 @@ private:
 
     std::shared_ptr<source> text_;
     std::size_t window_octets_;
+    buffer_budget* budget_;
+    budget_share share_;
     std::unique_ptr<state> state_;
 };
 

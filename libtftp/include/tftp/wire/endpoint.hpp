@@ -53,27 +53,34 @@ struct endpoint {
 
 static_assert(std::is_trivially_copyable_v<endpoint>);
 
+/// Returns all fields of `e` mixed into `seed`.
+///
+/// With a seed that strangers do not know, nobody can prepare endpoints that meet in one place of
+/// a table.
+[[nodiscard]] constexpr std::uint64_t mix(const endpoint& e, std::uint64_t seed) noexcept {
+    const auto add = [&seed](std::uint64_t v) {
+        seed ^= v;
+        seed *= 0xff51afd7ed558ccdULL;
+        seed ^= seed >> 32;
+    };
+    for (std::size_t i = 0; i < e.address.size(); i += 8) {
+        std::uint64_t word = 0;
+        for (std::size_t k = 0; k < 8; ++k) {
+            word = (word << 8) | e.address[i + k];
+        }
+        add(word);
+    }
+    add((std::uint64_t{e.scope} << 32) | (std::uint64_t{e.port} << 8) |
+        static_cast<std::uint64_t>(e.family));
+    return seed;
+}
+
 } // namespace tftp
 
-/// Mixes all fields; not keyed, so bound the chains of a table that strangers can fill.
+/// Mixes all fields; not keyed: for a table that strangers can fill see `tftp::mix`.
 template <>
 struct std::hash<tftp::endpoint> {
     std::size_t operator()(const tftp::endpoint& e) const noexcept {
-        std::uint64_t h = 0x9e3779b97f4a7c15ULL;
-        const auto mix = [&h](std::uint64_t v) {
-            h ^= v;
-            h *= 0xff51afd7ed558ccdULL;
-            h ^= h >> 32;
-        };
-        for (std::size_t i = 0; i < e.address.size(); i += 8) {
-            std::uint64_t word = 0;
-            for (std::size_t k = 0; k < 8; ++k) {
-                word = (word << 8) | e.address[i + k];
-            }
-            mix(word);
-        }
-        mix((std::uint64_t{e.scope} << 32) | (std::uint64_t{e.port} << 8) |
-            static_cast<std::uint64_t>(e.family));
-        return static_cast<std::size_t>(h);
+        return static_cast<std::size_t>(tftp::mix(e, 0x9e3779b97f4a7c15ULL));
     }
 };

@@ -62,6 +62,10 @@ enum class errc : int {
     oversize = 20,
     /// Nothing was acknowledged yet, and newer requests needed the place.
     crowded_out = 21,
+    /// One client has as many transfers as it may have at the same time.
+    client_overloaded = 22,
+    /// One client asked more often than it may; it got no answer.
+    too_fast = 23,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,

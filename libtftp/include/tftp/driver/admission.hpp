@@ -1,0 +1,119 @@
+#pragma once
+
+#include <tftp/driver/limits.hpp>
+#include <tftp/io/buffer_budget.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/error.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <unordered_map>
+
+namespace tftp::io {
+
+/// Spends a rate: so many tokens a second, at most those of one second at once.
+class token_bucket {
+public:
+    /// per_second: >= 1. It begins full.
+    token_bucket(std::uint32_t per_second, time_point now) noexcept;
+
+    /// Returns whole tokens that are there at `now`.
+    [[nodiscard]] std::size_t available(time_point now) noexcept;
+    /// Takes tokens that are available.
+    void take(std::size_t tokens) noexcept;
+    /// Returns when at least one token will be there, seen from `now`.
+    [[nodiscard]] time_point next(time_point now) noexcept;
+
+private:
+    void refill(time_point now) noexcept;
+
+    std::uint32_t per_second_;
+    /// In billionths of a token: `per_second_` of them come in a nanosecond.
+    std::uint64_t level_;
+    time_point refilled_;
+};
+
+/// Who may start a transfer: counts those of all and of each client, and how fast clients ask.
+///
+/// A client is an address; its port says nothing. Shared by the threads of a server; thread-safe.
+class admission {
+public:
+    /// A transfer that was admitted; it counts until this object is gone.
+    ///
+    /// Lifetime: the admission outlives it.
+    class place {
+    public:
+        place() = default;
+        /// `other` counts no more.
+        place(place&& other) noexcept;
+        place& operator=(place&& other) noexcept;
+        ~place();
+
+    private:
+        friend class admission;
+
+        place(admission& in, const endpoint& client) noexcept : in_(&in), client_(client) {}
+
+        admission* in_ = nullptr;
+        endpoint client_;
+    };
+
+    /// seed: of the table of clients; one that strangers cannot guess.
+    admission(const limits& bounds, std::uint64_t seed);
+
+    admission(const admission&) = delete;
+    admission& operator=(const admission&) = delete;
+    ~admission() = default;
+
+    /// Counts a new request of `peer` at `now`, if there is room for it. Throws std::bad_alloc.
+    ///
+    /// Errors: `errc::overloaded` when there are `transfers_max` transfers;
+    /// `errc::client_overloaded` when the client has `transfers_per_client_max`; `errc::too_fast`
+    /// when it asked more often than `requests_per_client_per_second`.
+    [[nodiscard]] result<place> admit(const endpoint& peer, time_point now);
+
+    /// Returns how many transfers are admitted.
+    [[nodiscard]] std::size_t transfers() const noexcept;
+    /// Returns how many clients it remembers.
+    [[nodiscard]] std::size_t clients() const noexcept;
+
+    /// Returns what all transfers may hold in memory together.
+    [[nodiscard]] buffer_budget& buffers() noexcept { return buffers_; }
+
+private:
+    struct client {
+        endpoint who;
+        std::size_t transfers = 0;
+        token_bucket requests;
+        time_point asked;
+    };
+
+    using clients_by_age = std::list<client>;
+
+    struct keyed_hash {
+        std::uint64_t seed;
+
+        [[nodiscard]] std::size_t operator()(const endpoint& e) const noexcept {
+            return static_cast<std::size_t>(mix(e, seed));
+        }
+    };
+
+    [[nodiscard]] client& find_or_add(const endpoint& who, time_point now);
+    void release(const endpoint& who) noexcept;
+    void forget_idle() noexcept;
+
+    limits bounds_;
+    buffer_budget buffers_;
+    mutable std::mutex mutex_;
+    /// The one that asked longest ago first.
+    clients_by_age by_age_;
+    std::unordered_map<endpoint, clients_by_age::iterator, keyed_hash> by_address_;
+    std::size_t transfers_ = 0;
+    /// When the last request came.
+    time_point latest_;
+};
+
+} // namespace tftp::io

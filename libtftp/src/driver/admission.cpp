@@ -1,0 +1,151 @@
+#include <tftp/driver/admission.hpp>
+#include <tftp/wire/assert.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+namespace tftp::io {
+
+namespace {
+
+/// One token in the units of a bucket.
+constexpr std::uint64_t token = 1'000'000'000;
+
+/// After this long any bucket is full again: nothing is lost by forgetting its client.
+constexpr auto bucket_span = std::chrono::seconds(1);
+
+/// Clients forgotten for each one remembered: the table shrinks again after a flood.
+constexpr int forgotten_at_once = 2;
+
+} // namespace
+
+token_bucket::token_bucket(std::uint32_t per_second, time_point now) noexcept
+    : per_second_(std::max<std::uint32_t>(per_second, 1)),
+      level_(per_second_ * token),
+      refilled_(now) {}
+
+void token_bucket::refill(time_point now) noexcept {
+    if (now <= refilled_) {
+        return;
+    }
+    const auto passed = std::chrono::duration_cast<std::chrono::nanoseconds>(now - refilled_);
+    refilled_ = now;
+    const std::uint64_t full = per_second_ * token;
+    // Longer than a second fills it, and could overflow the product.
+    level_ =
+        passed >= bucket_span
+            ? full
+            : std::min(full, level_ + static_cast<std::uint64_t>(passed.count()) * per_second_);
+}
+
+std::size_t token_bucket::available(time_point now) noexcept {
+    refill(now);
+    return static_cast<std::size_t>(level_ / token);
+}
+
+void token_bucket::take(std::size_t tokens) noexcept {
+    TFTP_ASSERT(tokens * token <= level_);
+    level_ -= tokens * token;
+}
+
+time_point token_bucket::next(time_point now) noexcept {
+    refill(now);
+    if (level_ >= token) {
+        return now;
+    }
+    return now + std::chrono::nanoseconds((token - level_ + per_second_ - 1) / per_second_);
+}
+
+admission::place::place(place&& other) noexcept
+    : in_(std::exchange(other.in_, nullptr)), client_(other.client_) {}
+
+admission::place& admission::place::operator=(place&& other) noexcept {
+    std::swap(in_, other.in_);
+    std::swap(client_, other.client_);
+    return *this;
+}
+
+admission::place::~place() {
+    if (in_ != nullptr) {
+        in_->release(client_);
+    }
+}
+
+admission::admission(const limits& bounds, std::uint64_t seed)
+    : bounds_(bounds), buffers_(bounds.buffered_octets_max), by_address_(0, keyed_hash{seed}) {}
+
+result<admission::place> admission::admit(const endpoint& peer, time_point now) {
+    const endpoint who = peer.with_port(0);
+    const std::lock_guard lock(mutex_);
+    latest_ = std::max(latest_, now);
+    forget_idle();
+    client& asking = find_or_add(who, latest_);
+    if (asking.requests.available(latest_) == 0) {
+        return make_error_code(errc::too_fast);
+    }
+    asking.requests.take(1);
+    if (asking.transfers >= bounds_.transfers_per_client_max) {
+        return make_error_code(errc::client_overloaded);
+    }
+    if (transfers_ >= bounds_.transfers_max) {
+        return make_error_code(errc::overloaded);
+    }
+    ++asking.transfers;
+    ++transfers_;
+    return place(*this, who);
+}
+
+void admission::release(const endpoint& who) noexcept {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_address_.find(who);
+    TFTP_ASSERT(found != by_address_.end() && found->second->transfers > 0);
+    --found->second->transfers;
+    --transfers_;
+    forget_idle();
+}
+
+admission::client& admission::find_or_add(const endpoint& who, time_point now) {
+    if (const auto found = by_address_.find(who); found != by_address_.end()) {
+        found->second->asked = now;
+        by_age_.splice(by_age_.end(), by_age_, found->second);
+        return *found->second;
+    }
+    by_age_.push_back({who, 0, {bounds_.requests_per_client_per_second, now}, now});
+    try {
+        by_address_.emplace(who, std::prev(by_age_.end()));
+    } catch (...) {
+        by_age_.pop_back();
+        throw;
+    }
+    return by_age_.back();
+}
+
+void admission::forget_idle() noexcept {
+    for (int i = 0; i < forgotten_at_once && !by_age_.empty(); ++i) {
+        const client& oldest = by_age_.front();
+        if (latest_ - oldest.asked < bucket_span) {
+            return;
+        }
+        if (oldest.transfers > 0) {
+            // It stays known, but does not stand in the way of others.
+            by_age_.splice(by_age_.end(), by_age_, by_age_.begin());
+            continue;
+        }
+        by_address_.erase(oldest.who);
+        by_age_.pop_front();
+    }
+}
+
+std::size_t admission::transfers() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return transfers_;
+}
+
+std::size_t admission::clients() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return by_address_.size();
+}
+
+} // namespace tftp::io

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <tftp/driver/service.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// What a service is made of; shared by its two sources.
+namespace tftp::io {
+
+/// Tells requests apart, and copies of one from it.
+[[nodiscard]] inline std::uint64_t digest(bytes_view datagram) noexcept {
+    const std::string_view text(reinterpret_cast<const char*>(datagram.data()), datagram.size());
+    return std::hash<std::string_view>()(text);
+}
+
+/// What a poller's token points to.
+struct service::watched {
+    enum class kind : std::uint8_t { listener, transfer, completions };
+
+    explicit watched(kind of) noexcept : what(of) {}
+
+    kind what;
+};
+
+struct service::listener : watched {
+    explicit listener(std::unique_ptr<datagram_port> at) noexcept
+        : watched(kind::listener), port(std::move(at)) {}
+
+    std::unique_ptr<datagram_port> port;
+};
+
+struct service::served final : watched, transfer {
+    template <class Engine, class Content>
+    served(
+        transfer_setup setup,
+        const Engine& engine,
+        Content content,
+        const arrival& a,
+        admission::place counted
+    )
+        : watched(kind::transfer),
+          transfer(std::move(setup), engine, std::move(content), a.now),
+          who(a.who),
+          request_digest(digest(a.datagram)),
+          begun(a.now),
+          place(std::move(counted)) {}
+
+    key who;
+    std::uint64_t request_digest;
+    time_point begun;
+    admission::place place;
+    interest watching;
+    /// Its place among the half-open transfers while it is one.
+    std::optional<std::list<served*>::iterator> half_open;
+    bool reported = false;
+};
+
+/// Opens the file of a request where that may wait.
+class service::open_job final : public blocking_job {
+public:
+    /// Throws std::bad_alloc.
+    open_job(service& owner, const arrival& a, admission::place counted);
+
+    void run() noexcept override;
+
+    void done() noexcept override { owner_.on_opened(*this); }
+
+    /// Its result is not wanted any more, and its place is free.
+    void cancel() noexcept;
+
+    [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
+
+    [[nodiscard]] bool same_request(bytes_view other) const noexcept {
+        return digest(datagram_) == digest(other);
+    }
+
+    /// Returns the request as it arrived, at another time.
+    [[nodiscard]] arrival resumed(time_point now) const noexcept;
+
+    admission::place place;
+    /// What it opened: one of the two.
+    result<std::shared_ptr<source>> from;
+    result<std::shared_ptr<sink>> into;
+
+private:
+    service& owner_;
+    datagram_port& port_;
+    endpoint to_;
+    /// The request's views borrow it.
+    std::vector<std::byte> datagram_;
+    key who_;
+    request_view request_;
+    std::optional<std::uint64_t> announced_;
+    bool cancelled_ = false;
+};
+
+/// Destroys the file of a transfer that is over where that may wait.
+class service::dispose_job final : public blocking_job {
+public:
+    dispose_job(std::shared_ptr<void> content, std::uint64_t lane) noexcept
+        : blocking_job(lane), content_(std::move(content)) {}
+
+    void run() noexcept override { content_.reset(); }
+
+    void done() noexcept override {}
+
+private:
+    std::shared_ptr<void> content_;
+};
+
+} // namespace tftp::io

@@ -1,0 +1,452 @@
+#include "service_parts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <new>
+#include <utility>
+
+/// From a datagram on a listening port to a transfer.
+namespace tftp::io {
+
+namespace {
+
+/// How long after a request the same one is taken for a copy of it.
+constexpr auto repeat_window = std::chrono::seconds(1);
+
+/// Shortest rest when requests come too fast, so that what follows is a batch again.
+constexpr auto rest_min = std::chrono::milliseconds(1);
+/// Rest after a receive that failed: it would fail again at once.
+constexpr auto rest_after_failure = std::chrono::milliseconds(10);
+
+/// Openings are sent this often when there are many: clients that mean it ask again, and a forged
+/// address gets less.
+constexpr std::uint8_t crowded_sends = 2;
+
+constexpr const char* busy_text = "server busy";
+
+/// What one netascii transfer keeps of converted text.
+constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
+
+/// An RRQ or WRQ by its opcode, whatever follows.
+[[nodiscard]] bool is_request(bytes_view datagram) noexcept {
+    return datagram.size() >= 2 && datagram[0] == std::byte{0} &&
+           (datagram[1] == std::byte{1} || datagram[1] == std::byte{2});
+}
+
+[[nodiscard]] error_code out_of_memory() noexcept {
+    return make_error_code(boost::system::errc::not_enough_memory);
+}
+
+/// Requests that may stall together: those of one top directory, where file systems are mounted.
+[[nodiscard]] std::uint64_t lane_of_name(std::string_view name) noexcept {
+    constexpr std::string_view separators = "/\\";
+    name.remove_prefix(std::min(name.find_first_not_of("./\\"), name.size()));
+    const std::size_t top =
+        std::hash<std::string_view>()(name.substr(0, name.find_first_of(separators)));
+    // Lanes with the highest bit are those of disks, and 0 is none.
+    return (static_cast<std::uint64_t>(top) & (~std::uint64_t{0} >> 1)) | 1;
+}
+
+/// Returns true when descriptors or memory are out, of this process or of the system.
+[[nodiscard]] bool is_exhausted(const error_code& error) noexcept {
+    namespace conditions = boost::system::errc;
+    return error == conditions::too_many_files_open ||
+           error == conditions::too_many_files_open_in_system ||
+           error == conditions::not_enough_memory || error == conditions::no_buffer_space;
+}
+
+[[nodiscard]] bool would_block(const error_code& error) noexcept {
+    return error == boost::system::errc::operation_would_block ||
+           error == boost::system::errc::resource_unavailable_try_again;
+}
+
+} // namespace
+
+service::open_job::open_job(service& owner, const arrival& a, admission::place counted)
+    : blocking_job(lane_of_name(a.request.filename)),
+      place(std::move(counted)),
+      from(out_of_memory()),
+      into(out_of_memory()),
+      owner_(owner),
+      port_(a.port),
+      to_(a.to),
+      datagram_(a.datagram.begin(), a.datagram.end()),
+      who_(a.who),
+      request_(std::get<request_view>(*decode(datagram_))),
+      announced_(owner.content_for(a).announced_size) {}
+
+void service::open_job::run() noexcept {
+    const content_request wanted{
+        request_.filename, request_.mode, who_.peer, who_.local, announced_};
+    if (request_.op == opcode::rrq) {
+        from = owner_.parts_.files.open_read(wanted);
+    } else {
+        into = owner_.parts_.files.open_write(wanted);
+    }
+}
+
+void service::open_job::cancel() noexcept {
+    cancelled_ = true;
+    place = {};
+}
+
+service::arrival service::open_job::resumed(time_point now) const noexcept {
+    return {port_, to_, datagram_, who_, request_, now};
+}
+
+void service::on_requests(listener& from, time_point now) noexcept {
+    const std::size_t allowed = pace_.available(now);
+    if (allowed == 0) {
+        pause_listeners(std::max<time_point>(pace_.next(now), now + rest_min));
+        return;
+    }
+    const auto messages =
+        from.port->receive_batch(requests_, std::min(allowed, scratch::receive_slots));
+    if (!messages) {
+        if (!would_block(messages.error())) {
+            pause_listeners(now + rest_after_failure);
+        }
+        return;
+    }
+    pace_.take(messages->size());
+    for (const received& message : *messages) {
+        message.for_each_datagram([&](bytes_view datagram) {
+            on_datagram(*from.port, message, datagram, now);
+        });
+    }
+}
+
+void service::pause_listeners(time_point until) noexcept {
+    for (const auto& l : listeners_) {
+        parts_.poller.unwatch(l->port->native_handle());
+    }
+    listening_again_ = until;
+}
+
+void service::resume_listeners(time_point now) noexcept {
+    listening_again_.reset();
+    for (const auto& l : listeners_) {
+        const interest wanted{l->port->native_handle(), true, false};
+        if (parts_.poller.watch(wanted, static_cast<watched*>(l.get()))) {
+            // Out of kernel memory for now.
+            listening_again_ = now + rest_after_failure;
+        }
+    }
+}
+
+void service::on_datagram(
+    datagram_port& port, const received& message, bytes_view datagram, time_point now
+) noexcept {
+    const endpoint& peer = message.from;
+    const endpoint local = port.local_endpoint();
+    endpoint asked = message.to.family == address_family::none ? local : message.to;
+    asked.port = local.port;
+    if (peer.port == 0 || peer == asked || message.to_group) {
+        return;
+    }
+    arrival a{port, message.to, datagram, {peer, asked}, {}, now};
+    const auto packet = decode(datagram);
+    if (!packet) {
+        if (packet.error() != errc::unknown_opcode && is_request(datagram)) {
+            a.request.op = static_cast<opcode>(datagram[1]);
+            const bool mode = packet.error() == errc::unsupported_mode;
+            const char* const text = mode ? "unsupported transfer mode" : "malformed request";
+            refuse(a, peer_errc::illegal_operation, text, packet.error());
+        }
+        return;
+    }
+    const auto* const request = std::get_if<request_view>(&*packet);
+    if (request == nullptr) {
+        return;
+    }
+    a.request = *request;
+    if (joined(a)) {
+        return;
+    }
+    try {
+        begin(a);
+    } catch (const std::bad_alloc&) {
+        refuse(a, out_of_memory());
+    }
+}
+
+bool service::joined(const arrival& a) noexcept {
+    if (const auto found = opening_.find(a.who); found != opening_.end()) {
+        if (found->second->same_request(a.datagram)) {
+            return true;
+        }
+        found->second->cancel();
+        opening_.erase(found);
+        return false;
+    }
+    const auto found = transfers_.find(a.who);
+    if (found == transfers_.end()) {
+        return false;
+    }
+    served& old = *found->second;
+    // Identical after the first ACK as well, when it is so soon: a copy that the network held up,
+    // since no machine starts again that fast.
+    const bool young = a.now - old.begun < repeat_window;
+    if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
+        old.on_repeated_request(memory_, a.now);
+        update(old, a.now);
+        return true;
+    }
+    if (old.committing()) {
+        // Its file decides how it ends; a client that means it asks again.
+        return true;
+    }
+    // A reset machine, or firmware that uses one port for every file. No ERROR: it would hit the
+    // new transfer.
+    old.drop(errc::superseded, memory_, a.now);
+    update(old, a.now);
+    return false;
+}
+
+void service::begin(const arrival& a) {
+    auto place = admit(a);
+    if (!place) {
+        if (place.error() == errc::too_fast) {
+            report(a, place.error());
+        } else {
+            refuse(a, place.error());
+        }
+        return;
+    }
+    if (a.request.op == opcode::wrq) {
+        if (parts_.pool != nullptr) {
+            open_elsewhere(a, std::move(*place));
+        } else {
+            begin_write(a, std::move(*place), parts_.files.open_write(content_for(a)));
+        }
+        return;
+    }
+    auto opened = parts_.files.try_open_read(content_for(a));
+    if (!opened && opened.error() == errc::would_block) {
+        if (parts_.pool != nullptr) {
+            open_elsewhere(a, std::move(*place));
+            return;
+        }
+        opened = parts_.files.open_read(content_for(a));
+    }
+    begin_read(a, std::move(*place), std::move(opened));
+}
+
+result<admission::place> service::admit(const arrival& a) {
+    if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
+        drop_oldest_half_open(a.now);
+    }
+    auto place = parts_.admission->admit(a.who.peer, a.now);
+    if (place || place.error() != errc::overloaded || half_open_.empty()) {
+        return place;
+    }
+    drop_oldest_half_open(a.now);
+    return parts_.admission->admit(a.who.peer, a.now);
+}
+
+void service::open_elsewhere(const arrival& a, admission::place place) {
+    auto job = std::make_unique<open_job>(*this, a, std::move(place));
+    const auto added = opening_.emplace(a.who, job.get()).first;
+    if (!offload(std::move(job))) {
+        opening_.erase(added);
+        // No ERROR: the client asks again, and may find the pool less busy.
+        report(a, errc::overloaded);
+    }
+}
+
+void service::on_opened(open_job& job) noexcept {
+    const arrival a = job.resumed(now_);
+    if (job.cancelled()) {
+        if (job.from && (*job.from)->remote()) {
+            const std::uint64_t lane = (*job.from)->lane();
+            dispose(std::move(*job.from), lane);
+        } else if (job.into && (*job.into)->remote()) {
+            const std::uint64_t lane = (*job.into)->lane();
+            dispose(std::move(*job.into), lane);
+        }
+        return;
+    }
+    opening_.erase(a.who);
+    try {
+        if (a.request.op == opcode::rrq) {
+            begin_read(a, std::move(job.place), std::move(job.from));
+        } else {
+            begin_write(a, std::move(job.place), std::move(job.into));
+        }
+    } catch (const std::bad_alloc&) {
+        refuse(a, out_of_memory());
+    }
+}
+
+void service::begin_read(
+    const arrival& a, admission::place place, result<std::shared_ptr<source>> opened
+) {
+    if (!opened) {
+        refuse(a, opened.error());
+        return;
+    }
+    std::shared_ptr<source> from = std::move(*opened);
+    from->share(cache_);
+    option_limits limits = limits_for(a);
+    answer answered = answer_request(a.request, limits, from->size());
+    if (a.request.mode == transfer_mode::netascii) {
+        const std::size_t fits =
+            std::max<std::size_t>(netascii_window_octets / answered.agreed.blksize, 1);
+        if (answered.agreed.windowsize > fits) {
+            limits.windowsize = static_cast<std::uint16_t>(fits);
+            answered = answer_request(a.request, limits, from->size());
+        }
+        const std::size_t window =
+            std::size_t{answered.agreed.blksize} * answered.agreed.windowsize;
+        from = std::make_shared<netascii_source>(std::move(from), window, &buffers());
+    }
+    auto port = open_port(a, {});
+    if (!port) {
+        return;
+    }
+    add(std::make_unique<served>(
+            setup_for(a, std::move(port)),
+            sender::respond(answered, a.who.peer, engine_for_new(), a.now),
+            std::move(from),
+            a,
+            std::move(place)
+        ),
+        a.now);
+}
+
+void service::begin_write(
+    const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened
+) {
+    if (!opened) {
+        refuse(a, opened.error());
+        return;
+    }
+    option_limits limits = limits_for(a);
+    answer answered = answer_request(a.request, limits, std::nullopt);
+    std::shared_ptr<sink> into = std::move(*opened);
+    if (a.request.mode == transfer_mode::netascii) {
+        into = std::make_shared<netascii_sink>(std::move(into));
+    }
+    auto port = open_port(a, answered.agreed);
+    if (!port) {
+        return;
+    }
+    const std::uint16_t fits = window_that_fits(*port, answered.agreed.blksize);
+    if (answered.agreed.windowsize > fits) {
+        limits.windowsize = fits;
+        answered = answer_request(a.request, limits, std::nullopt);
+    }
+    add(std::make_unique<served>(
+            setup_for(a, std::move(port)),
+            receiver::respond(answered, a.who.peer, engine_for_new(), a.now),
+            std::move(into),
+            a,
+            std::move(place)
+        ),
+        a.now);
+}
+
+void service::drop_oldest_half_open(time_point now) noexcept {
+    if (!half_open_.empty()) {
+        served& oldest = *half_open_.front();
+        oldest.drop(errc::crowded_out, memory_, now);
+        update(oldest, now);
+    }
+}
+
+std::unique_ptr<datagram_port>
+service::open_port(const arrival& a, const parameters& receives) noexcept {
+    port_options options;
+    options.refusals = true;
+    options.sends = config_.sends;
+    if (receives.windowsize > 1) {
+        options.coalesce = true;
+        options.receive_buffer = receive_buffer_for(receives);
+    }
+    auto opened = parts_.ports.open(a.who.local.with_port(0), options);
+    if (opened) {
+        return std::move(*opened);
+    }
+    // Nothing the client asked for is wrong. One that never answered may hold what is missing.
+    refuse(a, peer_errc::undefined, busy_text, opened.error());
+    drop_oldest_half_open(a.now);
+    return nullptr;
+}
+
+transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept {
+    return {
+        a.request.op == opcode::rrq ? verb::read : verb::write,
+        a.request.filename,
+        a.request.mode,
+        std::move(port),
+        parts_.pool != nullptr ? this : nullptr};
+}
+
+engine_config service::engine_for_new() const noexcept {
+    engine_config engine = config_.engine;
+    if (half_open_.size() > config_.limits.half_open_max / 8) {
+        engine.opening_sends = std::min(engine.opening_sends, crowded_sends);
+    }
+    return engine;
+}
+
+option_limits service::limits_for(const arrival& a) noexcept {
+    option_limits limits = config_.options;
+    if (config_.blksize_auto && a.request.options.find("blksize")) {
+        if (const auto mtu = routes_.mtu(a.who.peer)) {
+            limits.blksize = std::min(limits.blksize, blksize_for_mtu(*mtu, a.who.peer.family));
+        }
+    }
+    return limits;
+}
+
+content_request service::content_for(const arrival& a) noexcept {
+    content_request wanted{
+        a.request.filename, a.request.mode, a.who.peer, a.who.local, std::nullopt};
+    if (a.request.op == opcode::wrq) {
+        wanted.announced_size =
+            answer_request(a.request, config_.options, std::nullopt).agreed.tsize;
+    }
+    return wanted;
+}
+
+void service::refuse(const arrival& a, const error_code& why) noexcept {
+    const peer_errc code = to_peer_errc(why);
+    const bool exhausted = is_exhausted(why);
+    const bool busy = exhausted || why == errc::overloaded || why == errc::client_overloaded;
+    refuse(a, code, busy ? busy_text : peer_message(code), why);
+    if (exhausted) {
+        // A client that never answered may hold what is missing; it is given back at the end of
+        // this turn.
+        drop_oldest_half_open(a.now);
+    }
+}
+
+void service::refuse(
+    const arrival& a, peer_errc code, std::string_view message, const error_code& why
+) noexcept {
+    std::array<std::byte, 128> out{};
+    if (const auto size = encode_error(code, message, out)) {
+        // Best effort: the peer asks again when it is lost.
+        static_cast<void>(a.port.send(a.who.peer, a.to, bytes_view(out).first(*size)));
+    }
+    report(a, why);
+}
+
+void service::report(const arrival& a, const error_code& why) noexcept {
+    try {
+        transfer_summary s;
+        s.verb = a.request.op == opcode::wrq ? verb::write : verb::read;
+        s.peer = a.who.peer;
+        s.local = a.who.local;
+        s.filename = a.request.filename;
+        s.mode = a.request.mode;
+        s.outcome = why;
+        parts_.observer.on_finished(s);
+    } catch (const std::bad_alloc&) {
+        // The answer is what matters; its line is lost.
+    }
+}
+
+} // namespace tftp::io

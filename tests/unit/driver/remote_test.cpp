@@ -1,0 +1,179 @@
+#include "bench.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <string>
+
+/// Uploads to, and downloads from, a file system that may wait for another machine: nothing of it
+/// is touched in the thread that serves.
+using namespace tftp;
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr bool hosted = true;
+
+/// Starts an upload to a remote place; it is ready for block 1 then.
+void begin(bench& b, const datagram& answer) {
+    b.sink->far = true;
+    b.begin();
+    b.expect(answer);
+}
+
+datagram full(std::uint16_t block) {
+    return data(block, 512);
+}
+
+} // namespace
+
+TEST_CASE("a remote upload is written by the host, then acknowledged", "[driver][transfer]") {
+    bench b(option_pairs{}, hosted);
+    begin(b, ack(0));
+    b.say(full(1));
+    CHECK(b.sink->writes == 0);
+    CHECK_FALSE(b.remote->take());
+    // What comes meanwhile waits in the socket's buffer.
+    CHECK_FALSE(b.under_test->wants().read);
+    b.host.work();
+    CHECK(b.sink->writes == 1);
+    CHECK(b.under_test->wants().read);
+    b.expect(ack(1));
+    b.say(data(2, 100));
+    b.host.work();
+    CHECK(b.sink->commits == 0);
+    b.host.work();
+    CHECK(b.sink->commits == 1);
+    b.expect(ack(2));
+    CHECK(b.sink->content.size() == 612);
+    CHECK(b.host.budget.left() == std::size_t{64} << 20);
+}
+
+TEST_CASE("a window of a remote upload is one write and one ACK", "[driver][transfer]") {
+    bench b({{"windowsize", "4"}}, hosted);
+    begin(b, oack({{"windowsize", "4"}}));
+    for (std::uint16_t block = 1; block <= 4; ++block) {
+        b.network.transmit(*b.remote, b.local, full(block));
+    }
+    b.readable();
+    REQUIRE(b.host.jobs.size() == 1);
+    b.host.work();
+    CHECK(b.sink->writes == 1);
+    b.expect(ack(4));
+    CHECK_FALSE(b.remote->take());
+}
+
+TEST_CASE("a remote disk that is full is told to the peer", "[driver][transfer]") {
+    bench b({{"tsize", "100000"}}, hosted);
+    begin(b, oack({{"tsize", "100000"}}));
+    SECTION("when the size is reserved") {
+        b.sink->reserve_error = system_error(ENOSPC);
+    }
+    SECTION("when it is written") {
+        b.sink->write_error = system_error(ENOSPC);
+    }
+    b.say(full(1));
+    b.host.work();
+    CHECK(b.sink->reserved == 100'000U);
+    CHECK(b.error_code_sent() == peer_errc::disk_full);
+    b.check_closed(system_error(ENOSPC));
+    CHECK(b.sink->commits == 0);
+}
+
+TEST_CASE("a remote upload waits while memory is short", "[driver][transfer][limits]") {
+    bench b(option_pairs{}, hosted);
+    begin(b, ack(0));
+    {
+        const io::budget_share all(b.host.budget, b.host.budget.left());
+        b.say(full(1));
+        CHECK_FALSE(b.under_test->wants().read);
+        CHECK(b.host.jobs.empty());
+        REQUIRE(b.under_test->deadline());
+        REQUIRE(*b.under_test->deadline() > b.now);
+        b.pass(*b.under_test->deadline() - b.now);
+        CHECK(b.under_test->wants().read);
+        b.readable();
+        CHECK(b.host.jobs.empty());
+    }
+    b.pass(*b.under_test->deadline() - b.now);
+    b.readable();
+    b.host.work();
+    b.expect(ack(1));
+}
+
+TEST_CASE("a cold read waits while memory is short", "[driver][transfer][limits]") {
+    bench b(std::string(1000, 'x'), {}, hosted);
+    b.source->cold = true;
+    {
+        const io::budget_share all(b.host.budget, b.host.budget.left());
+        b.begin();
+        CHECK(b.host.jobs.empty());
+    }
+    b.pass(*b.under_test->deadline() - b.now);
+    b.host.work();
+    CHECK(b.blocks() == std::vector<unsigned>{1});
+    CHECK(b.host.budget.left() == std::size_t{64} << 20);
+}
+
+TEST_CASE("a pool that takes nothing ends a remote upload", "[driver][transfer]") {
+    bench b(option_pairs{}, hosted);
+    begin(b, ack(0));
+    SECTION("before a write") {
+        b.host.full = true;
+        b.say(full(1));
+    }
+    SECTION("before the commit") {
+        b.say(data(1, 10));
+        b.host.full = true;
+        b.host.work();
+    }
+    CHECK(b.error_code_sent() == peer_errc::undefined);
+    b.check_closed(errc::overloaded);
+    CHECK(b.sink->commits == 0);
+}
+
+TEST_CASE("a remote file is destroyed by the host", "[driver][transfer]") {
+    SECTION("of a download") {
+        bench b(std::string(100, 'x'), {}, hosted);
+        b.source->far = true;
+        b.begin();
+        b.say(ack(1));
+        b.under_test->release_remote();
+        REQUIRE(b.host.disposed.size() == 1);
+        CHECK(b.host.disposed[0] == b.source);
+    }
+    SECTION("of an upload that ends while it is written") {
+        bench b(option_pairs{}, hosted);
+        begin(b, ack(0));
+        b.say(full(1));
+        b.under_test->abort(peer_errc::undefined, "enough", errc::stopped, b.memory, b.now);
+        b.under_test->release_remote();
+        b.under_test.reset();
+        b.host.work();
+        CHECK(b.host.disposed.size() == 2);
+        CHECK(b.host.budget.left() == std::size_t{64} << 20);
+    }
+    SECTION("but a local one is not") {
+        bench b(std::string(100, 'x'), {}, hosted);
+        b.begin();
+        b.say(ack(1));
+        b.under_test->release_remote();
+        CHECK(b.host.disposed.empty());
+    }
+}
+
+TEST_CASE("a receive that keeps failing has the port rest", "[driver][transfer]") {
+    bench b(std::string(1000, 'x'));
+    b.begin();
+    CHECK(b.blocks() == std::vector<unsigned>{1});
+    b.network.faults = {{port_call::receive, 1, ENOMEM, 0}};
+    b.say(ack(1));
+    CHECK_FALSE(b.under_test->wants().read);
+    REQUIRE(b.under_test->deadline());
+    b.pass(*b.under_test->deadline() - b.now);
+    CHECK(b.under_test->wants().read);
+    b.readable();
+    CHECK(b.blocks() == std::vector<unsigned>{2});
+}

@@ -1,0 +1,205 @@
+#include "support/builders.hpp"
+#include "support/sim_world.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+/// What a service gives away at most, and to whom.
+using namespace tftp;
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Many ports of one client.
+std::vector<std::unique_ptr<sim_port>> ports_of(sim_world& w, std::uint16_t count) {
+    std::vector<std::unique_ptr<sim_port>> out;
+    for (std::uint16_t n = 0; n < count; ++n) {
+        out.push_back(w.peer(static_cast<std::uint16_t>(2000 + n)));
+    }
+    return out;
+}
+
+/// Returns how many of the ports got something.
+std::size_t answered(std::vector<std::unique_ptr<sim_port>>& ports) {
+    std::size_t count = 0;
+    for (const auto& port : ports) {
+        count += port->take() ? 1U : 0U;
+    }
+    return count;
+}
+
+bool is_error(const std::optional<sim_datagram>& got, peer_errc code) {
+    return got && got->octets.size() > 4 && got->octets[1] == std::byte{5} &&
+           got->octets[3] == static_cast<std::byte>(code);
+}
+
+} // namespace
+
+TEST_CASE("one client has no more transfers than it may", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.transfers_per_client_max = 2;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto greedy = ports_of(w, 3);
+    for (const auto& port : greedy) {
+        w.say(*port, rrq("file"));
+    }
+    CHECK(w.serving->running() == 2);
+    CHECK(is_error(greedy[2]->take(), peer_errc::undefined));
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == errc::client_overloaded);
+    // Another address is none of its business.
+    const auto other = w.network.open(endpoint::ipv4(192, 0, 2, 9, 2000));
+    w.say(*other, rrq("file"));
+    CHECK(w.serving->running() == 3);
+    // And one that ended makes room.
+    const auto first = greedy[0]->take();
+    REQUIRE(first);
+    w.say(*greedy[0], ack(1), first->from);
+    w.say(*greedy[2], rrq("file"));
+    CHECK(w.serving->running() == 3);
+}
+
+TEST_CASE("one client that asks too fast gets no answer", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.requests_per_client_per_second = 5;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto hasty = ports_of(w, 8);
+    for (const auto& port : hasty) {
+        w.say(*port, rrq("file"));
+    }
+    CHECK(answered(hasty) == 5);
+    CHECK(w.serving->running() == 5);
+    REQUIRE(w.finished.all.size() == 3);
+    CHECK(w.finished.all[0].outcome == errc::too_fast);
+    w.advance(200ms);
+    w.say(*hasty[7], rrq("file"));
+    CHECK(hasty[7]->take());
+}
+
+TEST_CASE("requests that come too fast wait and are answered late", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.requests_per_second = 10;
+    sim_world w(config);
+    w.files.set("file", std::string(2000, 'x'));
+    auto crowd = ports_of(w, 30);
+    for (const auto& port : crowd) {
+        w.network.transmit(*port, service_address, rrq("file"));
+    }
+    w.settle();
+    CHECK(w.serving->running() == 10);
+    // A transfer under way is not held up.
+    const auto first = crowd[0]->take();
+    REQUIRE(first);
+    w.say(*crowd[0], ack(1), first->from);
+    CHECK(crowd[0]->take());
+    w.advance(1s);
+    CHECK(w.serving->running() == 20);
+    w.advance(1s);
+    CHECK(w.serving->running() == 30);
+}
+
+TEST_CASE("a listener that rests and closes is not heard again", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.requests_per_second = 1;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto crowd = ports_of(w, 3);
+    for (const auto& port : crowd) {
+        w.network.transmit(*port, service_address, rrq("file"));
+    }
+    w.settle();
+    w.serving->close_listeners();
+    w.advance(10s);
+    CHECK(answered(crowd) == 1);
+}
+
+TEST_CASE("a listening port that cannot be read rests a moment", "[driver][service][limits]") {
+    sim_world w;
+    w.files.set("file", "x");
+    const auto asker = w.peer();
+    w.network.faults = {{port_call::receive, 1, ENOMEM, 0}};
+    w.network.transmit(*asker, service_address, rrq("file"));
+    // Once: else the event loop would spin for as long as memory is short.
+    w.settle();
+    CHECK(w.network.calls(port_call::receive) == 1);
+    CHECK_FALSE(asker->take());
+    w.advance(10ms);
+    CHECK(asker->take());
+}
+
+TEST_CASE("watching a listening port again may fail, and is tried again", "[driver][service]") {
+    io::service_config config = sim_config();
+    config.limits.requests_per_second = 1;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto pair = ports_of(w, 2);
+    for (const auto& port : pair) {
+        w.network.transmit(*port, service_address, rrq("file"));
+    }
+    w.settle();
+    w.poller.fail_next = ENOMEM;
+    w.advance(2s);
+    CHECK(answered(pair) == 2);
+}
+
+TEST_CASE("under a flood an opening is sent twice at most", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.half_open_max = 80;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto silent = ports_of(w, 20);
+    for (const auto& port : silent) {
+        w.say(*port, rrq("file"));
+    }
+    w.advance(60s);
+    CHECK(w.serving->transfers() == 0);
+    std::vector<std::size_t> sent;
+    for (const auto& port : silent) {
+        std::size_t count = 0;
+        while (port->take()) {
+            ++count;
+        }
+        sent.push_back(count);
+    }
+    CHECK(sent.front() == 5);
+    CHECK(sent.back() == 2);
+    CHECK(std::count(sent.begin(), sent.end(), std::size_t{5}) == 11);
+}
+
+TEST_CASE("a netascii window takes a bounded part of memory", "[driver][service][limits]") {
+    sim_world w;
+    w.files.set("file", std::string(1'000'000, 'x'));
+    io::request asked;
+    asked.filename = "file";
+    asked.mode = transfer_mode::netascii;
+    asked.options.blksize = 8192;
+    asked.options.windowsize = 64;
+    io::memory_sink into(2'000'000);
+    const auto ended = w.get(asked, into);
+    CHECK_FALSE(ended.outcome);
+    CHECK(ended.agreed.windowsize == 16);
+    CHECK(into.content().size() == 1'000'000);
+}
+
+TEST_CASE("netascii without memory left ends with an ERROR", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.buffered_octets_max = 1000;
+    sim_world w(config);
+    w.files.set("file", std::string(10'000, 'x'));
+    const auto small = w.peer(2000);
+    w.say(*small, rrq("file", {}, "netascii"));
+    CHECK_FALSE(is_error(small->take(), peer_errc::undefined));
+    const auto late = w.peer(2001);
+    w.say(*late, rrq("file", {}, "netascii"));
+    CHECK(is_error(late->take(), peer_errc::undefined));
+}
