@@ -89,6 +89,7 @@ unrandomised() {
 address_sanitizer() {
     build asan -DTFTP_WERROR=ON
     unrandomised ctest --preset asan --label-exclude '^(interop|install|tidy)$'
+    run tests/fuzz/run.sh 10 build/asan
 }
 
 # The threads of the library: blocking pool, workers, client.

@@ -280,6 +280,17 @@ void take_options(const values& given, arguments& out) {
     }
 }
 
+/// Returns what() of `wrong`, put together here: Program_options never ends to replace its
+/// placeholders when the name of an option holds one of them.
+[[nodiscard]] std::string text_of(const options::error_with_option_name& wrong) {
+    constexpr std::string_view placeholder = "%canonical_option%";
+    std::string text = wrong.m_error_template;
+    if (const std::size_t at = text.find(placeholder); at != std::string::npos) {
+        text.replace(at, placeholder.size(), wrong.get_option_name());
+    }
+    return text;
+}
+
 /// The words of a command line, sorted.
 struct sorted_words {
     options::variables_map options;
@@ -304,6 +315,8 @@ struct sorted_words {
             }
         }
         options::store(parsed, out.options);
+    } catch (const options::error_with_option_name& wrong) {
+        throw usage_error(escape_for_terminal(text_of(wrong)));
     } catch (const options::error& wrong) {
         throw usage_error(escape_for_terminal(wrong.what()));
     }

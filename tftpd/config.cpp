@@ -297,11 +297,24 @@ void read_process(const values& given, config& out) {
     return out;
 }
 
+/// Returns what() of `failed`, put together here: Program_options never ends to replace its
+/// placeholders when the name of an option holds one of them.
+[[nodiscard]] std::string text_of(const po::error_with_option_name& failed) {
+    constexpr std::string_view placeholder = "%canonical_option%";
+    std::string text = failed.m_error_template;
+    if (const std::size_t at = text.find(placeholder); at != std::string::npos) {
+        text.replace(at, placeholder.size(), failed.get_option_name());
+    }
+    return text;
+}
+
 } // namespace
 
 config parse(int argc, const char* const* argv) {
     try {
         return read(values(argc, argv));
+    } catch (const po::error_with_option_name& failed) {
+        throw usage_error(fmt::format("{} (see tftpd --help)", text_of(failed)));
     } catch (const po::error& failed) {
         throw usage_error(fmt::format("{} (see tftpd --help)", failed.what()));
     }

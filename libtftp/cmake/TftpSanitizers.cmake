@@ -1,4 +1,6 @@
-# TFTP_SANITIZE: "address;undefined" or "thread". TFTP_COVERAGE: gcov instrumentation.
+# TFTP_SANITIZE: "address;undefined" or "thread". With "fuzzer-no-link" (clang) beside the former all
+# code counts what it executes, and the targets of tests/fuzz are linked with libFuzzer.
+# TFTP_COVERAGE: gcov instrumentation.
 # TFTP_HARDEN: what a daemon that listens without authentication should be compiled with.
 set(TFTP_SANITIZE "" CACHE STRING "Sanitizers, separated by semicolons")
 option(TFTP_COVERAGE "Instrument for coverage" OFF)

@@ -126,6 +126,9 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
     SECTION("an abbreviation, which would change its meaning with the next option") {
         check_bad_value({"--verb"}, "unrecognised option '--verb'");
     }
+    SECTION("an option that spells a placeholder of the library that reads them") {
+        check_bad_value({"--%canonical_option%"}, "unrecognised option '--%canonical_option%'");
+    }
     SECTION("an option without its value") {
         check_refusal(run_tftpd({"/", "--listen"}), "'--listen'");
     }

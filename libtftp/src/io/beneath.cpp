@@ -61,7 +61,9 @@ public:
         pending_ = path;
         while (skip_separators(), !pending_.empty()) {
             const std::string name = take_component();
+            const bool slash = !pending_.empty();
             skip_separators();
+            wants_directory_ = wants_directory_ || (slash && pending_.empty());
             if (const error_code failed = step(name, flags)) {
                 return failed;
             }
@@ -101,7 +103,8 @@ private:
             return leave();
         }
         const bool last = pending_.empty();
-        const int how = (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
+        const int at_end = flags | (wants_directory_ ? O_DIRECTORY : 0);
+        const int how = (last ? at_end : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
         unique_fd next(::openat(here(), name.c_str(), how));
         if (!next) {
             const int why = errno;
@@ -135,8 +138,10 @@ private:
             return system_error_code(ENAMETOOLONG);
         }
         std::string rest(target);
-        rest += '/';
-        rest += pending_;
+        if (!pending_.empty()) {
+            rest += '/';
+            rest += pending_;
+        }
         pending_ = std::move(rest);
         return {};
     }
@@ -172,6 +177,8 @@ private:
     /// Names of the directories from the root to the current one, each with a slash behind it.
     std::string entered_;
     std::string pending_;
+    /// What is left ended in a slash, as the target of a link may.
+    bool wants_directory_ = false;
     int links_ = 0;
 };
 

@@ -162,6 +162,23 @@ TEST_CASE("export root follows links that stay inside, and no other", "[io][expo
     }
 }
 
+TEST_CASE("a link that ends in a slash leads to directories only", "[io][export_root]") {
+    const sandbox box;
+    box.link("file/", "file-link");
+    box.link("file-link", "outer-link");
+    box.link("inner-link/", "slash-first");
+    box.link("sub/file", "inner-link");
+    box.link("sub/", "sub-link");
+    for (const io::lookup how : lookups) {
+        const io::export_root root = box.open({}, how);
+        CHECK(root.open_read("file-link").error() == not_found);
+        CHECK(root.open_read("outer-link").error() == not_found);
+        CHECK(root.open_read("slash-first").error() == not_found);
+        CHECK(root.open_read("sub-link").error() == errc::not_regular);
+        CHECK(content_of(root.open_read("sub-link/file")) == "sub content");
+    }
+}
+
 TEST_CASE("export root follows no link out of it", "[io][export_root]") {
     const sandbox box;
     box.link(box.outer / "secret", "absolute");

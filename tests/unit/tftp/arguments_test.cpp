@@ -186,6 +186,16 @@ TEST_CASE("times take fractions of a second", "[tftp][arguments]") {
     CHECK(parse({"get", "h", "f", "--give-up", "1.5"}).give_up == duration(1500ms));
 }
 
+TEST_CASE(
+    "an option that spells a placeholder of Program_options is refused", "[tftp][arguments]"
+) {
+    CHECK_THROWS_WITH(
+        parse({"--%canonical_option%", "get", "h", "f"}),
+        "unrecognised option '--%canonical_option%'"
+    );
+    CHECK_THROWS_AS(parse({"-4%canonical_option%", "get", "h", "f"}), usage_error);
+}
+
 TEST_CASE("contradictions and missing names are refused", "[tftp][arguments]") {
     CHECK_THROWS_AS(parse({}), usage_error);
     CHECK_THROWS_AS(parse({"fetch", "h", "f"}), usage_error);

@@ -1,0 +1,80 @@
+// Any command line of tftpd: it is refused with a usage error, or every part is in its range.
+// Addresses that are read come back as they are written in the log.
+//
+// Input: the words, each with a NUL behind it.
+#include "config.hpp"
+
+#include "fuzz/fuzz.hpp"
+
+#include <tftp/io/socket_address.hpp>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+using namespace tftp;
+using fuzz::require;
+
+namespace {
+
+void check_address(const std::string& text) {
+    const result<endpoint> read = io::parse_endpoint(text, 69);
+    if (!read) {
+        return;
+    }
+    require(read->family != address_family::none, "an address of no family");
+    const result<endpoint> again = io::parse_endpoint(io::to_string(*read), 1);
+    require(again.has_value() && *again == *read, "an address changes on its way");
+}
+
+void check(const tftpd::config& c) {
+    using action = tftpd::config::action;
+    if (c.what != action::serve && c.what != action::check) {
+        return;
+    }
+    require(!c.directory.empty(), "no directory");
+    for (const endpoint& each : c.listen) {
+        require(each.family != address_family::none, "an address of no family");
+    }
+    require(!c.blksize_max || *c.blksize_max >= blksize_min, "blksize below the range");
+    require(!c.blksize_max || *c.blksize_max <= blksize_max, "blksize above the range");
+    require(c.windowsize_max >= 1 && c.windowsize_max <= windowsize_max, "windowsize");
+    require(
+        !c.port_range || (c.port_range->first != 0 && c.port_range->first <= c.port_range->last),
+        "ports"
+    );
+    require(c.threads <= 1024, "threads");
+    require(!c.transfers_max || (*c.transfers_max >= 1 && *c.transfers_max <= 1'000'000), "many");
+    require(c.grace >= duration(0) && c.grace <= std::chrono::hours(24), "grace");
+    require(
+        c.engine.give_up >= duration(0) && c.engine.give_up <= std::chrono::hours(24), "give-up"
+    );
+}
+
+} // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    fuzz::input in(data, size);
+    std::vector<std::string> words{"tftpd"};
+    for (std::string word; !in.empty();) {
+        const auto octet = static_cast<char>(in.u8());
+        if (octet != '\0') {
+            word += octet;
+        }
+        if (octet == '\0' || in.empty()) {
+            words.push_back(word);
+            word.clear();
+        }
+    }
+    std::vector<const char*> pointers;
+    for (const std::string& word : words) {
+        pointers.push_back(word.c_str());
+        check_address(word);
+    }
+    try {
+        check(tftpd::parse(static_cast<int>(pointers.size()), pointers.data()));
+    } catch (const tftpd::usage_error& refused) {
+        require(*refused.what() != '\0', "a refusal without a word");
+    }
+    return 0;
+}
