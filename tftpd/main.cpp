@@ -150,8 +150,9 @@ void require_rights(const tftpd::config& wanted) {
 }
 
 int serve(const tftpd::config& wanted) {
-    // A closed log pipe must not end the service.
+    // Neither a closed log pipe nor a limit on the size of files must end the service.
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
     raise_descriptor_limit();
     const tftpd::log log(wanted.verbose);
     const auto user = tftpd::choose_identity(wanted.user);
