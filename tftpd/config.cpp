@@ -111,6 +111,7 @@ template <class Value, std::size_t Count>
         ("max-transfers", text("N"), transfers_help.c_str())
         ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
         ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
+        ("log-file", text("FILE"), "log there, not on standard error; SIGHUP opens it again")
         ("check", "check the command line and the directory, then exit")
         ("verbose", "log size probes, superseded and crowded-out requests too")
         ("version", "print the version and exit")
@@ -241,6 +242,9 @@ void read_process(const values& given, config& out) {
         out.grace = seconds("grace", *text);
     }
     out.verbose = given.has("verbose");
+    if (const auto* text = given.text("log-file")) {
+        out.log_file = *text;
+    }
 }
 
 [[nodiscard]] config read(const values& given) {

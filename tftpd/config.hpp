@@ -44,6 +44,8 @@ struct config {
     std::optional<std::size_t> transfers_max;
     tftp::duration grace = std::chrono::seconds(10);
     bool verbose = false;
+    /// Empty: standard error.
+    std::optional<std::string> log_file;
 };
 
 /// Reads the command line.

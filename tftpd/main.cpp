@@ -16,7 +16,6 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,12 +29,6 @@ namespace {
 constexpr int exit_failed = 1;
 constexpr int exit_cannot_start = 2;
 
-/// Something that keeps the daemon from starting; `what()` is one line for the user.
-class start_error : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
-
 /// Prints on standard output. Throws std::system_error: a full disk is no success.
 void print(const std::string& text) {
     if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
@@ -46,7 +39,7 @@ void print(const std::string& text) {
 [[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
     auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
     if (!root) {
-        throw start_error(
+        throw tftpd::start_error(
             fmt::format("cannot serve {}: {}", wanted.directory, root.error().message())
         );
     }
@@ -88,7 +81,7 @@ bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& 
     try {
         return tftp::net::server(std::move(setup));
     } catch (const tftp::net::listen_error& failed) {
-        throw start_error(fmt::format(
+        throw tftpd::start_error(fmt::format(
             "cannot listen on {}: {}{}",
             tftp::io::to_string(failed.address()),
             failed.code().message(),
@@ -115,6 +108,16 @@ void drain_on_signal(
         if (!failed) {
             server.drain(wanted.grace);
             stop_on_signal(server, signals);
+        }
+    });
+}
+
+/// The log was rotated.
+void reopen_on_signal(tftpd::log& log, boost::asio::signal_set& signals) {
+    signals.async_wait([&](const tftp::error_code& failed, int) {
+        if (!failed) {
+            log.reopen();
+            reopen_on_signal(log, signals);
         }
     });
 }
@@ -149,33 +152,45 @@ void require_rights(const tftpd::config& wanted) {
     }
 }
 
-int serve(const tftpd::config& wanted) {
-    // Neither a closed log pipe nor a limit on the size of files must end the service.
-    std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);
-    raise_descriptor_limit();
-    const tftpd::log log(wanted.verbose);
-    const auto user = tftpd::choose_identity(wanted.user);
-    tftp::io::export_root root = open_root(wanted);
-    if (wanted.what == tftpd::config::action::check) {
-        tftpd::drop_privileges(user);
-        require_rights(wanted);
-        print("tftpd: configuration OK\n");
-        return 0;
+/// Signals that must not end the service: a closed log pipe, a limit on the size of files, and a
+/// rotation of the log that comes before reopen_on_hangup.
+void ignore_signals() {
+    for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP}) {
+        std::signal(number, SIG_IGN);
     }
+}
+
+[[nodiscard]] tftpd::log
+open_log(const tftpd::config& wanted, const std::optional<tftpd::identity>& user) {
+    return wanted.log_file ? tftpd::log(wanted.verbose, tftpd::log_file(*wanted.log_file, user))
+                           : tftpd::log(wanted.verbose);
+}
+
+int check(const tftpd::config& wanted) {
+    const auto user = tftpd::choose_identity(wanted.user);
+    const tftp::io::export_root root = open_root(wanted);
+    tftpd::drop_privileges(user);
+    require_rights(wanted);
+    print("tftpd: configuration OK\n");
+    return 0;
+}
+
+int serve(const tftpd::config& wanted) {
+    ignore_signals();
+    raise_descriptor_limit();
+    const auto user = tftpd::choose_identity(wanted.user);
+    tftpd::log log = open_log(wanted, user);
+    tftp::io::export_root root = open_root(wanted);
     tftp::net::server server = bind(wanted, std::move(root), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
 
-    boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
-    drain_on_signal(server, signals, wanted);
+    boost::asio::signal_set ends(server.get_executor(), SIGINT, SIGTERM);
+    drain_on_signal(server, ends, wanted);
+    boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
+    reopen_on_signal(log, hangups);
     for (const tftp::endpoint& local : server.endpoints()) {
-        // As with log lines, a closed pipe is no reason not to serve.
-        static_cast<void>(std::fputs(
-            fmt::format("tftpd: serving {} on {}\n", wanted.directory, tftp::io::to_string(local))
-                .c_str(),
-            stderr
-        ));
+        log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }
     server.run();
     return 0;
@@ -191,6 +206,7 @@ int run(int argc, const char* const* argv) {
         print(fmt::format("tftpd {}\n", tftp::version));
         return 0;
     case tftpd::config::action::check:
+        return check(wanted);
     case tftpd::config::action::serve:
         break;
     }
@@ -210,9 +226,7 @@ int main(int argc, char** argv) {
         return run(argc, argv);
     } catch (const tftpd::usage_error& why) {
         return complain(why, exit_cannot_start);
-    } catch (const tftpd::privilege_error& why) {
-        return complain(why, exit_cannot_start);
-    } catch (const start_error& why) {
+    } catch (const tftpd::start_error& why) {
         return complain(why, exit_cannot_start);
     } catch (const std::exception& why) {
         return complain(why, exit_failed);

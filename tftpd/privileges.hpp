@@ -1,8 +1,9 @@
 #pragma once
 
+#include "start_error.hpp"
+
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include <sys/types.h>
@@ -10,9 +11,9 @@
 namespace tftpd {
 
 /// The process cannot become what it was told to be; `what()` is one line for the user.
-class privilege_error : public std::runtime_error {
+class privilege_error : public start_error {
 public:
-    using std::runtime_error::runtime_error;
+    using start_error::start_error;
 };
 
 /// Whom to become.
