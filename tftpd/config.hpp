@@ -46,6 +46,8 @@ struct config {
     bool verbose = false;
     /// Empty: standard error.
     std::optional<std::string> log_file;
+    bool landlock = true;
+    bool seccomp = true;
 };
 
 /// Reads the command line.

@@ -1,10 +1,12 @@
 #include "config.hpp"
 #include "log.hpp"
 #include "privileges.hpp"
+#include "sandbox.hpp"
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/export_root.hpp>
 #include <tftp/io/socket_address.hpp>
+#include <tftp/io/unique_fd.hpp>
 #include <tftp/net/server.hpp>
 #include <tftp/version.hpp>
 
@@ -14,8 +16,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -152,8 +156,54 @@ void require_rights(const tftpd::config& wanted) {
     }
 }
 
+/// Opens a directory for a rule of the confinement.
+[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path) {
+    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        throw tftpd::start_error(
+            fmt::format("cannot serve {}: {}", path, std::generic_category().message(errno))
+        );
+    }
+    return directory;
+}
+
+/// Leaves the process with what serving needs, and returns what is in force.
+tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
+    // What is read once and lies outside of the directories.
+    ::tzset();
+    using tftpd::reach;
+    const bool writes = wanted.access.writable != tftp::io::writable::never;
+    const tftp::io::unique_fd root = open_directory(wanted.directory);
+    tftpd::confinement needed;
+    needed.directories.push_back({root.get(), writes ? reach::write : reach::read});
+    if (const auto directory = log.directory()) {
+        needed.directories.push_back({*directory, reach::append});
+    }
+    needed.landlock = wanted.landlock;
+    needed.seccomp = wanted.seccomp;
+    return tftpd::confine(needed);
+}
+
+/// Says what confines the process, and warns of what a switch did not ask for.
+void tell_confinement(
+    const tftpd::config& wanted,
+    const tftpd::confined& confined,
+    const std::string& user,
+    const tftpd::log& log
+) {
+    if (wanted.landlock && confined.landlock == 0) {
+        log.say("not confined to its directories: this kernel has no Landlock, or hides it");
+    }
+    log.say(fmt::format(
+        "confined: user {}, {}, {}",
+        user,
+        confined.landlock == 0 ? "no landlock" : fmt::format("landlock {}", confined.landlock),
+        confined.seccomp ? "seccomp" : "no seccomp"
+    ));
+}
+
 /// Signals that must not end the service: a closed log pipe, a limit on the size of files, and a
-/// rotation of the log that comes before reopen_on_hangup.
+/// rotation of the log that comes before reopen_on_signal.
 void ignore_signals() {
     for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP}) {
         std::signal(number, SIG_IGN);
@@ -184,11 +234,15 @@ int serve(const tftpd::config& wanted) {
     tftp::net::server server = bind(wanted, std::move(root), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
+    const std::string name = tftpd::own_name();
+    // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
+    const tftpd::confined confined = confine(wanted, log);
 
     boost::asio::signal_set ends(server.get_executor(), SIGINT, SIGTERM);
     drain_on_signal(server, ends, wanted);
     boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
     reopen_on_signal(log, hangups);
+    tell_confinement(wanted, confined, name, log);
     for (const tftp::endpoint& local : server.endpoints()) {
         log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }

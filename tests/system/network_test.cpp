@@ -157,6 +157,16 @@ TEST_CASE("tftpd serves all addresses of both families on port 69", "[system][tf
     CHECK(fetch_rest(client, ask(client, at("[::1]:69"), rrq("file"))) == "content");
 }
 
+TEST_CASE("the log names the interface of a link-local client", "[system][tftpd][network]") {
+    need_private_network();
+    run_ip({"-6", "address", "replace", "fe80::77/64", "dev", "lan0", "nodad"});
+    REQUIRE(wait_until_usable("fe80::77%lan0"));
+    daemon_process daemon({}, {"[::]:69"});
+    udp_client client(at("fe80::77%lan0"));
+    CHECK(error_code_of(ask(client, at("[fe80::77%lan0]:69"), rrq("missing"))) == 1);
+    CHECK_THAT(daemon.line("\"missing\""), Catch::Matchers::Contains(" [fe80::77%lan0]:"));
+}
+
 TEST_CASE("tftpd ignores requests to broadcast and multicast", "[system][tftpd][rfc1123]") {
     need_private_network();
     daemon_process daemon({"--threads", "1"}, {"0.0.0.0:69", "[::]:69"});
