@@ -123,6 +123,9 @@ template <class Value, std::size_t Count>
         ("total-request-rate", text("N"), total_rate_help.c_str())
         ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
         ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
+        ("log-file", text("FILE"), "log there, not on standard error; SIGHUP opens it again")
+        ("no-landlock", "do not confine files and network by Landlock")
+        ("no-seccomp", "do not restrict system calls; for debuggers")
         ("check", "check the command line and the directory, then exit")
         ("verbose", "log size probes, superseded and crowded-out requests too")
         ("version", "print the version and exit")
@@ -269,6 +272,11 @@ void read_process(const values& given, config& out) {
         out.grace = seconds("grace", *text);
     }
     out.verbose = given.has("verbose");
+    if (const auto* text = given.text("log-file")) {
+        out.log_file = *text;
+    }
+    out.landlock = !given.has("no-landlock");
+    out.seccomp = !given.has("no-seccomp");
 }
 
 [[nodiscard]] config read(const values& given) {

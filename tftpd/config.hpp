@@ -45,6 +45,10 @@ struct config {
     tftp::io::limits limits;
     tftp::duration grace = std::chrono::seconds(10);
     bool verbose = false;
+    /// Empty: standard error.
+    std::optional<std::string> log_file;
+    bool landlock = true;
+    bool seccomp = true;
 };
 
 /// Reads the command line.

@@ -84,9 +84,10 @@ std::string line_of(const tftp::io::transfer_summary& ended) {
     );
 }
 
-log::log(bool verbose) {
-    auto logger =
-        std::make_shared<spdlog::logger>("tftpd", std::make_shared<log_sink>(STDERR_FILENO));
+log::log(bool verbose, std::optional<log_file> file)
+    : file_(std::move(file)),
+      sink_(std::make_shared<log_sink>(file_ ? file_->get() : STDERR_FILENO)) {
+    auto logger = std::make_shared<spdlog::logger>("tftpd", sink_);
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
     logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
     // Out of memory: the line is lost; there is nowhere left to say so.
@@ -103,6 +104,39 @@ void log::finished(const tftp::io::transfer_summary& ended) const noexcept {
     } catch (...) {
         // Out of memory: the line is lost, the service goes on.
     }
+}
+
+void log::say(std::string_view text) const noexcept {
+    try {
+        spdlog::info("tftpd: {}", text);
+    } catch (...) {
+        // As above.
+    }
+}
+
+void log::reopen() noexcept {
+    if (!file_) {
+        say("SIGHUP: there is no log file to open again");
+        return;
+    }
+    const auto old = file_->reopen();
+    if (!old) {
+        try {
+            say(fmt::format(
+                "SIGHUP: going on in the old log file, the new one cannot be opened: {}",
+                old.error().message()
+            ));
+        } catch (const std::bad_alloc&) {
+            say("SIGHUP: going on in the old log file");
+        }
+        return;
+    }
+    sink_->redirect(file_->get());
+    say("SIGHUP: the log file is open again");
+}
+
+std::optional<int> log::directory() const noexcept {
+    return file_ ? std::optional(file_->directory()) : std::nullopt;
 }
 
 } // namespace tftpd

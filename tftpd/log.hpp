@@ -1,11 +1,17 @@
 #pragma once
 
+#include "log_file.hpp"
+
 #include <tftp/driver/request.hpp>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace tftpd {
+
+class log_sink;
 
 /// Returns `text` in double quotes with everything but printable ASCII escaped as in C: what peers
 /// send must neither break a line nor drive a terminal.
@@ -14,15 +20,29 @@ namespace tftpd {
 /// Returns the line of a finished or refused transfer.
 [[nodiscard]] std::string line_of(const tftp::io::transfer_summary& ended);
 
-/// Lines on standard error with the time in front; a pipe that is closed, or full because nobody
-/// reads it, loses lines, nothing else. Thread-safe.
+/// Lines on standard error or in a file, with the time in front; what does not take them at once,
+/// such as a pipe that nobody reads, loses lines, nothing else. Thread-safe but for reopen().
 class log {
 public:
-    /// verbose: size probes and superseded requests are logged too.
-    explicit log(bool verbose);
+    /// verbose: size probes and superseded requests are logged too. file: empty for standard error.
+    explicit log(bool verbose, std::optional<log_file> file = std::nullopt);
 
     /// Logs a finished or refused transfer.
     void finished(const tftp::io::transfer_summary& ended) const noexcept;
+
+    /// Logs what the program has to say of itself.
+    void say(std::string_view text) const noexcept;
+
+    /// Goes on in the file that has the name now. Where it cannot be opened the old one is kept,
+    /// and says so; without a file a line says that there is nothing to open. One thread at a time.
+    void reopen() noexcept;
+
+    /// Returns the directory of the file (O_PATH); empty without one.
+    [[nodiscard]] std::optional<int> directory() const noexcept;
+
+private:
+    std::optional<log_file> file_;
+    std::shared_ptr<log_sink> sink_;
 };
 
 } // namespace tftpd

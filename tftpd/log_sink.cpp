@@ -11,6 +11,12 @@
 
 namespace tftpd {
 
+void log_sink::redirect(int fd) {
+    const std::lock_guard lock(mutex_);
+    fd_ = fd;
+    torn_ = false;
+}
+
 void log_sink::sink_it_(const spdlog::details::log_msg& message) {
     const bool written = tell_losses(message) && write(message);
     if (!written) {
@@ -23,7 +29,7 @@ bool log_sink::tell_losses(const spdlog::details::log_msg& next) {
         return true;
     }
     const std::string text =
-        fmt::format("{} {} lost: the log was not read", lost_, lost_ == 1 ? "line" : "lines");
+        fmt::format("{} {} lost: the log took no more", lost_, lost_ == 1 ? "line" : "lines");
     spdlog::details::log_msg losses = next;
     losses.payload = text;
     if (!write(losses)) {
@@ -35,6 +41,9 @@ bool log_sink::tell_losses(const spdlog::details::log_msg& next) {
 
 bool log_sink::write(const spdlog::details::log_msg& message) {
     spdlog::memory_buf_t line;
+    if (torn_) {
+        line.push_back('\n');
+    }
     formatter_->format(message, line);
     if (line.size() > PIPE_BUF) {
         line.resize(PIPE_BUF);
@@ -43,7 +52,7 @@ bool log_sink::write(const spdlog::details::log_msg& message) {
     return write_line({line.data(), line.size()});
 }
 
-bool log_sink::write_line(std::string_view line) const noexcept {
+bool log_sink::write_line(std::string_view line) noexcept {
     // A pipe that is ready has room for PIPE_BUF octets, and takes them whole (pipe(7)).
     ::pollfd log{fd_, POLLOUT, 0};
     if (::poll(&log, 1, 0) != 1 || (log.revents & POLLOUT) == 0) {
@@ -53,7 +62,12 @@ bool log_sink::write_line(std::string_view line) const noexcept {
     do {
         written = ::write(fd_, line.data(), line.size());
     } while (written < 0 && errno == EINTR);
-    return written == static_cast<ssize_t>(line.size());
+    if (written <= 0) {
+        return false;
+    }
+    // A disk that is full takes what it has room for.
+    torn_ = written < static_cast<ssize_t>(line.size());
+    return !torn_;
 }
 
 } // namespace tftpd

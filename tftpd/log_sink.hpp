@@ -19,6 +19,9 @@ public:
     /// fd: borrowed.
     explicit log_sink(int fd) noexcept : fd_(fd) {}
 
+    /// Writes the lines that follow to `fd`, borrowed. On return no thread uses the old one.
+    void redirect(int fd);
+
 private:
     void sink_it_(const spdlog::details::log_msg& message) override;
 
@@ -26,9 +29,11 @@ private:
 
     [[nodiscard]] bool tell_losses(const spdlog::details::log_msg& next);
     [[nodiscard]] bool write(const spdlog::details::log_msg& message);
-    [[nodiscard]] bool write_line(std::string_view line) const noexcept;
+    [[nodiscard]] bool write_line(std::string_view line) noexcept;
 
     int fd_;
+    /// A file took only a part of the last line.
+    bool torn_ = false;
     std::uint64_t lost_ = 0;
 };
 

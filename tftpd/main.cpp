@@ -1,10 +1,12 @@
 #include "config.hpp"
 #include "log.hpp"
 #include "privileges.hpp"
+#include "sandbox.hpp"
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/export_root.hpp>
 #include <tftp/io/socket_address.hpp>
+#include <tftp/io/unique_fd.hpp>
 #include <tftp/net/server.hpp>
 #include <tftp/version.hpp>
 
@@ -14,9 +16,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <memory>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,12 +33,6 @@ namespace {
 constexpr int exit_failed = 1;
 constexpr int exit_cannot_start = 2;
 
-/// Something that keeps the daemon from starting; `what()` is one line for the user.
-class start_error : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
-
 /// Prints on standard output. Throws std::system_error: a full disk is no success.
 void print(const std::string& text) {
     if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
@@ -46,7 +43,7 @@ void print(const std::string& text) {
 [[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
     auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
     if (!root) {
-        throw start_error(
+        throw tftpd::start_error(
             fmt::format("cannot serve {}: {}", wanted.directory, root.error().message())
         );
     }
@@ -86,7 +83,7 @@ bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& 
     try {
         return tftp::net::server(std::move(setup));
     } catch (const tftp::net::listen_error& failed) {
-        throw start_error(fmt::format(
+        throw tftpd::start_error(fmt::format(
             "cannot listen on {}: {}{}",
             tftp::io::to_string(failed.address()),
             failed.code().message(),
@@ -113,6 +110,16 @@ void drain_on_signal(
         if (!failed) {
             server.drain(wanted.grace);
             stop_on_signal(server, signals);
+        }
+    });
+}
+
+/// The log was rotated.
+void reopen_on_signal(tftpd::log& log, boost::asio::signal_set& signals) {
+    signals.async_wait([&](const tftp::error_code& failed, int) {
+        if (!failed) {
+            log.reopen();
+            reopen_on_signal(log, signals);
         }
     });
 }
@@ -147,32 +154,95 @@ void require_rights(const tftpd::config& wanted) {
     }
 }
 
-int serve(const tftpd::config& wanted) {
-    // A closed log pipe must not end the service.
-    std::signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
-    const tftpd::log log(wanted.verbose);
-    const auto user = tftpd::choose_identity(wanted.user);
-    tftp::io::export_root root = open_root(wanted);
-    if (wanted.what == tftpd::config::action::check) {
-        tftpd::drop_privileges(user);
-        require_rights(wanted);
-        print("tftpd: configuration OK\n");
-        return 0;
+/// Opens a directory for a rule of the confinement.
+[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path) {
+    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        throw tftpd::start_error(
+            fmt::format("cannot serve {}: {}", path, std::generic_category().message(errno))
+        );
     }
+    return directory;
+}
+
+/// Leaves the process with what serving needs, and returns what is in force.
+tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
+    // What is read once and lies outside of the directories.
+    ::tzset();
+    using tftpd::reach;
+    const bool writes = wanted.access.writable != tftp::io::writable::never;
+    const tftp::io::unique_fd root = open_directory(wanted.directory);
+    tftpd::confinement needed;
+    needed.directories.push_back({root.get(), writes ? reach::write : reach::read});
+    if (const auto directory = log.directory()) {
+        needed.directories.push_back({*directory, reach::append});
+    }
+    needed.landlock = wanted.landlock;
+    needed.seccomp = wanted.seccomp;
+    return tftpd::confine(needed);
+}
+
+/// Says what confines the process, and warns of what a switch did not ask for.
+void tell_confinement(
+    const tftpd::config& wanted,
+    const tftpd::confined& confined,
+    const std::string& user,
+    const tftpd::log& log
+) {
+    if (wanted.landlock && confined.landlock == 0) {
+        log.say("not confined to its directories: this kernel has no Landlock, or hides it");
+    }
+    log.say(fmt::format(
+        "confined: user {}, {}, {}",
+        user,
+        confined.landlock == 0 ? "no landlock" : fmt::format("landlock {}", confined.landlock),
+        confined.seccomp ? "seccomp" : "no seccomp"
+    ));
+}
+
+/// Signals that must not end the service: a closed log pipe, a limit on the size of files, and a
+/// rotation of the log that comes before reopen_on_signal.
+void ignore_signals() {
+    for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP}) {
+        std::signal(number, SIG_IGN);
+    }
+}
+
+[[nodiscard]] tftpd::log
+open_log(const tftpd::config& wanted, const std::optional<tftpd::identity>& user) {
+    return wanted.log_file ? tftpd::log(wanted.verbose, tftpd::log_file(*wanted.log_file, user))
+                           : tftpd::log(wanted.verbose);
+}
+
+int check(const tftpd::config& wanted) {
+    const auto user = tftpd::choose_identity(wanted.user);
+    const tftp::io::export_root root = open_root(wanted);
+    tftpd::drop_privileges(user);
+    require_rights(wanted);
+    print("tftpd: configuration OK\n");
+    return 0;
+}
+
+int serve(const tftpd::config& wanted) {
+    ignore_signals();
+    raise_descriptor_limit();
+    const auto user = tftpd::choose_identity(wanted.user);
+    tftpd::log log = open_log(wanted, user);
+    tftp::io::export_root root = open_root(wanted);
     tftp::net::server server = bind(wanted, std::move(root), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
+    const std::string name = tftpd::own_name();
+    // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
+    const tftpd::confined confined = confine(wanted, log);
 
-    boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
-    drain_on_signal(server, signals, wanted);
+    boost::asio::signal_set ends(server.get_executor(), SIGINT, SIGTERM);
+    drain_on_signal(server, ends, wanted);
+    boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
+    reopen_on_signal(log, hangups);
+    tell_confinement(wanted, confined, name, log);
     for (const tftp::endpoint& local : server.endpoints()) {
-        // As with log lines, a closed pipe is no reason not to serve.
-        static_cast<void>(std::fputs(
-            fmt::format("tftpd: serving {} on {}\n", wanted.directory, tftp::io::to_string(local))
-                .c_str(),
-            stderr
-        ));
+        log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }
     server.run();
     return 0;
@@ -188,6 +258,7 @@ int run(int argc, const char* const* argv) {
         print(fmt::format("tftpd {}\n", tftp::version));
         return 0;
     case tftpd::config::action::check:
+        return check(wanted);
     case tftpd::config::action::serve:
         break;
     }
@@ -207,9 +278,7 @@ int main(int argc, char** argv) {
         return run(argc, argv);
     } catch (const tftpd::usage_error& why) {
         return complain(why, exit_cannot_start);
-    } catch (const tftpd::privilege_error& why) {
-        return complain(why, exit_cannot_start);
-    } catch (const start_error& why) {
+    } catch (const tftpd::start_error& why) {
         return complain(why, exit_cannot_start);
     } catch (const std::exception& why) {
         return complain(why, exit_failed);

@@ -41,6 +41,16 @@ void clear_capabilities() {
     check(::syscall(SYS_capset, &header, none) == 0, "capset");
 }
 
+/// What no program that is executed later could have either. no_new_privs makes sure of that alone,
+/// so a container that withholds CAP_SETPCAP is no reason not to start.
+void clear_bounding_set() noexcept {
+    unsigned long capability = 0;
+    while (::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0 &&
+           ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) {
+        ++capability;
+    }
+}
+
 } // namespace
 
 std::optional<identity> choose_identity(const std::optional<std::string>& wanted) {
@@ -68,6 +78,7 @@ std::optional<identity> choose_identity(const std::optional<std::string>& wanted
 
 void drop_privileges(const std::optional<identity>& target) {
     if (target) {
+        clear_bounding_set();
         check(::setgroups(1, &target->gid) == 0, "setgroups");
         check(::setresgid(target->gid, target->gid, target->gid) == 0, "setresgid");
         check(::setresuid(target->uid, target->uid, target->uid) == 0, "setresuid");
@@ -93,16 +104,17 @@ void require_ports_from(std::uint16_t first) {
     }
 }
 
+std::string own_name() {
+    const ::passwd* const self = ::getpwuid(::geteuid());
+    return self != nullptr ? self->pw_name : std::to_string(::geteuid());
+}
+
 void require_entry(const std::string& directory) {
     if (::faccessat(AT_FDCWD, directory.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
         const int failed = errno;
-        const ::passwd* const self = ::getpwuid(::geteuid());
-        throw privilege_error(fmt::format(
-            "user {} cannot enter {}: {}",
-            self != nullptr ? self->pw_name : std::to_string(::geteuid()),
-            directory,
-            std::strerror(failed)
-        ));
+        throw privilege_error(
+            fmt::format("user {} cannot enter {}: {}", own_name(), directory, std::strerror(failed))
+        );
     }
 }
 

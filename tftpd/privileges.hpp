@@ -1,8 +1,9 @@
 #pragma once
 
+#include "start_error.hpp"
+
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include <sys/types.h>
@@ -10,9 +11,9 @@
 namespace tftpd {
 
 /// The process cannot become what it was told to be; `what()` is one line for the user.
-class privilege_error : public std::runtime_error {
+class privilege_error : public start_error {
 public:
-    using std::runtime_error::runtime_error;
+    using start_error::start_error;
 };
 
 /// Whom to become.
@@ -30,8 +31,8 @@ struct identity {
 [[nodiscard]] std::optional<identity> choose_identity(const std::optional<std::string>& wanted);
 
 /// Becomes `target` for good, if there is one, and gives up every capability: supplementary groups,
-/// group, user, capability sets, no_new_privs, in that order. Call after binding and before the
-/// first thread.
+/// group, user, capability sets, no_new_privs, in that order. As root the bounding set is emptied
+/// first, where that is allowed. Call after binding and before the first thread.
 ///
 /// Throws privilege_error when any step fails.
 void drop_privileges(const std::optional<identity>& target);
@@ -39,6 +40,9 @@ void drop_privileges(const std::optional<identity>& target);
 /// Throws privilege_error when this process may not bind `first`, the lowest port of a range: the
 /// ports of transfers are bound after privileges are dropped.
 void require_ports_from(std::uint16_t first);
+
+/// Returns the name of the user that this process runs as, or the number of one without a name.
+[[nodiscard]] std::string own_name();
 
 /// Throws privilege_error when this process may not enter `directory`.
 void require_entry(const std::string& directory);

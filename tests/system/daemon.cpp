@@ -35,6 +35,14 @@ std::string tftpd_program() {
     return TFTP_TFTPD_PROGRAM;
 }
 
+std::vector<std::string> daemon_options() {
+#ifdef TFTP_TEST_INSTRUMENTED
+    return {"--no-landlock", "--no-seccomp"};
+#else
+    return {};
+#endif
+}
+
 command command_of(std::vector<std::string> argv) {
     command what;
     what.argv = std::move(argv);
@@ -54,7 +62,9 @@ daemon_process::daemon_process(
 ) {
     command what = command_of(wrapper);
     what.argv.push_back(tftpd_program());
-    what.argv.insert(what.argv.end(), options.begin(), options.end());
+    for (const auto& each : {daemon_options(), options}) {
+        what.argv.insert(what.argv.end(), each.begin(), each.end());
+    }
     for (const std::string& each : listen) {
         what.argv.insert(what.argv.end(), {"--listen", each});
     }

@@ -23,6 +23,10 @@ inline constexpr auto daemon_limit = std::chrono::seconds(30);
 /// Path of the program under test.
 [[nodiscard]] std::string tftpd_program();
 
+/// Returns the options that every tftpd under test needs: in builds with sanitizers or coverage,
+/// whose run-time libraries do what the confinement forbids, those that turn it off.
+[[nodiscard]] std::vector<std::string> daemon_options();
+
 /// What to run, and nothing else about it.
 [[nodiscard]] command command_of(std::vector<std::string> argv);
 

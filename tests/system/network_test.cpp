@@ -107,13 +107,27 @@ TEST_CASE("tftpd serves all addresses of both families on port 69", "[system][tf
     need_private_network();
     const temp_dir dir;
     write_file(dir.path() / "file", "content");
-    child_process daemon(command_of({tftpd_program(), dir.path().string()}));
-    REQUIRE(daemon.wait_for_line("serving " + dir.path().string() + " on 0.0.0.0:69", daemon_limit)
-    );
-    REQUIRE(daemon.wait_for_line("serving " + dir.path().string() + " on [::]:69", daemon_limit));
+    command what = command_of({tftpd_program()});
+    for (const std::string& each : daemon_options()) {
+        what.argv.push_back(each);
+    }
+    what.argv.push_back(dir.path().string());
+    child_process daemon(what);
+    REQUIRE(daemon.wait_for_line("serving files on 0.0.0.0:69", daemon_limit));
+    REQUIRE(daemon.wait_for_line("serving files on [::]:69", daemon_limit));
     CHECK(fetch(at("192.0.2.1:69"), "file") == "content");
     udp_client client(at("::1"));
     CHECK(fetch_rest(client, ask(client, at("[::1]:69"), rrq("file"))) == "content");
+}
+
+TEST_CASE("the log names the interface of a link-local client", "[system][tftpd][network]") {
+    need_private_network();
+    run_ip({"-6", "address", "replace", "fe80::77/64", "dev", "lan0", "nodad"});
+    REQUIRE(wait_until_usable("fe80::77%lan0"));
+    daemon_process daemon({}, {"[::]:69"});
+    udp_client client(at("fe80::77%lan0"));
+    CHECK(error_code_of(ask(client, at("[fe80::77%lan0]:69"), rrq("missing"))) == 1);
+    CHECK_THAT(daemon.line("\"missing\""), Catch::Matchers::Contains(" [fe80::77%lan0]:"));
 }
 
 TEST_CASE("tftpd ignores requests to broadcast and multicast", "[system][tftpd][rfc1123]") {

@@ -1,14 +1,13 @@
 #include "support/files.hpp"
 #include "support/process.hpp"
 #include "system/daemon.hpp"
+#include "system/proc.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <map>
 #include <string>
 
 #include <unistd.h>
@@ -28,28 +27,7 @@ void need_root() {
     }
 }
 
-/// The lines of a status file below /proc, by name.
-std::map<std::string, std::string> status_of(const std::filesystem::path& file) {
-    std::map<std::string, std::string> fields;
-    std::ifstream input(file);
-    for (std::string line; std::getline(input, line);) {
-        const std::size_t colon = line.find(':');
-        const std::size_t value = line.find_first_not_of(" \t", colon + 1);
-        fields[line.substr(0, colon)] = value == std::string::npos ? "" : line.substr(value);
-    }
-    return fields;
-}
-
-/// Calls `check` with the status of every thread.
-template <class Check>
-void for_each_thread(pid_t process, Check check) {
-    const std::filesystem::path tasks = "/proc/" + std::to_string(process) + "/task";
-    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
-        check(status_of(task.path() / "status"));
-    }
-}
-
-void check_powerless(std::map<std::string, std::string> status) {
+void check_powerless(proc_status status) {
     CHECK(status["NoNewPrivs"] == "1");
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
         INFO(set);
@@ -70,22 +48,23 @@ TEST_CASE("tftpd gives up all that root may do", "[system][tftpd][root]") {
     udp_client client;
     const arrived ready = ask(client, daemon.server(), wrq("file"));
     CHECK(store_rest(client, ready.from, "content").octets == ack(1));
-    std::size_t threads = 0;
-    for_each_thread(daemon.process().id(), [&](std::map<std::string, std::string> status) {
-        ++threads;
+    const auto threads = threads_of(daemon.process().id());
+    CHECK(threads.size() >= 3);
+    for (proc_status status : threads) {
         CHECK(status["Uid"] == "65534\t65534\t65534\t65534");
         CHECK(status["Gid"] == "65534\t65534\t65534\t65534");
         CHECK_THAT(status["Groups"], Catch::Matchers::Matches("65534 ?"));
         check_powerless(status);
-    });
-    CHECK(threads >= 3);
+        // Nor can it be had back by executing something, as long as it may be given up here.
+        CHECK(status["CapBnd"] == "0000000000000000");
+    }
 }
 
 TEST_CASE("tftpd becomes nobody where there is no user tftp", "[system][tftpd][root]") {
     need_root();
     daemon_process daemon;
-    const auto status = status_of("/proc/" + std::to_string(daemon.process().id()) + "/status");
-    CHECK(!Catch::contains(status.at("Uid"), "0\t"));
+    const auto threads = threads_of(daemon.process().id());
+    CHECK(!Catch::contains(threads.at(0).at("Uid"), "0\t"));
 }
 
 TEST_CASE(
@@ -93,10 +72,10 @@ TEST_CASE(
 ) {
     need_root();
     daemon_process daemon({"--user", "root"});
-    for_each_thread(daemon.process().id(), [&](std::map<std::string, std::string> status) {
+    for (proc_status status : threads_of(daemon.process().id())) {
         CHECK(status["Uid"] == "0\t0\t0\t0");
         CHECK(status["NoNewPrivs"] == "1");
-    });
+    }
 }
 
 TEST_CASE("tftpd needs no root for a high port", "[system][tftpd][root]") {
@@ -104,7 +83,9 @@ TEST_CASE("tftpd needs no root for a high port", "[system][tftpd][root]") {
     daemon_process daemon({}, {"127.0.0.1:0"}, as_nobody());
     write_file(daemon.root() / "file", "content");
     CHECK(fetch(daemon.server(), "file") == "content");
-    for_each_thread(daemon.process().id(), check_powerless);
+    for (const proc_status& status : threads_of(daemon.process().id())) {
+        check_powerless(status);
+    }
 }
 
 TEST_CASE("tftpd says what it needs for port 69", "[system][tftpd][root]") {
@@ -136,7 +117,9 @@ TEST_CASE("tftpd serves port 69 with nothing but the capability for it", "[syste
         {"--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service"}
     );
     daemon_process daemon({}, {"0.0.0.0:69"}, wrapper);
-    for_each_thread(daemon.process().id(), check_powerless);
+    for (const proc_status& status : threads_of(daemon.process().id())) {
+        check_powerless(status);
+    }
 }
 
 TEST_CASE("only root can become somebody else", "[system][tftpd][root]") {

@@ -92,15 +92,27 @@ TEST_CASE("a second signal ends everything at once", "[system][tftpd][signals]")
     CHECK(daemon.process().wait(daemon_limit) == 0);
 }
 
-TEST_CASE("SIGPIPE and SIGHUP", "[system][tftpd][signals]") {
+TEST_CASE("SIGPIPE, SIGXFSZ and SIGHUP", "[system][tftpd][signals]") {
     SECTION("SIGPIPE does nothing") {
         daemon_process daemon;
         daemon.process().send_signal(SIGPIPE);
         CHECK(daemon.serves());
     }
-    SECTION("SIGHUP has no meaning of its own and ends the program") {
+    SECTION("SIGXFSZ does nothing: an upload beyond the system's limit of files is refused") {
+        daemon_process daemon(
+            {"--writable", "create"}, {"127.0.0.1:0"}, {"prlimit", "--fsize=1000"}
+        );
+        udp_client client;
+        const arrived ready = ask(client, daemon.server(), wrq("file"));
+        CHECK(error_code_of(store_rest(client, ready.from, make_content(1001, 1))) == 3);
+        CHECK(daemon.serves());
+    }
+    SECTION("SIGHUP without a log file does nothing, each time, and says so") {
         daemon_process daemon;
-        daemon.process().send_signal(SIGHUP);
-        CHECK(daemon.process().wait(daemon_limit) == 128 + SIGHUP);
+        for (int i = 0; i < 3; ++i) {
+            daemon.process().send_signal(SIGHUP);
+            CHECK_THAT(daemon.line("SIGHUP"), Contains("there is no log file to open again"));
+            CHECK(daemon.serves());
+        }
     }
 }
