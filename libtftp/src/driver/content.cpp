@@ -8,7 +8,7 @@ namespace tftp::io {
 
 result<std::shared_ptr<source>>
 directory_content::open_read(const content_request& wanted, file_cache& cache) noexcept {
-    auto file = root_.open_read(wanted.name);
+    auto file = reads_.open_read(wanted.name);
     if (!file) {
         return file.error();
     }
@@ -21,7 +21,7 @@ directory_content::open_read(const content_request& wanted, file_cache& cache) n
 
 result<std::shared_ptr<sink>> directory_content::open_write(const content_request& wanted
 ) noexcept {
-    auto created = root_.create(wanted.name, wanted.announced_size);
+    auto created = writes_.create(wanted.name, wanted.announced_size);
     if (!created) {
         return created.error();
     }
