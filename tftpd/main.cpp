@@ -43,14 +43,26 @@ void print(const std::string& text) {
     }
 }
 
-[[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
-    auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
+[[nodiscard]] tftp::io::export_root
+open_root(const std::string& directory, const tftp::io::access_policy& access) {
+    auto root = tftp::io::export_root::open(directory.c_str(), access);
     if (!root) {
-        throw start_error(
-            fmt::format("cannot serve {}: {}", wanted.directory, root.error().message())
-        );
+        throw start_error(fmt::format("cannot serve {}: {}", directory, root.error().message()));
     }
     return std::move(*root);
+}
+
+[[nodiscard]] std::shared_ptr<tftp::io::content> open_content(const tftpd::config& wanted) {
+    using tftp::io::directory_content;
+    if (!wanted.upload_directory) {
+        return std::make_shared<directory_content>(open_root(wanted.directory, wanted.access));
+    }
+    tftp::io::access_policy reads = wanted.access;
+    reads.writable = tftp::io::writable::never;
+    reads.total_size_max = 0;
+    return std::make_shared<directory_content>(
+        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, wanted.access)
+    );
 }
 
 [[nodiscard]] std::string bind_advice(const tftp::error_code& why) {
@@ -68,10 +80,10 @@ void print(const std::string& text) {
 }
 
 [[nodiscard]] tftp::net::server
-bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& log) {
+bind(const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, const tftpd::log& log) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
-    setup.files = std::make_shared<tftp::io::directory_content>(std::move(root));
+    setup.files = std::move(files);
     setup.service.options.windowsize = wanted.windowsize_max;
     setup.service.options.allow_timeout = wanted.allow_timeout;
     setup.service.blksize_auto = !wanted.blksize_max;
@@ -144,6 +156,10 @@ void raise_descriptor_limit() {
 /// What the user must be able to do once privileges are dropped.
 void require_rights(const tftpd::config& wanted) {
     tftpd::require_entry(wanted.directory);
+    if (wanted.upload_directory) {
+        const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
+        tftpd::require_uploads(*wanted.upload_directory, listed);
+    }
     if (wanted.port_range) {
         tftpd::require_ports_from(wanted.port_range->first);
     }
@@ -155,14 +171,14 @@ int serve(const tftpd::config& wanted) {
     raise_descriptor_limit();
     const tftpd::log log(wanted.verbose);
     const auto user = tftpd::choose_identity(wanted.user);
-    tftp::io::export_root root = open_root(wanted);
+    std::shared_ptr<tftp::io::content> files = open_content(wanted);
     if (wanted.what == tftpd::config::action::check) {
         tftpd::drop_privileges(user);
         require_rights(wanted);
         print("tftpd: configuration OK\n");
         return 0;
     }
-    tftp::net::server server = bind(wanted, std::move(root), log);
+    tftp::net::server server = bind(wanted, std::move(files), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
 

@@ -41,6 +41,20 @@ void clear_capabilities() {
     check(::syscall(SYS_capset, &header, none) == 0, "capset");
 }
 
+void require_access(const std::string& directory, int rights, const char* what_for) {
+    if (::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) != 0) {
+        const int failed = errno;
+        const ::passwd* const self = ::getpwuid(::geteuid());
+        throw privilege_error(fmt::format(
+            "user {} cannot {} {}: {}",
+            self != nullptr ? self->pw_name : std::to_string(::geteuid()),
+            what_for,
+            directory,
+            std::strerror(failed)
+        ));
+    }
+}
+
 } // namespace
 
 std::optional<identity> choose_identity(const std::optional<std::string>& wanted) {
@@ -94,15 +108,13 @@ void require_ports_from(std::uint16_t first) {
 }
 
 void require_entry(const std::string& directory) {
-    if (::faccessat(AT_FDCWD, directory.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
-        const int failed = errno;
-        const ::passwd* const self = ::getpwuid(::geteuid());
-        throw privilege_error(fmt::format(
-            "user {} cannot enter {}: {}",
-            self != nullptr ? self->pw_name : std::to_string(::geteuid()),
-            directory,
-            std::strerror(failed)
-        ));
+    require_access(directory, R_OK | X_OK, "enter");
+}
+
+void require_uploads(const std::string& directory, bool listed) {
+    require_access(directory, W_OK | X_OK, "write to");
+    if (listed) {
+        require_access(directory, R_OK, "list");
     }
 }
 
