@@ -37,6 +37,10 @@ error_code check(int outcome) noexcept {
     return outcome < 0 ? last_error() : error_code();
 }
 
+bool is_same_file(const struct ::stat& one, const struct ::stat& other) noexcept {
+    return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 template <class Call>
 int uninterrupted(Call&& call) noexcept {
     int outcome = 0;
@@ -235,6 +239,9 @@ error_code file_sink::commit() noexcept {
     if (const error_code failed = settle_content()) {
         return failed;
     }
+    if (const error_code moved = find_place_again()) {
+        return moved;
+    }
     if (const error_code failed = take_name()) {
         return failed;
     }
@@ -254,7 +261,7 @@ bool file_sink::has_name(const char* name) const noexcept {
     struct ::stat named = {};
     return ::fstat(content_.get(), &own) == 0 &&
            ::fstatat(directory_.get(), name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+           is_same_file(own, named);
 }
 
 error_code file_sink::settle_content() noexcept {
@@ -278,6 +285,19 @@ error_code file_sink::settle_content() noexcept {
     }
     return options_.fsync ? check(uninterrupted([this] { return ::fsync(content_.get()); }))
                           : error_code();
+}
+
+error_code file_sink::find_place_again() const noexcept {
+    const result<unique_fd> now = open_parent(target_);
+    if (!now) {
+        return now.error();
+    }
+    struct ::stat here = {};
+    struct ::stat there = {};
+    if (::fstat(directory_.get(), &here) != 0 || ::fstat(now.value().get(), &there) != 0) {
+        return last_error();
+    }
+    return is_same_file(here, there) ? error_code() : system_error_code(ENOENT);
 }
 
 error_code file_sink::link_to(const char* name) noexcept {

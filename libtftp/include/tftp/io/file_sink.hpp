@@ -79,6 +79,9 @@ public:
     write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
     /// As `sink::commit`, with one exception: when only the last step fails, the flush of the
     /// directory of a replaced file, the new content is visible although an error is returned.
+    ///
+    /// Errors: `no_such_file_or_directory` when the path no longer leads to the directory of the
+    /// first write; `file_exists`; others as the system says.
     [[nodiscard]] error_code commit() noexcept override;
 
 private:
@@ -91,6 +94,7 @@ private:
     void release_claim(std::uint64_t kept_bytes) noexcept;
     [[nodiscard]] error_code allocate() noexcept;
     [[nodiscard]] error_code settle_content() noexcept;
+    [[nodiscard]] error_code find_place_again() const noexcept;
     [[nodiscard]] error_code take_name() noexcept;
     [[nodiscard]] error_code link_to(const char* name) noexcept;
     [[nodiscard]] error_code link_hidden() noexcept;
