@@ -20,6 +20,12 @@ namespace {
 
 constexpr std::uint16_t tftp_port = 69;
 
+/// Sizes of files are signed in the kernel.
+constexpr std::uint64_t quota_max = std::numeric_limits<std::int64_t>::max();
+
+/// Each upload lists the versions of its name: more are no use, and would take time.
+constexpr std::uint64_t versions_max = 1000;
+
 /// Reads a whole decimal number between `least` and `most`.
 [[nodiscard]] std::uint64_t
 number(std::string_view option, std::string_view text, std::uint64_t least, std::uint64_t most) {
@@ -104,9 +110,13 @@ template <class Value, std::size_t Count>
         ("user", text("NAME"), "run as this user when started as root (default: tftp, else nobody)")
         ("writable", text("never|existing|create"),
          "what clients may write: nothing (default), files that exist, new ones too")
-        ("overwrite", text("deny|replace"),
-         "an upload to a name that exists (default: replace under existing, deny under create)")
+        ("overwrite", text("deny|replace|keep=N"),
+         "an upload to a name that exists; keep=N: replace it, and keep N numbered versions "
+         "(default: replace under existing, deny under create)")
+        ("upload-dir", text("DIR"), "where uploads go (default: DIRECTORY)")
         ("quota-file", text("BYTES"), "largest upload (default: no limit)")
+        ("quota-total", text("BYTES"),
+         "largest sum of all files beneath the upload directory (default: no limit)")
         ("fsync", text("yes|no"), "acknowledge an upload when it is on disk (default: yes)")
         ("symlinks", text("no|inside"), "follow symbolic links inside the directory (default: inside)")
         ("blksize-max", text("auto|N"),
@@ -170,8 +180,22 @@ private:
     po::variables_map map_;
 };
 
-void read_access(const values& given, tftp::io::access_policy& out) {
+void read_overwrite(const std::string& text, tftp::io::access_policy& out) {
     using tftp::io::overwrite;
+    constexpr std::string_view keep = "keep=";
+    if (text.starts_with(keep)) {
+        out.overwrite = overwrite::keep;
+        out.versions_max = number("overwrite keep", text.substr(keep.size()), 1, versions_max);
+        return;
+    }
+    out.overwrite = word<overwrite>(
+        "overwrite",
+        text,
+        {{"deny", overwrite::deny}, {"replace", overwrite::replace}, {"keep=N", overwrite::keep}}
+    );
+}
+
+void read_access(const values& given, tftp::io::access_policy& out) {
     using tftp::io::symlinks;
     using tftp::io::writable;
     if (const auto* text = given.text("writable")) {
@@ -184,13 +208,13 @@ void read_access(const values& given, tftp::io::access_policy& out) {
         );
     }
     if (const auto* text = given.text("overwrite")) {
-        out.overwrite = word<overwrite>(
-            "overwrite", *text, {{"deny", overwrite::deny}, {"replace", overwrite::replace}}
-        );
+        read_overwrite(*text, out);
     }
     if (const auto* text = given.text("quota-file")) {
-        out.file_size_max =
-            number("quota-file", *text, 1, std::numeric_limits<std::int64_t>::max());
+        out.file_size_max = number("quota-file", *text, 1, quota_max);
+    }
+    if (const auto* text = given.text("quota-total")) {
+        out.total_size_max = number("quota-total", *text, 1, quota_max);
     }
     if (const auto* text = given.text("fsync")) {
         out.fsync = word<bool>("fsync", *text, {{"yes", true}, {"no", false}});
@@ -302,6 +326,12 @@ void read_process(const values& given, config& out) {
         );
     }
     out.directory = directories.front();
+    if (const auto* text = given.text("upload-dir")) {
+        if (out.access.writable == tftp::io::writable::never) {
+            throw usage_error("--upload-dir needs --writable existing or --writable create");
+        }
+        out.upload_directory = *text;
+    }
     return out;
 }
 

@@ -30,6 +30,8 @@ struct config {
 
     action what = action::serve;
     std::string directory;
+    /// Empty: uploads go to `directory`.
+    std::optional<std::string> upload_directory;
     /// Empty: all addresses of both families.
     std::vector<tftp::endpoint> listen;
     /// Empty: `tftp`, else `nobody`, when started as root.

@@ -40,14 +40,28 @@ void print(const std::string& text) {
     }
 }
 
-[[nodiscard]] tftp::io::export_root open_root(const tftpd::config& wanted) {
-    auto root = tftp::io::export_root::open(wanted.directory.c_str(), wanted.access);
+[[nodiscard]] tftp::io::export_root
+open_root(const std::string& directory, const tftp::io::access_policy& access) {
+    auto root = tftp::io::export_root::open(directory.c_str(), access);
     if (!root) {
         throw tftpd::start_error(
-            fmt::format("cannot serve {}: {}", wanted.directory, root.error().message())
+            fmt::format("cannot serve {}: {}", directory, root.error().message())
         );
     }
     return std::move(*root);
+}
+
+[[nodiscard]] std::shared_ptr<tftp::io::content> open_content(const tftpd::config& wanted) {
+    using tftp::io::directory_content;
+    if (!wanted.upload_directory) {
+        return std::make_shared<directory_content>(open_root(wanted.directory, wanted.access));
+    }
+    tftp::io::access_policy reads = wanted.access;
+    reads.writable = tftp::io::writable::never;
+    reads.total_size_max = 0;
+    return std::make_shared<directory_content>(
+        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, wanted.access)
+    );
 }
 
 [[nodiscard]] std::string bind_advice(const tftp::error_code& why) {
@@ -65,10 +79,10 @@ void print(const std::string& text) {
 }
 
 [[nodiscard]] tftp::net::server
-bind(const tftpd::config& wanted, tftp::io::export_root root, const tftpd::log& log) {
+bind(const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, const tftpd::log& log) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
-    setup.files = std::make_shared<tftp::io::directory_content>(std::move(root));
+    setup.files = std::move(files);
     setup.service.options.windowsize = wanted.windowsize_max;
     setup.service.options.allow_timeout = wanted.allow_timeout;
     setup.service.blksize_auto = !wanted.blksize_max;
@@ -149,6 +163,10 @@ void raise_descriptor_limit() {
 /// What the user must be able to do once privileges are dropped.
 void require_rights(const tftpd::config& wanted) {
     tftpd::require_entry(wanted.directory);
+    if (wanted.upload_directory) {
+        const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
+        tftpd::require_uploads(*wanted.upload_directory, listed);
+    }
     if (wanted.port_range) {
         tftpd::require_ports_from(wanted.port_range->first);
     }
@@ -172,8 +190,13 @@ tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
     using tftpd::reach;
     const bool writes = wanted.access.writable != tftp::io::writable::never;
     const tftp::io::unique_fd root = open_directory(wanted.directory);
+    const tftp::io::unique_fd uploads =
+        open_directory(wanted.upload_directory.value_or(wanted.directory));
     tftpd::confinement needed;
-    needed.directories.push_back({root.get(), writes ? reach::write : reach::read});
+    needed.directories.push_back({root.get(), reach::read});
+    if (writes) {
+        needed.directories.push_back({uploads.get(), reach::write});
+    }
     if (const auto directory = log.directory()) {
         needed.directories.push_back({*directory, reach::append});
     }
@@ -216,7 +239,7 @@ open_log(const tftpd::config& wanted, const std::optional<tftpd::identity>& user
 
 int check(const tftpd::config& wanted) {
     const auto user = tftpd::choose_identity(wanted.user);
-    const tftp::io::export_root root = open_root(wanted);
+    const std::shared_ptr<tftp::io::content> files = open_content(wanted);
     tftpd::drop_privileges(user);
     require_rights(wanted);
     print("tftpd: configuration OK\n");
@@ -228,8 +251,7 @@ int serve(const tftpd::config& wanted) {
     raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
-    tftp::io::export_root root = open_root(wanted);
-    tftp::net::server server = bind(wanted, std::move(root), log);
+    tftp::net::server server = bind(wanted, open_content(wanted), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
     const std::string name = tftpd::own_name();

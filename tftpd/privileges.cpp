@@ -51,6 +51,19 @@ void clear_bounding_set() noexcept {
     }
 }
 
+void require_access(const std::string& directory, int rights, const char* what_for) {
+    if (::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) != 0) {
+        const int failed = errno;
+        throw privilege_error(fmt::format(
+            "user {} cannot {} {}: {}",
+            own_name(),
+            what_for,
+            directory,
+            std::strerror(failed)
+        ));
+    }
+}
+
 } // namespace
 
 std::optional<identity> choose_identity(const std::optional<std::string>& wanted) {
@@ -110,11 +123,13 @@ std::string own_name() {
 }
 
 void require_entry(const std::string& directory) {
-    if (::faccessat(AT_FDCWD, directory.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
-        const int failed = errno;
-        throw privilege_error(
-            fmt::format("user {} cannot enter {}: {}", own_name(), directory, std::strerror(failed))
-        );
+    require_access(directory, R_OK | X_OK, "enter");
+}
+
+void require_uploads(const std::string& directory, bool listed) {
+    require_access(directory, W_OK | X_OK, "write to");
+    if (listed) {
+        require_access(directory, R_OK, "list");
     }
 }
 

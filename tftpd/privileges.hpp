@@ -47,4 +47,8 @@ void require_ports_from(std::uint16_t first);
 /// Throws privilege_error when this process may not enter `directory`.
 void require_entry(const std::string& directory);
 
+/// Throws privilege_error when this process may not write to `directory`, or, if `listed`, not
+/// list it.
+void require_uploads(const std::string& directory, bool listed);
+
 } // namespace tftpd

@@ -143,7 +143,7 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
     }
     SECTION("a word") {
         check_bad_value({"--writable", "yes"}, "one of never, existing, create, not 'yes'");
-        check_bad_value({"--overwrite", "keep=3"}, "one of deny, replace, not 'keep=3'");
+        check_bad_value({"--overwrite", "keep"}, "one of deny, replace, keep=N, not 'keep'");
         check_bad_value({"--fsync", "maybe"}, "one of yes, no, not 'maybe'");
         check_bad_value({"--symlinks", "yes"}, "one of no, inside, not 'yes'");
         check_bad_value({"--rollover", "2"}, "one of 0, 1, none, not '2'");
@@ -152,6 +152,10 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
     SECTION("a number") {
         check_bad_value({"--quota-file", "0"}, "from 1 to 9223372036854775807, not '0'");
         check_bad_value({"--quota-file", "1k"}, "not '1k'");
+        check_bad_value({"--quota-total", "0"}, "from 1 to 9223372036854775807, not '0'");
+        check_bad_value({"--overwrite", "keep=0"}, "from 1 to 1000, not '0'");
+        check_bad_value({"--overwrite", "keep="}, "from 1 to 1000, not ''");
+        check_bad_value({"--overwrite", "keep=1001"}, "not '1001'");
         check_bad_value({"--blksize-max", "7"}, "from 8 to 65464, not '7'");
         check_bad_value({"--blksize-max", "65465"}, "not '65465'");
         check_bad_value({"--windowsize-max", "0"}, "from 1 to 32767, not '0'");
@@ -181,6 +185,7 @@ TEST_CASE("tftpd takes every documented value", "[system][tftpd]") {
         {"--writable", "never", "--overwrite", "deny", "--fsync", "no", "--symlinks", "no"},
         {"--writable", "existing", "--overwrite", "replace", "--fsync", "yes"},
         {"--writable=create", "--quota-file=9223372036854775807", "--symlinks=inside"},
+        {"--writable=create", "--quota-total=9223372036854775807", "--overwrite=keep=1000"},
         {"--blksize-max", "auto", "--windowsize-max", "32767", "--rollover", "0"},
         {"--blksize-max", "8", "--windowsize-max", "1", "--rollover", "1"},
         {"--blksize-max", "65464", "--rollover", "none", "--timeout-policy", "honour"},
@@ -209,10 +214,11 @@ TEST_CASE("tftpd --version and --help need no directory", "[system][tftpd]") {
     CHECK_THAT(help.output, StartsWith("Usage: tftpd [OPTIONS] DIRECTORY\n"));
     CHECK(help.errors.empty());
     for (const char* option :
-         {"--listen",     "--user",     "--writable",    "--overwrite",      "--quota-file",
-          "--fsync",      "--symlinks", "--blksize-max", "--windowsize-max", "--rollover",
-          "--port-range", "--threads",  "--give-up",     "--max-transfers",  "--timeout-policy",
-          "--grace ",     "--check",    "--verbose",     "--version",        "--help"}) {
+         {"--listen",     "--user",       "--writable",    "--overwrite",      "--quota-file",
+          "--fsync",      "--symlinks",   "--blksize-max", "--windowsize-max", "--rollover",
+          "--port-range", "--threads",    "--give-up",     "--max-transfers",  "--timeout-policy",
+          "--grace ",     "--check",      "--verbose",     "--version",        "--help",
+          "--upload-dir", "--quota-total"}) {
         CHECK_THAT(help.output, Contains(option));
     }
 }

@@ -28,17 +28,17 @@ result<std::shared_ptr<source>> content::try_open_read(const content_request&) n
 
 result<std::shared_ptr<source>> directory_content::try_open_read(const content_request& wanted
 ) noexcept {
-    return source_of(root_.try_open_read(wanted.name));
+    return source_of(reads_.try_open_read(wanted.name));
 }
 
 result<std::shared_ptr<source>> directory_content::open_read(const content_request& wanted
 ) noexcept {
-    return source_of(root_.open_read(wanted.name));
+    return source_of(reads_.open_read(wanted.name));
 }
 
 result<std::shared_ptr<sink>> directory_content::open_write(const content_request& wanted
 ) noexcept {
-    auto created = root_.create(wanted.name, wanted.announced_size);
+    auto created = writes_.create(wanted.name, wanted.announced_size);
     if (!created) {
         return created.error();
     }

@@ -1,4 +1,5 @@
 #include "beneath.hpp"
+#include "replacement.hpp"
 #include "storage.hpp"
 #include "target.hpp"
 #include "vectors.hpp"
@@ -65,9 +66,17 @@ bool is_kept_for_owner(int directory, const struct ::stat& file) noexcept {
 } // namespace
 
 export_root::export_root(
-    std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how, bool remote
+    std::shared_ptr<const unique_fd> root,
+    std::shared_ptr<upload_ledger> ledger,
+    const access_policy& policy,
+    lookup how,
+    bool remote
 ) noexcept
-    : root_(std::move(root)), policy_(policy), how_(how), remote_(remote) {}
+    : root_(std::move(root)),
+      ledger_(std::move(ledger)),
+      policy_(policy),
+      how_(how),
+      remote_(remote) {}
 
 result<export_root>
 export_root::open(const char* directory, const access_policy& policy, lookup how) noexcept {
@@ -76,8 +85,24 @@ export_root::open(const char* directory, const access_policy& policy, lookup how
         return last_error();
     }
     try {
+        std::shared_ptr<upload_ledger> ledger;
+        if (policy.total_size_max != 0) {
+            const result<std::uint64_t> stored = size_beneath(root.get());
+            if (!stored) {
+                return stored.error();
+            }
+            ledger = std::make_shared<upload_ledger>(policy.total_size_max, *stored);
+        } else if (policy.overwrite == overwrite::keep) {
+            ledger = std::make_shared<upload_ledger>(0);
+        }
         const bool remote = storage_of(root.get()) == storage::remote;
-        return export_root(std::make_shared<const unique_fd>(std::move(root)), policy, how, remote);
+        return export_root(
+            std::make_shared<const unique_fd>(std::move(root)),
+            std::move(ledger),
+            policy,
+            how,
+            remote
+        );
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
     }
@@ -130,6 +155,13 @@ overwrite export_root::overwriting() const noexcept {
 }
 
 error_code export_root::check_target(int directory, const char* base) const noexcept {
+    const bool keeps = overwriting() == overwrite::keep;
+    const std::string_view name(base);
+    if (keeps && (is_version_name(name) || name.size() > versioned_name_max)) {
+        return errc::bad_name;
+    }
+    // To keep a file is to link it, which takes both rights (protected_hardlinks in proc(5)).
+    const int rights = keeps ? R_OK | W_OK : W_OK;
     struct ::stat about = {};
     if (::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT || policy_.writable != writable::create) {
@@ -141,12 +173,12 @@ error_code export_root::check_target(int directory, const char* base) const noex
         return system_error_code(EEXIST);
     } else if (policy_.require_world_writable && (about.st_mode & S_IWOTH) == 0) {
         return errc::forbidden;
-    } else if (::faccessat(directory, base, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
+    } else if (::faccessat(directory, base, rights, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
         return last_error();
     } else if (is_kept_for_owner(directory, about)) {
         return system_error_code(EPERM);
     }
-    if (::faccessat(directory, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    if (::faccessat(directory, ".", rights | X_OK, AT_EACCESS) != 0) {
         return last_error();
     }
     return {};
@@ -162,8 +194,14 @@ result<std::unique_ptr<sink>> export_root::create(
     if (!plain) {
         return plain.error();
     }
-    const file_sink_options options{overwriting(), policy_.file_size_max, policy_.fsync, 0644};
     try {
+        const file_sink_options options{
+            overwriting(),
+            policy_.file_size_max,
+            policy_.fsync,
+            0644,
+            policy_.versions_max,
+            ledger_};
         file_target target{
             root_, plain->text.data(), policy_.symlinks == symlinks::inside, how_ == lookup::walk};
         const result<unique_fd> directory = open_parent(target);

@@ -1,4 +1,5 @@
 #include "beneath.hpp"
+#include "replacement.hpp"
 #include "target.hpp"
 #include "vectors.hpp"
 
@@ -12,6 +13,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <string_view>
 
@@ -33,6 +35,10 @@ constexpr int name_attempts_max = 16;
 
 error_code check(int outcome) noexcept {
     return outcome < 0 ? last_error() : error_code();
+}
+
+bool is_same_file(const struct ::stat& one, const struct ::stat& other) noexcept {
+    return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 template <class Call>
@@ -66,16 +72,20 @@ const char* base_name(const file_target& target) noexcept {
     return target.path.c_str() + (end == std::string::npos ? 0 : end + 1);
 }
 
-file_sink::file_sink(file_target target, const file_sink_options& options) noexcept
-    : target_(std::move(target)), options_(options) {}
+file_sink::file_sink(file_target target, file_sink_options options) noexcept
+    : target_(std::move(target)), options_(std::move(options)) {}
 
 file_sink::~file_sink() {
     discard_name();
+    release_claim(0);
 }
 
 error_code file_sink::reserve(std::uint64_t size_bytes) noexcept {
     if (options_.size_max_bytes != 0 && size_bytes > options_.size_max_bytes) {
         return errc::too_large;
+    }
+    if (options_.ledger && !options_.ledger->has_room(size_bytes)) {
+        return system_error_code(EDQUOT);
     }
     const result<unique_fd> directory = open_parent(target_);
     if (!directory) {
@@ -98,6 +108,9 @@ error_code file_sink::write(std::uint64_t offset, std::span<const ::iovec> paylo
     if (options_.size_max_bytes != 0 && total > options_.size_max_bytes - written_) {
         return errc::too_large;
     }
+    if (const error_code refused = claim(std::max(announced_, written_ + total))) {
+        return refused;
+    }
     if (const error_code failed = ensure_temporary()) {
         return failed;
     }
@@ -117,6 +130,24 @@ error_code file_sink::write(std::uint64_t offset, std::span<const ::iovec> paylo
     }
     written_ += total;
     return {};
+}
+
+error_code file_sink::claim(std::uint64_t size_bytes) noexcept {
+    if (!options_.ledger || size_bytes <= claimed_) {
+        return {};
+    }
+    const error_code refused = options_.ledger->claim(size_bytes - claimed_);
+    if (!refused) {
+        claimed_ = size_bytes;
+    }
+    return refused;
+}
+
+void file_sink::release_claim(std::uint64_t kept_bytes) noexcept {
+    if (claimed_ > kept_bytes) {
+        options_.ledger->release(claimed_ - kept_bytes);
+        claimed_ = kept_bytes;
+    }
 }
 
 error_code file_sink::ensure_temporary() noexcept {
@@ -208,18 +239,29 @@ error_code file_sink::commit() noexcept {
     if (const error_code failed = settle_content()) {
         return failed;
     }
+    if (const error_code moved = find_place_again()) {
+        return moved;
+    }
     if (const error_code failed = take_name()) {
         return failed;
     }
-    if (!options_.fsync) {
-        return {};
-    }
-    const error_code failed = flush_directory();
-    if (failed && !replaced_) {
+    const error_code failed = options_.fsync ? flush_directory() : error_code();
+    if (failed && !replaced_ && has_name(base_name(target_))) {
         // Not promised, not shown. What was replaced cannot be brought back.
         ::unlinkat(directory_.get(), base_name(target_), 0);
+        return failed;
     }
+    // The file is counted from here on, not the upload.
+    claimed_ = 0;
     return failed;
+}
+
+bool file_sink::has_name(const char* name) const noexcept {
+    struct ::stat own = {};
+    struct ::stat named = {};
+    return ::fstat(content_.get(), &own) == 0 &&
+           ::fstatat(directory_.get(), name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           is_same_file(own, named);
 }
 
 error_code file_sink::settle_content() noexcept {
@@ -229,9 +271,10 @@ error_code file_sink::settle_content() noexcept {
         ) < 0) {
         return last_error();
     }
+    release_claim(written_);
     std::optional<::mode_t> permissions = options_.permissions;
     struct ::stat old = {};
-    if (options_.existing == overwrite::replace &&
+    if (options_.existing != overwrite::deny &&
         ::fstatat(directory_.get(), base_name(target_), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(old.st_mode)) {
         permissions = old.st_mode & ACCESSPERMS;
@@ -242,6 +285,19 @@ error_code file_sink::settle_content() noexcept {
     }
     return options_.fsync ? check(uninterrupted([this] { return ::fsync(content_.get()); }))
                           : error_code();
+}
+
+error_code file_sink::find_place_again() const noexcept {
+    const result<unique_fd> now = open_parent(target_);
+    if (!now) {
+        return now.error();
+    }
+    struct ::stat here = {};
+    struct ::stat there = {};
+    if (::fstat(directory_.get(), &here) != 0 || ::fstat(now.value().get(), &there) != 0) {
+        return last_error();
+    }
+    return is_same_file(here, there) ? error_code() : system_error_code(ENOENT);
 }
 
 error_code file_sink::link_to(const char* name) noexcept {
@@ -276,37 +332,65 @@ error_code file_sink::link_hidden() noexcept {
 error_code file_sink::take_name() noexcept {
     const char* const name = base_name(target_);
     const bool unnamed = temporary_.front() == '\0';
-    const bool replace = options_.existing == overwrite::replace;
-    if (unnamed) {
-        const error_code failed = link_to(name);
+    const bool replace = options_.existing != overwrite::deny;
+    if (unnamed || !replace) {
+        const error_code failed = unnamed ? link_to(name) : rename_hidden(name, false);
         if (failed.value() != EEXIST || !replace) {
             return failed;
         }
-        replaced_ = true;
         if (const error_code hidden = link_hidden()) {
             return hidden;
         }
+        replaced_ = true;
     }
-    error_code failed = rename_hidden(name, replace);
-    if (!failed) {
-        temporary_.front() = '\0';
+    const bool plain = options_.existing == overwrite::replace && !options_.ledger;
+    return plain ? rename_hidden(name, true) : replace_in_turn(name);
+}
+
+error_code file_sink::replace_in_turn(const char* name) noexcept {
+    std::unique_lock<std::mutex> turn;
+    if (options_.ledger) {
+        turn = options_.ledger->turn();
     }
-    return failed;
+    replacement old(
+        directory_.get(), name, options_.existing == overwrite::keep ? options_.versions_max : 0
+    );
+    for (int attempt = 0; attempt < name_attempts_max; ++attempt) {
+        error_code failed = old.set_aside();
+        const bool absent = failed.value() == ENOENT;
+        if (failed && !absent) {
+            return failed;
+        }
+        failed = rename_hidden(name, !absent);
+        if (!failed) {
+            const std::uint64_t freed = old.finish();
+            if (options_.ledger) {
+                options_.ledger->release(freed);
+            }
+            return {};
+        }
+        if (!absent || failed.value() != EEXIST) {
+            old.undo();
+            return failed;
+        }
+        // A new file took the name meanwhile: that one is to be replaced.
+    }
+    return system_error_code(EBUSY);
 }
 
 error_code file_sink::rename_hidden(const char* name, bool replace) noexcept {
     const unsigned flags = replace ? 0 : RENAME_NOREPLACE;
-    if (::renameat2(directory_.get(), temporary_.data(), directory_.get(), name, flags) == 0) {
-        return {};
+    error_code failed =
+        check(::renameat2(directory_.get(), temporary_.data(), directory_.get(), name, flags));
+    if (!replace && (failed.value() == EINVAL || failed.value() == ENOSYS)) {
+        // A file system without RENAME_NOREPLACE: link refuses an existing name as well.
+        failed = check(::linkat(directory_.get(), temporary_.data(), directory_.get(), name, 0));
+        if (!failed) {
+            discard_name();
+        }
     }
-    if (replace || (errno != EINVAL && errno != ENOSYS)) {
-        return last_error();
-    }
-    // A file system without RENAME_NOREPLACE: link refuses an existing name as well.
-    const error_code failed =
-        check(::linkat(directory_.get(), temporary_.data(), directory_.get(), name, 0));
     if (!failed) {
-        ::unlinkat(directory_.get(), temporary_.data(), 0);
+        temporary_.front() = '\0';
     }
     return failed;
 }

@@ -404,6 +404,39 @@ TEST_CASE("export root refuses uploads larger than allowed", "[io][export_root]"
     );
 }
 
+TEST_CASE("an upload whose directory is moved away meanwhile fails", "[io][export_root]") {
+    const sandbox box;
+    const std::string sub = box.root + "/sub";
+    const std::string moved = box.outer / "moved";
+    io::access_policy policy = with(io::writable::create);
+    policy.overwrite = io::overwrite::replace;
+    const auto upload_while = [&](io::lookup how, const char* name, const auto& act) {
+        const io::export_root root = box.open(policy, how);
+        auto sink = root.create(name, {});
+        REQUIRE(sink.has_value());
+        REQUIRE_FALSE(write(*sink.value(), 0, "upload"));
+        fs::rename(sub, moved);
+        act();
+        const error_code outcome = sink.value()->commit();
+        sink.value().reset();
+        fs::remove(sub);
+        fs::rename(moved, sub);
+        return outcome;
+    };
+    for (const io::lookup how : lookups) {
+        for (const char* name : {"sub/file", "sub/new"}) {
+            CAPTURE(name);
+            CHECK(upload_while(how, name, [] {}) == not_found);
+            CHECK(upload_while(how, name, [&] { fs::create_directory(sub); }) == not_found);
+            const error_code led_out =
+                upload_while(how, name, [&] { box.link("../moved", "sub"); });
+            CHECK(to_peer_errc(led_out) == peer_errc::access_violation);
+            CHECK(box.outer.content("root/sub/file") == "sub content");
+            CHECK_FALSE(fs::exists(sub + "/new"));
+        }
+    }
+}
+
 TEST_CASE("a requested upload that never starts costs nothing", "[io][export_root]") {
     const sandbox box;
     const io::export_root root = box.open(with(io::writable::create));

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace tftp::io {
 
@@ -57,10 +58,13 @@ public:
     ) noexcept = 0;
 };
 
-/// Serves a directory.
+/// Serves a directory, or reads from one and writes to another.
 class directory_content final : public content {
 public:
-    explicit directory_content(export_root root) noexcept : root_(std::move(root)) {}
+    explicit directory_content(const export_root& root) noexcept : reads_(root), writes_(root) {}
+
+    directory_content(export_root reads, export_root writes) noexcept
+        : reads_(std::move(reads)), writes_(std::move(writes)) {}
 
     [[nodiscard]] result<std::shared_ptr<source>> try_open_read(const content_request& wanted
     ) noexcept override;
@@ -70,7 +74,8 @@ public:
     ) noexcept override;
 
 private:
-    export_root root_;
+    export_root reads_;
+    export_root writes_;
 };
 
 } // namespace tftp::io

@@ -4,8 +4,10 @@
 #include <tftp/io/opened_file.hpp>
 #include <tftp/io/sink.hpp>
 #include <tftp/io/unique_fd.hpp>
+#include <tftp/io/upload_ledger.hpp>
 #include <tftp/wire/error.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,8 +43,12 @@ enum class lookup : std::uint8_t {
 struct access_policy {
     io::writable writable = io::writable::never;
     io::symlinks symlinks = io::symlinks::inside;
-    /// Empty: `deny` under `writable::create`, `replace` under `writable::existing`.
+    /// Empty: `deny` under `writable::create`, `replace` under `writable::existing`. Under `keep`
+    /// names of versions are not written, nor names too long to have versions, and only files are
+    /// replaced that may be read too, in directories that may be read.
     std::optional<io::overwrite> overwrite;
+    /// Versions that stay under `overwrite::keep`, >= 1.
+    std::size_t versions_max = 1;
     /// Only files with the others' read bit are served, whoever owns them: what TFTP serves,
     /// everybody can read.
     bool require_world_readable = true;
@@ -51,16 +57,20 @@ struct access_policy {
     bool require_world_writable = false;
     /// Largest upload in octets; 0 for no limit.
     std::uint64_t file_size_max = 0;
+    /// Largest sum of the sizes of all files beneath the root, in octets; 0 for no limit. Counted
+    /// when the root is opened, and from then on by what uploads do.
+    std::uint64_t total_size_max = 0;
     /// Uploads are on stable storage before they are acknowledged.
     bool fsync = true;
 };
 
 /// A directory whose files are served: the only code that turns a requested name into a file.
 ///
-/// No name, link or race leads out of the directory. Thread-safe: nothing changes after opening.
+/// No name, link or race leads out of the directory. Thread-safe. Copies are the same root.
 class export_root {
 public:
-    /// Errors: as open(2) says.
+    /// Counts what is stored when `total_size_max` asks for it, which reads the whole tree. Errors:
+    /// as open(2) says.
     [[nodiscard]] static result<export_root> open(
         const char* directory, const access_policy& policy, lookup how = lookup::automatic
     ) noexcept;
@@ -85,8 +95,9 @@ public:
     /// write. May block.
     ///
     /// announced_size: the client's tsize in octets. Errors: those of `normalise_name`;
-    /// `errc::forbidden`, `errc::not_regular` (also for a link), `errc::too_large`,
-    /// `no_space_on_device`, `file_exists`, `no_such_file_or_directory`; others as the system says.
+    /// `errc::forbidden`, `errc::not_regular` (also for a link), `errc::too_large`, EDQUOT for the
+    /// total, `no_space_on_device`, `file_exists`, `no_such_file_or_directory`; others as the
+    /// system says.
     [[nodiscard]] result<std::unique_ptr<sink>>
     create(std::string_view name, std::optional<std::uint64_t> announced_size) const noexcept;
 
@@ -94,7 +105,11 @@ public:
 
 private:
     export_root(
-        std::shared_ptr<const unique_fd> root, const access_policy& policy, lookup how, bool remote
+        std::shared_ptr<const unique_fd> root,
+        std::shared_ptr<upload_ledger> ledger,
+        const access_policy& policy,
+        lookup how,
+        bool remote
     ) noexcept;
 
     [[nodiscard]] result<std::shared_ptr<const opened_file>>
@@ -103,6 +118,7 @@ private:
     [[nodiscard]] overwrite overwriting() const noexcept;
 
     std::shared_ptr<const unique_fd> root_;
+    std::shared_ptr<upload_ledger> ledger_;
     access_policy policy_;
     lookup how_;
     /// Another machine or process answers for the directory.

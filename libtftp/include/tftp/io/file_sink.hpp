@@ -2,6 +2,7 @@
 
 #include <tftp/io/sink.hpp>
 #include <tftp/io/unique_fd.hpp>
+#include <tftp/io/upload_ledger.hpp>
 #include <tftp/wire/error.hpp>
 
 #include <array>
@@ -24,6 +25,9 @@ enum class overwrite : std::uint8_t {
     deny,
     /// The new content takes its place in one step; permission bits are kept, the owner is ours.
     replace,
+    /// As `replace`, and the old file stays as the numbered version NAME.~K~, K one above the
+    /// highest there is; versions beyond a maximum are removed, lowest numbers first.
+    keep,
 };
 
 /// How a file is written.
@@ -35,6 +39,10 @@ struct file_sink_options {
     bool fsync = true;
     /// Permission bits of a new file; empty for 0666 less the umask.
     std::optional<::mode_t> permissions = 0644;
+    /// Versions that stay under `overwrite::keep`, >= 1.
+    std::size_t versions_max = 1;
+    /// What is shared with the other sinks of the directory; null when nothing is.
+    std::shared_ptr<upload_ledger> ledger{};
 };
 
 /// Where a file is to appear: a path beneath a directory that stays open.
@@ -59,24 +67,29 @@ struct file_target {
 /// No descriptor is held and no file exists before the first write or commit. The content grows in
 /// an unnamed file (O_TMPFILE) of the target's own directory, or in a hidden one
 /// (`temporary_prefix`) where the file system has none. To replace a file, the new one takes a
-/// hidden name for the moment between link and rename.
+/// hidden name for the moment between link and rename. A process that is killed leaves a hidden
+/// name at most.
 class file_sink final : public sink {
 public:
     /// Prepares an upload to `target`; touches nothing yet.
-    file_sink(file_target target, const file_sink_options& options) noexcept;
+    file_sink(file_target target, file_sink_options options) noexcept;
     ~file_sink() override;
 
     [[nodiscard]] std::uint64_t lane() const noexcept override { return target_.lane; }
 
     [[nodiscard]] bool remote() const noexcept override { return target_.remote; }
 
-    /// Errors: `errc::too_large`; `no_space_on_device` when less is free. The space is allocated
-    /// with the first write, where the file system can.
+    /// Errors: `errc::too_large`; EDQUOT when the ledger has no room; `no_space_on_device` when
+    /// less is free. The room is claimed and the space allocated, where the file system can, with
+    /// the first write.
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
     [[nodiscard]] error_code
     write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
     /// As `sink::commit`, with one exception: when only the last step fails, the flush of the
     /// directory of a replaced file, the new content is visible although an error is returned.
+    ///
+    /// Errors: `no_such_file_or_directory` when the path no longer leads to the directory of the
+    /// first write; `file_exists`; others as the system says.
     [[nodiscard]] error_code commit() noexcept override;
 
 private:
@@ -85,12 +98,17 @@ private:
 
     [[nodiscard]] error_code ensure_temporary() noexcept;
     [[nodiscard]] error_code open_named_temporary() noexcept;
+    [[nodiscard]] error_code claim(std::uint64_t size_bytes) noexcept;
+    void release_claim(std::uint64_t kept_bytes) noexcept;
     [[nodiscard]] error_code allocate() noexcept;
     [[nodiscard]] error_code settle_content() noexcept;
+    [[nodiscard]] error_code find_place_again() const noexcept;
     [[nodiscard]] error_code take_name() noexcept;
     [[nodiscard]] error_code link_to(const char* name) noexcept;
     [[nodiscard]] error_code link_hidden() noexcept;
     [[nodiscard]] error_code rename_hidden(const char* name, bool replace) noexcept;
+    [[nodiscard]] error_code replace_in_turn(const char* name) noexcept;
+    [[nodiscard]] bool has_name(const char* name) const noexcept;
     void make_temporary_name() noexcept;
     void discard_name() noexcept;
     [[nodiscard]] error_code flush_directory() noexcept;
@@ -103,6 +121,8 @@ private:
     temporary_name temporary_{};
     bool replaced_ = false;
     std::uint64_t announced_ = 0;
+    /// What the ledger counts for this upload.
+    std::uint64_t claimed_ = 0;
     std::uint64_t written_ = 0;
 };
 

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <tftp/io/name_policy.hpp>
+#include <tftp/wire/error.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <sys/stat.h>
+
+namespace tftp::io {
+
+/// Longest name whose versions have names too: ".~4294967295~" goes behind it.
+inline constexpr std::size_t versioned_name_max = component_octets_max - 13;
+
+/// Returns true for the name of a version: NAME.~K~, K a number from 1 on (cp --backup=numbered).
+[[nodiscard]] bool is_version_name(std::string_view name) noexcept;
+
+/// One file that is about to give its name to another one by rename(2).
+///
+/// The old file can be kept as the version with the highest number: it gets that name, as a second
+/// one, before it loses its own. So neither the name nor the last content is missing at any moment.
+/// The caller sees to it that nobody else replaces files in the directory meanwhile.
+class replacement {
+public:
+    /// directory, name: borrowed. versions_max: versions that are kept; 0 for none.
+    replacement(int directory, const char* name, std::size_t versions_max) noexcept
+        : directory_(directory), name_(name), versions_max_(versions_max) {}
+
+    /// To be called before the rename.
+    ///
+    /// Errors: ENOENT when no file has the name, and it may be called again then; others as the
+    /// system says.
+    [[nodiscard]] error_code set_aside() noexcept;
+
+    /// To be called when the rename failed.
+    void undo() noexcept;
+
+    /// To be called when the rename succeeded: removes the versions that are too many.
+    ///
+    /// Returns the octets that no longer have a name, those of the replaced file among them.
+    [[nodiscard]] std::uint64_t finish() noexcept;
+
+private:
+    [[nodiscard]] error_code find_versions();
+    [[nodiscard]] error_code add_version(const struct ::stat& old);
+
+    int directory_;
+    const char* name_;
+    std::size_t versions_max_;
+    /// Ascending.
+    std::vector<std::uint32_t> versions_;
+    bool added_ = false;
+    std::uint64_t freed_ = 0;
+};
+
+} // namespace tftp::io

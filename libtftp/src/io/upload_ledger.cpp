@@ -1,0 +1,119 @@
+#include "beneath.hpp"
+#include "directory_entries.hpp"
+#include "vectors.hpp"
+
+#include <tftp/io/name_policy.hpp>
+#include <tftp/io/upload_ledger.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace tftp::io {
+
+bool upload_ledger::has_room(std::uint64_t size_bytes) const noexcept {
+    const std::uint64_t now = stored();
+    return limit_ == 0 || (now <= limit_ && size_bytes <= limit_ - now);
+}
+
+error_code upload_ledger::claim(std::uint64_t size_bytes) noexcept {
+    if (limit_ == 0) {
+        return {};
+    }
+    std::uint64_t now = stored();
+    do {
+        if (now > limit_ || size_bytes > limit_ - now) {
+            return system_error_code(EDQUOT);
+        }
+    } while (!stored_.compare_exchange_weak(now, now + size_bytes, std::memory_order_relaxed));
+    return {};
+}
+
+void upload_ledger::release(std::uint64_t size_bytes) noexcept {
+    std::uint64_t now = stored();
+    // A file that others made larger gives back more than was counted for it.
+    while (!stored_.compare_exchange_weak(
+        now, now - std::min(now, size_bytes), std::memory_order_relaxed
+    )) {
+    }
+}
+
+namespace {
+
+/// Walks a tree of directories.
+class tree_size {
+public:
+    explicit tree_size(int root) noexcept : root_(root) {}
+
+    [[nodiscard]] result<std::uint64_t> count() {
+        pending_.emplace_back(".");
+        while (!pending_.empty()) {
+            const std::string path = std::move(pending_.back());
+            pending_.pop_back();
+            if (const error_code failed = enter(path)) {
+                return failed;
+            }
+        }
+        return total_;
+    }
+
+private:
+    [[nodiscard]] error_code enter(const std::string& path) {
+        result<unique_fd> directory =
+            open_beneath(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, {});
+        if (!directory) {
+            switch (directory.error().value()) {
+            case EACCES:  // no upload gets there either
+            case ENOENT:  // removed,
+            case ENOTDIR: // or replaced meanwhile
+            case ELOOP:
+                return {};
+            default:
+                return directory.error();
+            }
+        }
+        const int at = directory->get();
+        return for_each_entry(std::move(*directory), [&](std::string_view name) {
+            add(at, path, std::string(name));
+        });
+    }
+
+    void add(int directory, const std::string& path, const std::string& name) {
+        struct ::stat about = {};
+        if (::fstatat(directory, name.c_str(), &about, AT_SYMLINK_NOFOLLOW) != 0) {
+            return;
+        }
+        if (S_ISREG(about.st_mode)) {
+            if (about.st_nlink == 1 || linked_.emplace(about.st_dev, about.st_ino).second) {
+                total_ += static_cast<std::uint64_t>(about.st_size);
+            }
+        } else if (S_ISDIR(about.st_mode) && path.size() + name.size() < name_octets_max) {
+            // Deeper than a request can name, nothing is uploaded.
+            pending_.push_back(path + "/" + name);
+        }
+    }
+
+    int root_;
+    std::vector<std::string> pending_;
+    std::set<std::pair<::dev_t, ::ino_t>> linked_;
+    std::uint64_t total_ = 0;
+};
+
+} // namespace
+
+result<std::uint64_t> size_beneath(int directory) noexcept {
+    try {
+        return tree_size(directory).count();
+    } catch (const std::bad_alloc&) {
+        return system_error_code(ENOMEM);
+    }
+}
+
+} // namespace tftp::io

@@ -1,0 +1,77 @@
+#include "octets.hpp"
+#include "support/directory_race.hpp"
+#include "support/files.hpp"
+
+#include <tftp/io/export_root.hpp>
+#include <tftp/io/file_source.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace tftp;
+using namespace tftp::test;
+
+namespace {
+
+/// How long each way of resolving is under attack.
+constexpr auto attack = std::chrono::milliseconds(2500);
+
+std::string content_of(const io::export_root& root, const std::string& name) {
+    const auto file = root.open_read(name);
+    if (!file) {
+        return {};
+    }
+    io::file_source source(file.value());
+    return read(source, 0, 100).octets;
+}
+
+bool upload(const io::export_root& root, const std::string& name) {
+    auto sink = root.create(name, {});
+    return sink && !write(*sink.value(), 0, "upload") && !sink.value()->commit();
+}
+
+} // namespace
+
+TEST_CASE("nothing outside is read or written while names change", "[io][export_root][race]") {
+    for (const io::lookup how : {io::lookup::automatic, io::lookup::walk}) {
+        for (const io::overwrite existing : {io::overwrite::replace, io::overwrite::keep}) {
+            const temp_dir inside;
+            const temp_dir outside;
+            io::access_policy policy;
+            policy.writable = io::writable::create;
+            policy.overwrite = existing;
+            policy.fsync = false;
+            auto root = io::export_root::open(inside.path().c_str(), policy, how);
+            REQUIRE(root.has_value());
+            directory_race race(inside.path(), outside.path());
+            std::map<std::string, int> got;
+            int stored = 0;
+            const auto end = std::chrono::steady_clock::now() + attack / 2;
+            for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
+                for (const char* name : directory_race::files) {
+                    ++got[content_of(*root, name)];
+                }
+                for (const char* directory : directory_race::directories) {
+                    const std::string name = "/new" + std::to_string(round % 8);
+                    stored += upload(*root, directory + name) ? 1 : 0;
+                    // That name stands for a file outside too.
+                    stored += upload(*root, directory + std::string("/file")) ? 1 : 0;
+                }
+                static_cast<void>(upload(*root, "flipped"));
+            }
+            race.stop();
+            CHECK(race.written_outside() == std::vector<std::string>());
+            CHECK(stored > 0);
+            CHECK(got["inside"] + got["upload"] > 0);
+            // Refused, or a whole file from inside.
+            for (const auto& [content, count] : got) {
+                CAPTURE(content);
+                CHECK((content.empty() || content == "inside" || content == "upload"));
+            }
+        }
+    }
+}
