@@ -71,7 +71,7 @@ struct service_parts {
     io::poller& poller;
     io::observer& observer;
     /// Cold reads and commits go there; null: they are done where they stand.
-    blocking_pool* pool = nullptr;
+    job_runner* pool = nullptr;
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
