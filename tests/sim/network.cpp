@@ -114,6 +114,13 @@ link* network::link_for(const endpoint& from, const endpoint& to) noexcept {
     return up ? &found->second.to_server : &found->second.to_client;
 }
 
+void network::note_unheard(const endpoint& from, const endpoint& to) noexcept {
+    note_unheard();
+    if (link* const way = link_for(from, to)) {
+        way->note_unheard();
+    }
+}
+
 void network::send(
     const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked
 ) {
@@ -161,7 +168,7 @@ void network::deliver(const datagram& d) {
         found->second->on_arrival(*this, d);
         return;
     }
-    note_unheard();
+    note_unheard(d.from, d.to);
     link* const way = link_for(d.to, d.from);
     if (way == nullptr || !refuses || !refuses(d)) {
         return;

@@ -64,6 +64,8 @@ struct link_counters {
     std::uint64_t overflowed = 0;
     std::uint64_t duplicated = 0;
     std::uint64_t reordered = 0;
+    /// Not lost on the way, but nobody took it.
+    std::uint64_t unheard = 0;
 };
 
 /// One direction of the path.
@@ -77,6 +79,8 @@ public:
     [[nodiscard]] const std::vector<time_point>& carry(std::size_t size, time_point now);
 
     [[nodiscard]] const link_counters& counters() const noexcept { return counters_; }
+
+    void note_unheard() noexcept { ++counters_.unheard; }
 
 private:
     [[nodiscard]] bool drops(std::size_t size, time_point now) noexcept;
@@ -176,6 +180,9 @@ public:
 
     /// A datagram arrived where nobody takes it any more.
     void note_unheard() noexcept { ++unheard_; }
+
+    /// The same for one that a host did not take, or that never left it.
+    void note_unheard(const endpoint& from, const endpoint& to) noexcept;
 
     /// Returns how many datagrams arrived where nobody listens.
     [[nodiscard]] std::uint64_t unheard() const noexcept { return unheard_; }
