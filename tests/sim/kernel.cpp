@@ -75,7 +75,7 @@ sim_socket::~sim_socket() {
             host_.on_closing(*this);
         }
     }
-    host_.world_.net.detach(address());
+    host_.world_.net.detach(*this);
     host_.by_fd_.erase(fd_);
 }
 

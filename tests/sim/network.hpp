@@ -159,8 +159,10 @@ public:
     /// Has what is sent to `at` arrive at `s`.
     void attach(station& s, const endpoint& at) { stations_.insert_or_assign(at, &s); }
 
-    /// Nobody listens at `at` any more.
-    void detach(const endpoint& at) { stations_.erase(at); }
+    /// Nothing arrives at `s` any more.
+    void detach(const station& s) {
+        std::erase_if(stations_, [&s](const auto& entry) { return entry.second == &s; });
+    }
 
     /// Sends a datagram; one to a host or a port that does not exist is lost.
     void send(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked = 0);

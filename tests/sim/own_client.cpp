@@ -135,6 +135,8 @@ void own_client::vanish(network& net) {
     world_.log.line(net.now(), address(), "vanishes");
     world_.seen.note(happening::own_vanished);
     kernel_.silence(plan_.silent);
+    timer_.reset();
+    ++timer_number_;
     transfer_.reset();
     report_.ended = true;
     report_.outcome = errc::stopped;

@@ -104,7 +104,7 @@ void raw_client::take(network& net, const datagram& arrived) {
     const auto packet = decode(arrived.octets);
     require(packet.has_value(), "a plain client got no TFTP packet");
     if (does(plan_.vanish_ppm, happening::rogue_vanished)) {
-        net.detach(address());
+        net.detach(*this);
         over_ = true;
         return;
     }
