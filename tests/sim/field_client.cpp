@@ -21,8 +21,12 @@ field_client::field_client(
 
 void field_client::begin(network& net) {
     std::array<std::byte, request_size_max> out{};
+    offer asked = config_.asked;
+    if (probed_) {
+        asked.tsize.reset();
+    }
     const auto used =
-        encode_request(opcode::rrq, "file", transfer_mode::octet, config_.asked, out).value();
+        encode_request(opcode::rrq, config_.filename, transfer_mode::octet, asked, out).value();
     last_.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(used));
     send_last(net);
     restart(net);
@@ -56,17 +60,7 @@ void field_client::on_arrival(network& net, const datagram& arrived) {
         return;
     }
     if (const auto* oack = std::get_if<oack_view>(&*packet)) {
-        if (!heard_) {
-            heard_ = true;
-            server_ = arrived.from;
-            agreed_ = accept_oack(*oack, config_.asked).value();
-        }
-        if (expected_ == 1) {
-            const auto ack = encode_ack(0);
-            last_.assign(ack.begin(), ack.end());
-            send_last(net);
-            restart(net);
-        }
+        on_oack(net, *oack, arrived.from);
         return;
     }
     const auto* data = std::get_if<data_view>(&*packet);
@@ -75,6 +69,28 @@ void field_client::on_arrival(network& net, const datagram& arrived) {
     server_ = arrived.from;
     ++report_.data_received;
     on_data(net, data->block, data->payload);
+}
+
+void field_client::on_oack(network& net, const oack_view& oack, const endpoint& from) {
+    if (config_.probes && !probed_) {
+        std::array<std::byte, 32> out{};
+        const auto size = encode_error(peer_errc::option_refused, "aborted", out).value();
+        net.send(address(), from, bytes_view(out).first(size));
+        probed_ = true;
+        begin(net);
+        return;
+    }
+    if (!heard_) {
+        heard_ = true;
+        server_ = from;
+        agreed_ = accept_oack(oack, config_.asked).value();
+    }
+    if (expected_ == 1) {
+        const auto ack = encode_ack(0);
+        last_.assign(ack.begin(), ack.end());
+        send_last(net);
+        restart(net);
+    }
 }
 
 void field_client::on_data(network& net, std::uint16_t wire, bytes_view payload) {
@@ -90,7 +106,7 @@ void field_client::on_data(network& net, std::uint16_t wire, bytes_view payload)
         return;
     }
     require(
-        std::ranges::equal(payload, content::at(report_.bytes, payload.size())),
+        std::ranges::equal(payload, content::at(config_.shift + report_.bytes, payload.size())),
         "a client of the field got other octets than those of the file"
     );
     report_.bytes += payload.size();
@@ -114,6 +130,10 @@ void field_client::on_data(network& net, std::uint16_t wire, bytes_view payload)
 }
 
 void field_client::on_wake(network& net, std::uint32_t what) {
+    if (what == wake_begin) {
+        begin(net);
+        return;
+    }
     if (what != timer_ || report_.complete || report_.failed) {
         return;
     }

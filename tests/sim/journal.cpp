@@ -10,11 +10,19 @@ namespace tftp::sim {
 void journal::line(time_point now, const endpoint& who, std::string_view what) const {
     if (on_) {
         const auto ns = (now - network::start).count();
+        const auto host = [&who] {
+            if (who.same_host(network::server_host)) {
+                return std::string("server");
+            }
+            return who.same_host(network::client_host)
+                       ? std::string("client")
+                       : fmt::format("client {}.{}", who.address[2], who.address[3]);
+        };
         fmt::print(
             "{:>6}.{:06} {} :{:<5} {}\n",
             ns / 1'000'000'000,
             ns / 1'000 % 1'000'000,
-            who.same_host(network::client_host) ? "client" : "server",
+            host(),
             who.port,
             what
         );

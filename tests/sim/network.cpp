@@ -3,11 +3,19 @@
 
 namespace tftp::sim {
 
-bool link::drops(time_point now) noexcept {
+namespace {
+
+/// IPv4 and UDP.
+constexpr std::size_t headers_size = 28;
+
+} // namespace
+
+bool link::drops(std::size_t size, time_point now) noexcept {
     if (config_.burst_enter_ppm != 0) {
         bad_ = bad_ ? !random_.chance(config_.burst_leave_ppm)
                     : random_.chance(config_.burst_enter_ppm);
         if (bad_ && random_.chance(config_.burst_loss_ppm)) {
+            ++counters_.burst;
             return true;
         }
     }
@@ -15,7 +23,18 @@ bool link::drops(time_point now) noexcept {
     const bool dark = std::ranges::any_of(config_.blackouts, [at](const link_config::interval& i) {
         return i.from <= at && at < i.until;
     });
-    return random_.chance(config_.loss_ppm) || random_.chance(config_.corrupt_ppm) || dark;
+    counters_.dark += dark ? 1U : 0U;
+    if (random_.chance(config_.loss_ppm)) {
+        return true;
+    }
+    if (random_.chance(config_.corrupt_ppm)) {
+        ++counters_.corrupt;
+        return true;
+    }
+    const bool oversize =
+        config_.mtu != 0 && at >= config_.mtu_from && size + headers_size > config_.mtu;
+    counters_.oversize += oversize ? 1U : 0U;
+    return dark || oversize;
 }
 
 const std::vector<time_point>& link::carry(std::size_t size, time_point now) {
@@ -36,7 +55,7 @@ const std::vector<time_point>& link::carry(std::size_t size, time_point now) {
         leaves = (served_.empty() ? now : served_.back()) + service;
         served_.push_back(leaves);
     }
-    if (drops(now)) {
+    if (drops(size, now)) {
         ++counters_.lost;
         return arrivals_;
     }
@@ -57,8 +76,17 @@ const std::vector<time_point>& link::carry(std::size_t size, time_point now) {
     return arrivals_;
 }
 
-network::network(const link_config& to_server, const link_config& to_client, prng& seeds)
-    : to_server_(to_server, seeds.next()), to_client_(to_client, seeds.next()) {}
+network::network(const link_config& to_server, const link_config& to_client, prng& seeds) {
+    add_path(client_host, to_server, to_client, seeds);
+}
+
+void network::add_path(
+    const endpoint& host, const link_config& to_server, const link_config& to_client, prng& seeds
+) {
+    const std::uint64_t first = seeds.next();
+    const std::uint64_t second = seeds.next();
+    paths_.emplace(host, path{link(to_server, first), link(to_client, second)});
+}
 
 std::uint32_t
 network::keep(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked) {
@@ -72,24 +100,39 @@ network::keep(const endpoint& from, const endpoint& to, bytes_view octets, std::
     d.from = from;
     d.to = to;
     d.acked = acked;
+    d.refusal = false;
     d.octets.assign(octets.begin(), octets.end());
     return slot;
+}
+
+link* network::link_for(const endpoint& from, const endpoint& to) noexcept {
+    const bool up = to.same_host(server_host);
+    const auto found = paths_.find((up ? from : to).with_port(0));
+    if (found == paths_.end()) {
+        return nullptr;
+    }
+    return up ? &found->second.to_server : &found->second.to_client;
+}
+
+void network::note_unheard(const endpoint& from, const endpoint& to) noexcept {
+    note_unheard();
+    if (link* const way = link_for(from, to)) {
+        way->note_unheard();
+    }
 }
 
 void network::send(
     const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked
 ) {
-    link* path = nullptr;
-    if (to.same_host(server_host)) {
-        path = &to_server_;
-    } else if (to.same_host(client_host)) {
-        path = &to_client_;
-    } else {
-        return;
+    if (link* const way = link_for(from, to)) {
+        for (const time_point at : way->carry(octets.size(), now_)) {
+            events_.push({at, order_++, nullptr, keep(from, to, octets, acked)});
+        }
     }
-    for (const time_point at : path->carry(octets.size(), now_)) {
-        events_.push({at, order_++, nullptr, keep(from, to, octets, acked)});
-    }
+}
+
+void network::inject(const endpoint& from, const endpoint& to, bytes_view octets, time_point at) {
+    events_.push({std::max(at, now_), order_++, nullptr, keep(from, to, octets, 0)});
 }
 
 void network::wake(station& who, time_point at, std::uint32_t what) {
@@ -108,16 +151,33 @@ bool network::step() {
         return true;
     }
     // Deque: the reference survives what the station sends in answer.
-    const datagram& d = datagrams_[e.what];
-    const auto found =
-        std::ranges::find_if(stations_, [&d](const station* s) { return s->address() == d.to; });
-    if (found != stations_.end()) {
-        (*found)->on_arrival(*this, d);
-    } else {
-        note_unheard();
-    }
+    deliver(datagrams_[e.what]);
     free_.push_back(e.what);
     return true;
+}
+
+void network::deliver(const datagram& d) {
+    const auto found = stations_.find(d.to);
+    if (d.refusal) {
+        if (found != stations_.end()) {
+            found->second->on_refusal(*this, d.from);
+        }
+        return;
+    }
+    if (found != stations_.end()) {
+        found->second->on_arrival(*this, d);
+        return;
+    }
+    note_unheard(d.from, d.to);
+    link* const way = link_for(d.to, d.from);
+    if (way == nullptr || !refuses || !refuses(d)) {
+        return;
+    }
+    for (const time_point at : way->carry(refusal_size, now_)) {
+        const std::uint32_t slot = keep(d.to, d.from, {}, 0);
+        datagrams_[slot].refusal = true;
+        events_.push({at, order_++, nullptr, slot});
+    }
 }
 
 } // namespace tftp::sim

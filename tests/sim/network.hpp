@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <queue>
 #include <sim/prng.hpp>
+#include <unordered_map>
 #include <vector>
 
 namespace tftp::sim {
@@ -45,15 +47,25 @@ struct link_config {
     /// Datagrams that wait or are served; 0 means no bound.
     std::uint32_t queue = 0;
     std::vector<interval> blackouts;
+    /// From `mtu_from` on, packets of more octets than this, headers included, are dropped without
+    /// a word; 0 means none are.
+    std::uint32_t mtu = 0;
+    duration mtu_from{};
 };
 
 struct link_counters {
     std::uint64_t offered = 0;
-    /// Lost in any way: loss, bursts, checksum, full queue, blackout.
+    /// Lost in any way: loss, bursts, checksum, full queue, blackout, MTU.
     std::uint64_t lost = 0;
+    std::uint64_t burst = 0;
+    std::uint64_t corrupt = 0;
+    std::uint64_t dark = 0;
+    std::uint64_t oversize = 0;
     std::uint64_t overflowed = 0;
     std::uint64_t duplicated = 0;
     std::uint64_t reordered = 0;
+    /// Not lost on the way, but nobody took it.
+    std::uint64_t unheard = 0;
 };
 
 /// One direction of the path.
@@ -68,8 +80,10 @@ public:
 
     [[nodiscard]] const link_counters& counters() const noexcept { return counters_; }
 
+    void note_unheard() noexcept { ++counters_.unheard; }
+
 private:
-    [[nodiscard]] bool drops(time_point now) noexcept;
+    [[nodiscard]] bool drops(std::size_t size, time_point now) noexcept;
 
     link_config config_;
     prng random_;
@@ -85,6 +99,8 @@ struct datagram {
     endpoint to;
     /// Of an ACK: the block it acknowledges, not reduced to 16 bits; for the checkers.
     std::uint64_t acked = 0;
+    /// ICMP says that nobody listens at `from`; there are no octets.
+    bool refusal = false;
     std::vector<std::byte> octets;
 };
 
@@ -101,6 +117,10 @@ public:
 
     /// A datagram came to this port.
     virtual void on_arrival(network& net, const datagram& arrived) = 0;
+
+    /// Nobody listens at `closed`, where this port had sent something.
+    virtual void on_refusal(network&, const endpoint& /*closed*/) {}
+
     /// A timer set with `network::wake` fired.
     virtual void on_wake(network& net, std::uint32_t what) = 0;
 
@@ -110,7 +130,7 @@ private:
     endpoint address_;
 };
 
-/// Virtual time, one queue of events, and the path between two hosts.
+/// Virtual time, one queue of events, and the paths between a server and the hosts of its clients.
 class network {
 public:
     /// The clock starts here, far from the epoch so that nobody takes zero for "never".
@@ -119,13 +139,36 @@ public:
     static constexpr endpoint client_host = endpoint::ipv4(10, 0, 0, 1, 0);
     static constexpr endpoint server_host = endpoint::ipv4(10, 0, 0, 2, 0);
 
+    network() = default;
+    /// With the path of `client_host`.
     network(const link_config& to_server, const link_config& to_client, prng& seeds);
 
-    /// Lifetime: the station lives as long as the network runs.
-    void attach(station& s) { stations_.push_back(&s); }
+    /// Adds the path between the server and another host.
+    ///
+    /// host: its port is 0.
+    void add_path(
+        const endpoint& host,
+        const link_config& to_server,
+        const link_config& to_client,
+        prng& seeds
+    );
+
+    /// Lifetime: the station lives until it is detached, or as long as the network runs.
+    void attach(station& s) { attach(s, s.address()); }
+
+    /// Has what is sent to `at` arrive at `s`.
+    void attach(station& s, const endpoint& at) { stations_.insert_or_assign(at, &s); }
+
+    /// Nothing arrives at `s` any more.
+    void detach(const station& s) {
+        std::erase_if(stations_, [&s](const auto& entry) { return entry.second == &s; });
+    }
 
     /// Sends a datagram; one to a host or a port that does not exist is lost.
     void send(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked = 0);
+
+    /// Puts a datagram in front of its destination: no link delays or loses it.
+    void inject(const endpoint& from, const endpoint& to, bytes_view octets, time_point at);
 
     /// Wakes `who` at `at`, or at once when that is past.
     void wake(station& who, time_point at, std::uint32_t what);
@@ -140,15 +183,32 @@ public:
     /// A datagram arrived where nobody takes it any more.
     void note_unheard() noexcept { ++unheard_; }
 
+    /// The same for one that a host did not take, or that never left it.
+    void note_unheard(const endpoint& from, const endpoint& to) noexcept;
+
     /// Returns how many datagrams arrived where nobody listens.
     [[nodiscard]] std::uint64_t unheard() const noexcept { return unheard_; }
 
-    [[nodiscard]] const link& to_server() const noexcept { return to_server_; }
+    /// Says of each datagram that arrived where nobody listens whether ICMP goes back; none does
+    /// when it is empty.
+    std::function<bool(const datagram& arrived)> refuses;
 
-    [[nodiscard]] const link& to_client() const noexcept { return to_client_; }
+    [[nodiscard]] const link& to_server(const endpoint& host = client_host) const {
+        return paths_.at(host).to_server;
+    }
+
+    [[nodiscard]] const link& to_client(const endpoint& host = client_host) const {
+        return paths_.at(host).to_client;
+    }
 
 private:
-    static constexpr std::uint32_t no_datagram = ~std::uint32_t{0};
+    struct path {
+        link to_server;
+        link to_client;
+    };
+
+    /// Octets of an ICMP error without the headers of IP.
+    static constexpr std::size_t refusal_size = 36;
 
     struct event {
         time_point at;
@@ -165,13 +225,15 @@ private:
 
     [[nodiscard]] std::uint32_t
     keep(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked);
+    /// Null when there is no path.
+    [[nodiscard]] link* link_for(const endpoint& from, const endpoint& to) noexcept;
+    void deliver(const datagram& d);
 
     time_point now_ = start;
     std::uint64_t order_ = 0;
     std::uint64_t unheard_ = 0;
-    link to_server_;
-    link to_client_;
-    std::vector<station*> stations_;
+    std::unordered_map<endpoint, path> paths_;
+    std::unordered_map<endpoint, station*> stations_;
     std::priority_queue<event, std::vector<event>, std::greater<>> events_;
     std::deque<datagram> datagrams_;
     std::vector<std::uint32_t> free_;

@@ -25,6 +25,8 @@ bool third(prng& random) {
     return random.below(3) == 0;
 }
 
+} // namespace
+
 offer random_offer(prng& random) {
     static constexpr std::array<std::uint16_t, 6> blksizes = {8, 9, 64, 512, 1024, 1468};
     static constexpr std::array<std::uint16_t, 9> windowsizes = {1, 2, 3, 4, 8, 16, 32, 63, 64};
@@ -49,6 +51,8 @@ offer random_offer(prng& random) {
     return asked;
 }
 
+namespace {
+
 std::uint64_t random_size(prng& random, std::uint64_t blksize) {
     const std::uint64_t kind = random.below(1000);
     std::uint64_t blocks = random.between(0, 12);
@@ -62,6 +66,8 @@ std::uint64_t random_size(prng& random, std::uint64_t blksize) {
     const std::uint64_t rest = third(random) ? 0 : random.below(blksize);
     return blocks * blksize + rest;
 }
+
+} // namespace
 
 link_config random_link(prng& random, bool many) {
     static constexpr std::array<std::uint32_t, 6> losses = {
@@ -118,6 +124,8 @@ link_config random_link(prng& random, bool many) {
     }
     return l;
 }
+
+namespace {
 
 driver_config random_driver(prng& random) {
     static constexpr std::array<std::uint16_t, 6> runs = {1, 2, 7, 16, 45, 64};
@@ -199,16 +207,18 @@ schedule random_schedule(std::uint64_t seed) {
     return s;
 }
 
+bool mild(const link_config& l) noexcept {
+    return l.loss_ppm <= 20'000 && l.burst_enter_ppm == 0 && l.corrupt_ppm <= 5'000 &&
+           l.blackouts.empty() && l.queue == 0 && l.mtu == 0 && l.delay <= milliseconds(900) &&
+           l.reorder_lag <= milliseconds(100);
+}
+
+bool patient(const engine_config& e) noexcept {
+    return e.wrap != rollover::forbidden && e.opening_sends >= 5 && e.established_sends >= 5 &&
+           e.give_up >= seconds(30);
+}
+
 bool must_arrive(const schedule& plan) noexcept {
-    const auto mild = [](const link_config& l) {
-        return l.loss_ppm <= 20'000 && l.burst_enter_ppm == 0 && l.corrupt_ppm <= 5'000 &&
-               l.blackouts.empty() && l.queue == 0 && l.delay <= milliseconds(900) &&
-               l.reorder_lag <= milliseconds(100);
-    };
-    const auto patient = [](const engine_config& e) {
-        return e.wrap != rollover::forbidden && e.opening_sends >= 5 && e.established_sends >= 5 &&
-               e.give_up >= seconds(30);
-    };
     // While a commit runs the sender hears nothing; it waits for 30 s.
     const auto prompt = [](const driver_config& d) {
         return d.abort_ppm == 0 && d.commit_lag < seconds(20);

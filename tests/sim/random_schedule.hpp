@@ -9,6 +9,18 @@ namespace tftp::sim {
 /// each at its own strength, rather than a little of everything.
 [[nodiscard]] schedule random_schedule(std::uint64_t seed);
 
+/// Returns the options of a request: none, or a few.
+[[nodiscard]] offer random_offer(prng& random);
+
+/// Returns one direction of a path. many: block numbers will wrap, so no copy may come late.
+[[nodiscard]] link_config random_link(prng& random, bool many);
+
+/// Returns true when a transfer gets over all that this link does.
+[[nodiscard]] bool mild(const link_config& l) noexcept;
+
+/// Returns true when a transfer is given up no sooner than by default.
+[[nodiscard]] bool patient(const engine_config& e) noexcept;
+
 /// Returns true when the trouble of `plan` is so little that the content must arrive whole.
 [[nodiscard]] bool must_arrive(const schedule& plan) noexcept;
 

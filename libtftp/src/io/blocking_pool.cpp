@@ -102,6 +102,21 @@ void completion_queue::finished(std::unique_ptr<blocking_job> job) noexcept {
     in_pool_.fetch_sub(1);
 }
 
+void job_runner::accept(blocking_job& job, completion_queue& completions) noexcept {
+    job.completions_ = &completions;
+    completions.in_pool_.fetch_add(1);
+}
+
+void job_runner::finish(std::unique_ptr<blocking_job> job) noexcept {
+    completion_queue& completions = *job->completions_;
+    completions.finished(std::move(job));
+}
+
+void job_runner::discard(std::unique_ptr<blocking_job> job) noexcept {
+    job->completions_->in_pool_.fetch_sub(1);
+    job.reset();
+}
+
 blocking_pool::~blocking_pool() {
     {
         const std::lock_guard lock(mutex_);
@@ -111,9 +126,9 @@ blocking_pool::~blocking_pool() {
     for (std::thread& thread : threads_) {
         thread.join();
     }
-    while (const std::unique_ptr<blocking_job> job =
+    while (std::unique_ptr<blocking_job> job =
                waiting_.take_first([](const blocking_job&) { return true; })) {
-        job->completions_->in_pool_.fetch_sub(1);
+        discard(std::move(job));
     }
 }
 
@@ -129,8 +144,7 @@ bool blocking_pool::submit(
             threads_.empty()) {
             return false;
         }
-        job->completions_ = &completions;
-        completions.in_pool_.fetch_add(1);
+        accept(*job, completions);
         waiting_.push_back(std::move(job));
     }
     wake_.notify_one();
@@ -160,9 +174,9 @@ bool blocking_pool::start_thread() noexcept {
 
 std::unique_ptr<blocking_job> blocking_pool::take_runnable() noexcept {
     return waiting_.take_first([this](const blocking_job& job) {
-        return job.lane_ == 0 ||
-               static_cast<std::size_t>(std::count(busy_.begin(), busy_.end(), job.lane_)) <
-                   lane_max_;
+        const std::uint64_t lane = lane_of(job);
+        return lane == 0 ||
+               static_cast<std::size_t>(std::count(busy_.begin(), busy_.end(), lane)) < lane_max_;
     });
 }
 
@@ -176,12 +190,11 @@ void blocking_pool::work() noexcept {
             --idle_;
             continue;
         }
-        const std::uint64_t lane = job->lane_;
+        const std::uint64_t lane = lane_of(*job);
         busy_.push_back(lane); // within the capacity reserved at the start
         lock.unlock();
         job->run();
-        completion_queue& completions = *job->completions_;
-        completions.finished(std::move(job));
+        finish(std::move(job));
         lock.lock();
         // This thread takes the next job itself: no other needs to be woken for the lane.
         busy_.erase(std::find(busy_.begin(), busy_.end(), lane));

@@ -76,7 +76,7 @@ struct service_parts {
     io::poller& poller;
     io::observer& observer;
     /// What may wait for a disk goes there; null: it is done where it stands.
-    blocking_pool* pool = nullptr;
+    job_runner* pool = nullptr;
     /// Counts for all services of a server; null: this service counts alone.
     io::admission* admission = nullptr;
 };

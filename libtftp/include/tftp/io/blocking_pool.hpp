@@ -15,7 +15,6 @@
 
 namespace tftp::io {
 
-class blocking_pool;
 class completion_queue;
 
 namespace detail {
@@ -40,7 +39,7 @@ public:
     virtual void done() noexcept = 0;
 
 private:
-    friend class blocking_pool;
+    friend class job_runner;
     friend class completion_queue;
     friend class detail::job_list;
 
@@ -98,7 +97,7 @@ public:
     std::size_t drain() noexcept;
 
 private:
-    friend class blocking_pool;
+    friend class job_runner;
 
     explicit completion_queue(unique_fd event) noexcept : event_(std::move(event)) {}
 
@@ -112,10 +111,37 @@ private:
     std::atomic<std::size_t> in_pool_ = 0;
 };
 
+/// Where jobs run: the threads of a `blocking_pool`, or virtual time in simulations.
+class job_runner {
+public:
+    job_runner() = default;
+    job_runner(const job_runner&) = delete;
+    job_runner& operator=(const job_runner&) = delete;
+    virtual ~job_runner() = default;
+
+    /// Queues `job`; its completion comes through `completions`.
+    ///
+    /// Returns false, and destroys the job, when it cannot be taken now.
+    [[nodiscard]] virtual bool
+    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept = 0;
+
+protected:
+    /// Takes `job` in: `finish` or `discard` follows before `completions` is destroyed.
+    static void accept(blocking_job& job, completion_queue& completions) noexcept;
+    /// Brings a job that has run back to its completion queue. May be called in any thread.
+    static void finish(std::unique_ptr<blocking_job> job) noexcept;
+    /// Destroys a job that will not run.
+    static void discard(std::unique_ptr<blocking_job> job) noexcept;
+
+    [[nodiscard]] static std::uint64_t lane_of(const blocking_job& job) noexcept {
+        return job.lane_;
+    }
+};
+
 /// A few threads for what may block, so that workers never do.
 ///
 /// Thread-safe. Threads start with the first jobs; none exists before.
-class blocking_pool {
+class blocking_pool final : public job_runner {
 public:
     /// threads_max: >= 1. queue_max: jobs that may wait, >= 1. lane_max: threads that the jobs of
     /// one lane may occupy, >= 1, so that a stalled disk leaves the others to everybody else; with
@@ -125,17 +151,13 @@ public:
     ) noexcept
         : threads_max_(threads_max), queue_max_(queue_max), lane_max_(lane_max) {}
 
-    blocking_pool(const blocking_pool&) = delete;
-    blocking_pool& operator=(const blocking_pool&) = delete;
     /// Waits for the jobs that run; those that wait are destroyed without having run. No other
     /// thread may submit any more.
-    ~blocking_pool();
+    ~blocking_pool() override;
 
-    /// Queues `job`; its completion comes through `completions`.
-    ///
     /// Returns false, and destroys the job, when too many wait already or no thread can be started.
     [[nodiscard]] bool
-    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept;
+    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept override;
 
     /// Returns how many threads exist.
     [[nodiscard]] std::size_t threads() const noexcept;

@@ -31,7 +31,7 @@ public:
         io::content& files;
         const io::service_config& service;
         std::optional<io::port_range> transfer_ports;
-        io::blocking_pool* pool = nullptr;
+        io::job_runner* pool = nullptr;
         io::admission* admission = nullptr;
         const std::function<void(const io::transfer_summary&)>& on_finished;
     };

@@ -1,0 +1,245 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <sim/crowd_server.hpp>
+#include <sim/heap.hpp>
+
+namespace tftp::sim {
+
+namespace {
+
+constexpr endpoint listening = network::server_host.with_port(69);
+
+/// No descriptor of the real system, as those of other sockets are.
+constexpr int listener_fd = 999'999;
+
+/// More announcements of deadlines than this at one time: the program spins.
+constexpr unsigned expirations_max = 8;
+
+/// Allocations that stay when all is over: tables that have grown. One for each transfer would be
+/// more.
+constexpr std::size_t blocks_kept = 4;
+
+} // namespace
+
+crowd_server::crowd_server(
+    const server_plan& plan, const kernel::parts& world, const watch_rules& rules, prng& seeds
+)
+    : program(network::server_host),
+      world_(world),
+      plan_(plan),
+      random_(seeds.next()),
+      kernel_(world, network::server_host, plan.kernel, rules, seeds.next()),
+      files_(plan.disk, world, seeds.next()),
+      pool_(plan.disk, world, seeds.next()) {
+    kernel_.serve(*this);
+    pool_.on_done = [this] {
+        completions_ready_ = true;
+        if (!work_pending_) {
+            work_pending_ = true;
+            world_.net.wake(*this, world_.net.now() + random_.up_to(plan_.wake_lag), wake_work);
+        }
+    };
+    io::job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
+    const std::size_t before = heap::blocks();
+    service_ = std::make_unique<io::service>(
+        io::service_parts{files_, kernel_, *this, *this, pool}, plan_.service, world_.net.now()
+    );
+    blocks_at_start_ = heap::blocks() - before;
+    io::port_options options;
+    options.local_addresses = true;
+    auto port = std::make_unique<sim_socket>(kernel_, listening, options, listener_fd);
+    world_.net.attach(*port, endpoint::ipv4(255, 255, 255, 255, listening.port));
+    if (service_->listen(std::move(port))) {
+        throw violation("the server cannot listen");
+    }
+    if (plan_.stops_at) {
+        world_.net.wake(*this, network::start + *plan_.stops_at, wake_stop);
+    }
+}
+
+crowd_server::~crowd_server() {
+    // Jobs end before the service to which they report.
+    pool_.clear();
+    service_.reset();
+}
+
+error_code crowd_server::watch(const io::interest& wanted, void* token) noexcept {
+    const bool transfers = wanted.fd != listener_fd && kernel_.find(wanted.fd) != nullptr;
+    if (transfers && random_.chance(plan_.kernel.watch_ppm)) {
+        world_.seen.note(happening::watch_failed);
+        return {ENOSPC, boost::system::system_category()};
+    }
+    watched_[wanted.fd] = {wanted, token};
+    if (sim_socket* const port = kernel_.find(wanted.fd)) {
+        on_socket(*port);
+    }
+    return {};
+}
+
+void crowd_server::unwatch(int fd) noexcept {
+    watched_.erase(fd);
+}
+
+void crowd_server::on_socket(sim_socket& from) {
+    // A socket that is full wakes the program when it has room again.
+    const bool later = !from.readable() && !from.writable();
+    const time_point at = later ? from.writable_at() : world_.net.now();
+    if (later) {
+        world_.net.wake(*this, at, wake_work);
+    } else if (!work_pending_) {
+        work_pending_ = true;
+        world_.net.wake(*this, at + random_.up_to(plan_.wake_lag), wake_work);
+    }
+}
+
+bool crowd_server::ready(const watched& what) const noexcept {
+    const sim_socket* const port = kernel_.find(what.wanted.fd);
+    if (port == nullptr) {
+        return completions_ready_;
+    }
+    return port->readable() || (what.wanted.write && port->writable());
+}
+
+void crowd_server::on_wake(network& net, std::uint32_t what) {
+    if (what == wake_work) {
+        work();
+    } else if (what == wake_stop) {
+        service_->close_listeners();
+        service_->abort_all(net.now());
+        service_->settle();
+        after();
+    } else if (what == timer_number_) {
+        timer_.reset();
+        expire();
+    }
+}
+
+void crowd_server::work() {
+    work_pending_ = false;
+    const time_point now = world_.net.now();
+    turn_.clear();
+    for (const auto& [fd, what] : watched_) {
+        if (ready(what)) {
+            turn_.push_back(fd);
+        }
+    }
+    for (const int fd : turn_) {
+        // Once closed within this turn it is spoken of no more, as epoll has it.
+        const auto found = watched_.find(fd);
+        if (found == watched_.end()) {
+            continue;
+        }
+        const watched what = found->second;
+        const sim_socket* const port = kernel_.find(fd);
+        const bool readable = port == nullptr || port->readable();
+        const bool writable = port != nullptr && what.wanted.write && port->writable();
+        if (port == nullptr) {
+            completions_ready_ = false;
+        }
+        kernel_.working_on = fd;
+        service_->on_ready(what.token, readable, writable, now);
+        kernel_.working_on = -1;
+    }
+    service_->settle();
+    after();
+}
+
+void crowd_server::expire() {
+    const time_point now = world_.net.now();
+    expired_ = expired_at_ == now ? expired_ + 1 : 0;
+    expired_at_ = now;
+    require(expired_ < expirations_max, "a deadline stands in the past: the program would spin");
+    service_->on_deadline(now);
+    service_->settle();
+    after();
+}
+
+void crowd_server::after() {
+    const time_point now = world_.net.now();
+    require(
+        service_->transfers() <= plan_.service.limits.transfers_max, "more transfers than allowed"
+    );
+    require(service_->running() <= service_->transfers(), "more transfers run than there are");
+    const auto due = service_->deadline();
+    if (due && (!timer_ || *due < *timer_)) {
+        timer_ = std::max(*due, now);
+        world_.net.wake(*this, *timer_, ++timer_number_);
+    }
+    const bool more =
+        std::ranges::any_of(watched_, [this](const auto& entry) { return ready(entry.second); });
+    if (more && !work_pending_) {
+        work_pending_ = true;
+        world_.net.wake(*this, now + random_.up_to(plan_.wake_lag), wake_work);
+    }
+}
+
+void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
+    if (world_.log.on()) {
+        world_.log.line(
+            world_.net.now(),
+            summary.local,
+            fmt::format("finished {}: {}", summary.filename, summary.outcome.message())
+        );
+    }
+    count(summary);
+    if (summary.local == listening) {
+        world_.judge.require(summary.outcome.failed(), "a refusal without a reason");
+        return;
+    }
+    sim_socket* const port = kernel_.find(summary.local);
+    world_.judge.require(port != nullptr, "a transfer ends whose port is closed");
+    if (port != nullptr) {
+        world_.judge.require(!port->watch().over(), "a transfer ends twice");
+        port->watch().on_outcome(!summary.outcome.failed(), world_.net.now());
+    }
+    if (summary.verb == io::verb::write && !summary.outcome.failed()) {
+        files_.reported(summary.filename);
+    }
+}
+
+void crowd_server::count(const io::transfer_summary& summary) noexcept {
+    struct row {
+        error_code outcome;
+        happening what;
+    };
+
+    static const std::array rows = {
+        row{errc::crowded_out, happening::crowded_out},
+        row{errc::overloaded, happening::overloaded},
+        row{errc::superseded, happening::superseded},
+        row{errc::size_probe, happening::size_probe},
+        row{errc::timed_out, happening::timed_out},
+        row{errc::stopped, happening::stopped},
+        row{{ECONNREFUSED, boost::system::system_category()}, happening::peer_gone},
+    };
+    tally& seen = world_.seen;
+    const auto found = std::ranges::find(rows, summary.outcome, &row::outcome);
+    if (found != rows.end()) {
+        seen.note(found->what);
+    } else if (summary.outcome.category() == peer_category()) {
+        seen.note(happening::ended_by_peer);
+    } else if (!summary.outcome.failed()) {
+        const bool reads = summary.verb == io::verb::read;
+        seen.note(reads ? happening::read_done : happening::write_done);
+        seen.note(happening::past_rollover, summary.counters.blocks > 65535 ? 1 : 0);
+    }
+}
+
+void crowd_server::check_idle() {
+    require(service_->transfers() == 0, "a transfer is never closed");
+    require(service_->running() == 0, "a transfer is counted though none is left");
+    require(!service_->deadline(), "a deadline is left though no transfer is");
+    service_->close_listeners();
+    require(kernel_.sockets().empty(), "a port is left open");
+    require(watched_.size() == (plan_.disk.pool ? 1U : 0U), "a closed descriptor is watched");
+    files_.check();
+    const std::size_t before = heap::blocks();
+    service_.reset();
+    require(before - heap::blocks() <= blocks_at_start_ + blocks_kept, "the service keeps memory");
+    require(watched_.empty(), "a descriptor is watched when the service is gone");
+}
+
+} // namespace tftp::sim

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstddef>
+
+namespace tftp::sim::heap {
+
+/// Returns how many allocations of operator new live now, in the whole program.
+[[nodiscard]] std::size_t blocks() noexcept;
+
+/// Returns how many octets they hold.
+[[nodiscard]] std::size_t octets() noexcept;
+
+} // namespace tftp::sim::heap

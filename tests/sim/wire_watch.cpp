@@ -1,0 +1,209 @@
+#include <algorithm>
+#include <charconv>
+#include <sim/wire_watch.hpp>
+#include <string_view>
+
+namespace tftp::sim {
+
+namespace {
+
+/// No timer of an established transfer is shorter (`rto_limits::variance_min`).
+constexpr duration interval_min = std::chrono::milliseconds(20);
+
+/// Most sends of one window while nothing is acknowledged: the timer doubles from 20 ms to 5 s, and
+/// a peer that only repeats itself doubles the time until it is given up.
+constexpr std::uint64_t sends_max = 48;
+
+/// Strangers that are remembered; more than come in one batch.
+constexpr std::size_t strangers_max = 256;
+
+std::uint64_t value_of(const oack_view& oack, std::string_view name, std::uint64_t otherwise) {
+    const auto text = oack.options.find(name);
+    std::uint64_t value = otherwise;
+    if (text) {
+        std::from_chars(text->data(), text->data() + text->size(), value);
+    }
+    return value;
+}
+
+} // namespace
+
+std::uint16_t wire_watch::number_of(std::uint64_t block) const noexcept {
+    const bool to_one = rules_.engine.wrap == rollover::to_one && block > 65535;
+    return static_cast<std::uint16_t>(to_one ? (block - 1) % 65535 + 1 : block % 65536);
+}
+
+std::optional<std::uint64_t>
+wire_watch::find(std::uint16_t wire, std::uint64_t first, std::uint64_t last) const noexcept {
+    for (std::uint64_t block = first; block <= last; ++block) {
+        if (number_of(block) == wire) {
+            return block;
+        }
+    }
+    return std::nullopt;
+}
+
+bool wire_watch::from_peer(const endpoint& from) const noexcept {
+    return peer_.family != address_family::none ? from == peer_ : from.same_host(asked_);
+}
+
+void wire_watch::take_options(const oack_view& oack) {
+    windowsize_ = value_of(oack, "windowsize", 1);
+    blksize_ = value_of(oack, "blksize", blksize_default);
+    timeout_ = std::chrono::seconds(value_of(oack, "timeout", 0));
+}
+
+void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_point now) {
+    const auto packet = decode(octets);
+    require(packet.has_value(), "what leaves is no TFTP packet");
+    require(to.port != 0, "something leaves for port 0");
+    if (!packet) {
+        return;
+    }
+    if (const auto* error = std::get_if<error_view>(&*packet)) {
+        on_error_sent(to, *error);
+        return;
+    }
+    require(!error_sent_, "something follows the ERROR that ends a transfer");
+    if (std::holds_alternative<request_view>(*packet)) {
+        require(!over_ && !heard_, "a request leaves though the server answered");
+        asked_ = to;
+        return;
+    }
+    if (peer_.family == address_family::none) {
+        peer_ = to;
+    }
+    require(to == peer_, "something else than ERROR 5 goes to a stranger");
+    if (const auto* data = std::get_if<data_view>(&*packet)) {
+        on_data_sent(*data, why, now);
+    } else if (const auto* ack = std::get_if<ack_view>(&*packet)) {
+        on_ack_sent(*ack);
+    } else if (const auto* oack = std::get_if<oack_view>(&*packet)) {
+        require(!over_ && acked_ == 0 && got_ == 0, "an OACK leaves though it was answered");
+        take_options(*oack);
+    }
+}
+
+void wire_watch::on_error_sent(const endpoint& to, const error_view& error) {
+    // Until its server is known, a client refuses whatever the asked host answers.
+    const bool to_peer = from_peer(to);
+    const auto owed = std::ranges::find(strangers_, to);
+    if (!to_peer || error.code == peer_errc::unknown_transfer_id) {
+        require(error.code == peer_errc::unknown_transfer_id, "an ERROR goes to a stranger");
+        require(owed != strangers_.end(), "an ERROR 5 that nobody asked for");
+        require(!over_ || success_, "an ERROR 5 after the end");
+        if (owed != strangers_.end()) {
+            strangers_.erase(owed);
+        }
+        return;
+    }
+    require(!over_, "an ERROR after the end");
+    require(!error_sent_, "a second ERROR");
+    error_sent_ = true;
+}
+
+void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) {
+    require(!over_, "DATA after the end");
+    require(got_ == 0, "DATA from the receiver");
+    ++data_sent_;
+    const auto block = find(data.block, acked_ + 1, acked_ + windowsize_);
+    require(block.has_value(), "DATA outside the window");
+    if (!block) {
+        return;
+    }
+    require(*block <= highest_ + 1, "DATA leaves a block out");
+    require(data.payload.size() <= blksize_, "DATA larger than agreed");
+    require(last_ == 0 || *block <= last_, "DATA behind the last block");
+    const bool last = data.payload.size() < blksize_;
+    require(!last || last_ == 0 || last_ == *block, "the last block moves");
+    if (last) {
+        last_ = *block;
+    }
+    if (*block > highest_) {
+        highest_ = *block;
+    } else if (windowsize_ == 1 && rules_.prompt && why == cause::datagram) {
+        require(false, "a datagram caused a DATA again at windowsize 1");
+    } else if (windowsize_ == 1 && why == cause::datagram) {
+        require(now - sent_at_ >= interval_min, "DATA again too early at windowsize 1");
+    }
+    sent_at_ = now;
+}
+
+void wire_watch::on_ack_sent(const ack_view& ack) {
+    require(highest_ == 0, "an ACK from the sender");
+    const auto block = find(ack.block, acknowledged_, got_);
+    require(block.has_value(), "an ACK of a block that was not taken, or an older one");
+    acknowledged_ = block.value_or(acknowledged_);
+    require(!over_ || (success_ && whole_ && block == got_), "an ACK after the end");
+}
+
+void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point now) {
+    const auto packet = decode(octets);
+    if (!packet) {
+        return;
+    }
+    if (!from_peer(from)) {
+        if (!std::holds_alternative<error_view>(*packet) && strangers_.size() < strangers_max) {
+            strangers_.push_back(from);
+        }
+        return;
+    }
+    if (peer_.family == address_family::none && strangers_.size() < strangers_max) {
+        // The client may take it as its server's answer or not.
+        strangers_.push_back(from);
+    }
+    if (const auto* data = std::get_if<data_view>(&*packet)) {
+        on_data_received(*data, now);
+    } else if (const auto* ack = std::get_if<ack_view>(&*packet)) {
+        on_ack_received(*ack, now);
+    } else if (const auto* oack = std::get_if<oack_view>(&*packet)) {
+        if (asked_.family != address_family::none && acked_ == 0 && highest_ == 0 && got_ == 0) {
+            take_options(*oack);
+            heard_ = true;
+            progress_at_ = now;
+        }
+    }
+}
+
+void wire_watch::on_data_received(const data_view& data, time_point now) {
+    if (whole_ || data.payload.size() > blksize_ || data.block != number_of(got_ + 1)) {
+        return;
+    }
+    ++got_;
+    heard_ = true;
+    whole_ = data.payload.size() < blksize_;
+    progress_at_ = now;
+}
+
+void wire_watch::on_ack_received(const ack_view& ack, time_point now) {
+    const auto block = find(ack.block, acked_, highest_);
+    if (!block) {
+        return;
+    }
+    if (*block > acked_ || !heard_) {
+        ++steps_;
+        progress_at_ = now;
+    }
+    heard_ = true;
+    acked_ = *block;
+}
+
+void wire_watch::check_patience(time_point now) {
+    const engine_config& e = rules_.engine;
+    const duration opening = e.rto.initial * ((1U << e.opening_sends) - 1U);
+    const bool honours = timeout_ != duration::zero() && e.timeouts == timeout_policy::honour;
+    const duration interval = honours ? timeout_ : e.rto.max;
+    // A repeated ACK that is honoured restarts the timer once for each time it fires.
+    const duration established =
+        std::max(e.give_up, 2 * interval * e.established_sends) + 2 * interval;
+    const duration dally = std::max<duration>(e.dally_max, timeout_ + std::chrono::seconds(1));
+    const duration patience = (over_ ? dally : std::max(opening, established)) + rules_.slack;
+    require(now - progress_at_ <= patience, "no progress, and the transfer is not given up");
+}
+
+void wire_watch::on_close(time_point now) {
+    check_patience(now);
+    require(repeats() <= windowsize_ * sends_max * steps_, "more DATA than any loss explains");
+}
+
+} // namespace tftp::sim
