@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <random>
 #include <system_error>
@@ -207,8 +208,11 @@ void service::add(std::unique_ptr<served> made, time_point now) {
         ended_.reserve(2 * room);
     }
     served& s = *made;
+    // Memory first: what is in the table has its place in the list, too, and is started.
+    std::list<served*> place{&s};
     transfers_.emplace(s.who, std::move(made));
-    s.half_open = half_open_.insert(half_open_.end(), &s);
+    half_open_.splice(half_open_.end(), place);
+    s.half_open = std::prev(half_open_.end());
     ++running_;
     s.start(memory_, now);
     update(s, now);

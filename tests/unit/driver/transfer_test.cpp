@@ -118,6 +118,23 @@ TEST_CASE("transfer waits for a full socket buffer", "[driver][transfer]") {
     CHECK(b.under_test->counters().blocks == 17);
 }
 
+TEST_CASE("transfer gives up when the socket's buffer stays full", "[driver][transfer]") {
+    bench b(std::string(16 * 512, 'x'), {{"windowsize", "8"}});
+    b.begin();
+    b.expect(oack({{"windowsize", "8"}}));
+    for (unsigned nth = 1; nth <= 100; ++nth) {
+        b.network.faults.push_back({port_call::send_run, nth, EAGAIN, 0});
+    }
+    b.say(ack(0));
+    CHECK(b.under_test->wants().write);
+    for (int waits = 0; waits < 50 && !b.under_test->closed(); ++waits) {
+        REQUIRE(b.under_test->deadline());
+        REQUIRE(*b.under_test->deadline() > b.now);
+        b.pass(*b.under_test->deadline() - b.now);
+    }
+    b.check_closed(errc::timed_out);
+}
+
 TEST_CASE("a send that fails is a loss", "[driver][transfer]") {
     const int error = GENERATE(ENOBUFS, EPERM, ENETUNREACH);
     bench b(std::string(1000, 'x'));

@@ -1,0 +1,91 @@
+#pragma once
+
+#include "fault/faults.hpp"
+#include "support/files.hpp"
+
+#include <tftp/driver/content.hpp>
+#include <tftp/driver/epoll_poller.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/driver/transfer.hpp>
+#include <tftp/io/scratch.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/packet.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tftp::test {
+
+/// Who meets the fault.
+enum class side : std::uint8_t { server, client };
+
+/// One transfer of a file of some windows, in a fault world.
+struct fault_case {
+    io::verb verb = io::verb::read;
+    std::uint16_t windowsize = 1;
+    transfer_mode mode = transfer_mode::octet;
+    /// Both ends write through names that exist already.
+    bool replaces = false;
+    side faulty = side::server;
+};
+
+/// How a transfer ended, seen from its client.
+struct fault_result {
+    error_code outcome;
+    /// What stands under the name that was written; empty when there is none.
+    std::optional<std::string> written;
+    /// Names besides those that belong there.
+    std::vector<std::string> left;
+    /// The transfer did not come to its end.
+    bool stuck = false;
+};
+
+/// A service and a client in one thread: real sockets on the loopback interface, real files, and a
+/// clock that moves only when nobody has anything to do.
+class fault_world {
+public:
+    fault_world();
+
+    /// Starts the service; the fault that is planned may hit. Returns why it cannot serve.
+    [[nodiscard]] error_code start(bool faulty);
+
+    /// Runs one transfer to its end, the planned fault in the way of `what.faulty`.
+    [[nodiscard]] fault_result run(const fault_case& what);
+
+    /// Content of the file to read, and what replaced files held before.
+    static constexpr std::size_t content_size = 5000;
+
+    [[nodiscard]] static const std::string& content();
+    [[nodiscard]] static const std::string& before();
+
+private:
+    class silent final : public io::observer {
+        void on_finished(const io::transfer_summary&) noexcept override {}
+    };
+
+    [[nodiscard]] error_code open_service();
+    [[nodiscard]] bool turn(const fault_case& what, io::transfer* client);
+    [[nodiscard]] bool drive(const fault_case& what, io::transfer* client);
+    [[nodiscard]] std::optional<time_point> next_deadline(const io::transfer* client) const;
+    void pass_time(const fault_case& what, io::transfer* client, time_point until);
+    [[nodiscard]] error_code run_read(const fault_case& what, bool& stuck);
+    [[nodiscard]] error_code run_write(const fault_case& what, bool& stuck);
+    [[nodiscard]] io::request request_for(const fault_case& what, const char* name) const;
+
+    temp_dir root_;
+    temp_dir local_;
+    io::udp_port_factory ports_;
+    std::optional<io::epoll_poller> poller_;
+    std::optional<io::directory_content> files_;
+    silent observer_;
+    io::scratch memory_;
+    time_point now_ = clock::now();
+    std::unique_ptr<io::service> service_;
+    endpoint server_;
+};
+
+} // namespace tftp::test

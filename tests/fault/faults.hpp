@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+
+/// Makes one system call or allocation fail, the nth of its kind. The program that links this has
+/// its calls, and those of the static libraries in it, led through here (see CMakeLists.txt).
+namespace tftp::test {
+
+/// What fails.
+enum class fault_family : std::uint8_t { socket, file, memory };
+
+/// Which call is to fail, and how.
+struct fault_plan {
+    fault_family family = fault_family::socket;
+    /// From 1 on, counted over the calls of the family that are made while `armed`.
+    std::uint64_t nth = 1;
+    /// Chooses among the errors that the call can give; reads and writes give short counts, too.
+    unsigned variant = 0;
+    /// Every later call of the same kind fails as well.
+    bool lasting = false;
+};
+
+/// The call that failed.
+struct fault_hit {
+    /// Null: the plan asked for a call that was never made.
+    const char* call = nullptr;
+    /// 0: not an error, but fewer octets than asked for.
+    int error = 0;
+};
+
+/// Counts from here on. Nothing fails outside an `armed` scope.
+void plan_fault(const fault_plan& plan) noexcept;
+
+/// Returns what has failed since `plan_fault`.
+[[nodiscard]] fault_hit fault_so_far() noexcept;
+
+/// Code under test runs while one of these lives. Single-threaded.
+class armed {
+public:
+    armed() noexcept;
+    ~armed();
+    armed(const armed&) = delete;
+    armed& operator=(const armed&) = delete;
+};
+
+} // namespace tftp::test
