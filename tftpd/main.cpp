@@ -78,8 +78,9 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     return {};
 }
 
-[[nodiscard]] tftp::net::server
-bind(const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, const tftpd::log& log) {
+[[nodiscard]] tftp::net::server make_server(
+    const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, const tftpd::log& log
+) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
     setup.files = std::move(files);
@@ -251,7 +252,7 @@ int serve(const tftpd::config& wanted) {
     raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
-    tftp::net::server server = bind(wanted, open_content(wanted), log);
+    tftp::net::server server = make_server(wanted, open_content(wanted), log);
     tftpd::drop_privileges(user);
     require_rights(wanted);
     const std::string name = tftpd::own_name();

@@ -55,11 +55,7 @@ void require_access(const std::string& directory, int rights, const char* what_f
     if (::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) != 0) {
         const int failed = errno;
         throw privilege_error(fmt::format(
-            "user {} cannot {} {}: {}",
-            own_name(),
-            what_for,
-            directory,
-            std::strerror(failed)
+            "user {} cannot {} {}: {}", own_name(), what_for, directory, std::strerror(failed)
         ));
     }
 }

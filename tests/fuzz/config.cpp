@@ -44,7 +44,14 @@ void check(const tftpd::config& c) {
         "ports"
     );
     require(c.threads <= 1024, "threads");
-    require(!c.transfers_max || (*c.transfers_max >= 1 && *c.transfers_max <= 1'000'000), "many");
+    constexpr std::size_t most = 1'000'000;
+    for (const std::size_t bound :
+         {c.limits.transfers_max,
+          c.limits.transfers_per_client_max,
+          std::size_t{c.limits.requests_per_second},
+          std::size_t{c.limits.requests_per_client_per_second}}) {
+        require(bound >= 1 && bound <= most, "a limit out of range");
+    }
     require(c.grace >= duration(0) && c.grace <= std::chrono::hours(24), "grace");
     require(
         c.engine.give_up >= duration(0) && c.engine.give_up <= std::chrono::hours(24), "give-up"
