@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include <unistd.h>
@@ -27,6 +28,9 @@ namespace {
 [[nodiscard]] std::string result_of(const tftp::io::transfer_summary& ended) {
     if (!ended.outcome) {
         return "ok";
+    }
+    if (ended.outcome == tftp::errc::timed_out && ended.send_error) {
+        return fmt::format("timed out: sending failed: {}", ended.send_error.message());
     }
     if (ended.outcome == tftp::errc::timed_out && ended.counters.all_sent) {
         return "timed out: all was sent, the last ACK never came";
@@ -86,7 +90,9 @@ std::string line_of(const tftp::io::transfer_summary& ended) {
 
 log::log(bool verbose, std::optional<log_file> file)
     : file_(std::move(file)),
-      sink_(std::make_shared<log_sink>(file_ ? file_->get() : STDERR_FILENO)) {
+      sink_(std::make_shared<log_sink>(file_ ? file_->get() : STDERR_FILENO)),
+      mutex_(std::make_unique<std::mutex>()),
+      gate_(tftp::io::limits().log_lines_per_second, tftp::clock::now()) {
     auto logger = std::make_shared<spdlog::logger>("tftpd", sink_);
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
     logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
@@ -95,11 +101,29 @@ log::log(bool verbose, std::optional<log_file> file)
     spdlog::set_default_logger(std::move(logger));
 }
 
-void log::finished(const tftp::io::transfer_summary& ended) const noexcept {
+void log::finished(const tftp::io::transfer_summary& ended) noexcept {
     try {
         const auto level = ordinary(ended.outcome) ? spdlog::level::debug : spdlog::level::info;
-        if (spdlog::should_log(level)) {
+        const bool wanted = spdlog::should_log(level);
+        const log_gate::decision what = [&] {
+            const std::lock_guard lock(*mutex_);
+            return gate_.decide(ended, wanted, tftp::clock::now());
+        }();
+        if (what.over) {
+            say(fmt::format(
+                "no shortage any more; it was met {} times: {}",
+                what.over->met,
+                what.over->why.message()
+            ));
+        }
+        if (what.left_out != 0) {
+            say(fmt::format("{} lines left out: too many in a second", what.left_out));
+        }
+        if (what.line) {
             spdlog::log(level, "{}", line_of(ended));
+        }
+        if (what.begun) {
+            say(fmt::format("shortage: {} (said once until it is over)", what.begun->message()));
         }
     } catch (...) {
         // Out of memory: the line is lost, the service goes on.

@@ -1,10 +1,12 @@
 #pragma once
 
 #include "log_file.hpp"
+#include "log_gate.hpp"
 
 #include <tftp/driver/request.hpp>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,8 +29,8 @@ public:
     /// verbose: size probes and superseded requests are logged too. file: empty for standard error.
     explicit log(bool verbose, std::optional<log_file> file = std::nullopt);
 
-    /// Logs a finished or refused transfer.
-    void finished(const tftp::io::transfer_summary& ended) const noexcept;
+    /// Logs a finished or refused transfer, unless `log_gate` leaves it out.
+    void finished(const tftp::io::transfer_summary& ended) noexcept;
 
     /// Logs what the program has to say of itself.
     void say(std::string_view text) const noexcept;
@@ -43,6 +45,9 @@ public:
 private:
     std::optional<log_file> file_;
     std::shared_ptr<log_sink> sink_;
+    /// Of the gate; apart, so that a log can be returned from a function.
+    std::unique_ptr<std::mutex> mutex_;
+    log_gate gate_;
 };
 
 } // namespace tftpd

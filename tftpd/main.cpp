@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,7 +80,7 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
 }
 
 [[nodiscard]] tftp::net::server make_server(
-    const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, const tftpd::log& log
+    const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, tftpd::log& log
 ) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
@@ -137,6 +138,11 @@ void reopen_on_signal(tftpd::log& log, boost::asio::signal_set& signals) {
             reopen_on_signal(log, signals);
         }
     });
+}
+
+/// Threads need few arenas, since serving allocates little: those of a crowd would stay.
+void bound_allocator() {
+    ::mallopt(M_ARENA_MAX, 2);
 }
 
 /// A standard stream that is closed would give its number to a file of ours, and log lines would go
@@ -249,6 +255,7 @@ int check(const tftpd::config& wanted) {
 
 int serve(const tftpd::config& wanted) {
     ignore_signals();
+    bound_allocator();
     raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);

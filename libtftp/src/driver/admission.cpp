@@ -17,7 +17,7 @@ constexpr std::uint64_t token = 1'000'000'000;
 constexpr auto bucket_span = std::chrono::seconds(1);
 
 /// Clients forgotten for each one remembered: the table shrinks again after a flood.
-constexpr int forgotten_at_once = 2;
+constexpr int forgotten_at_once = 8;
 
 } // namespace
 
@@ -80,7 +80,7 @@ result<admission::place> admission::admit(const endpoint& peer, time_point now) 
     const endpoint who = peer.with_port(0);
     const std::lock_guard lock(mutex_);
     latest_ = std::max(latest_, now);
-    forget_idle();
+    forget_some();
     client& asking = find_or_add(who, latest_);
     if (asking.requests.available(latest_) == 0) {
         return make_error_code(errc::too_fast);
@@ -103,7 +103,12 @@ void admission::release(const endpoint& who) noexcept {
     TFTP_ASSERT(found != by_address_.end() && found->second->transfers > 0);
     --found->second->transfers;
     --transfers_;
-    forget_idle();
+}
+
+void admission::forget_idle(time_point now) noexcept {
+    const std::lock_guard lock(mutex_);
+    latest_ = std::max(latest_, now);
+    forget_some();
 }
 
 admission::client& admission::find_or_add(const endpoint& who, time_point now) {
@@ -122,7 +127,7 @@ admission::client& admission::find_or_add(const endpoint& who, time_point now) {
     return by_age_.back();
 }
 
-void admission::forget_idle() noexcept {
+void admission::forget_some() noexcept {
     for (int i = 0; i < forgotten_at_once && !by_age_.empty(); ++i) {
         const client& oldest = by_age_.front();
         if (latest_ - oldest.asked < bucket_span) {

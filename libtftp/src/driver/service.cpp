@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <malloc.h>
 #include <new>
 #include <random>
 #include <system_error>
@@ -11,6 +12,9 @@
 namespace tftp::io {
 
 namespace {
+
+/// So many transfers at once are out of the ordinary.
+constexpr std::size_t crowd = 512;
 
 [[nodiscard]] std::uint64_t random_seed() {
     std::random_device device;
@@ -132,6 +136,13 @@ void service::settle() noexcept {
         s->release_remote();
     }
     ended_.clear();
+    most_ = std::max(most_, transfers_.size());
+    if (transfers_.empty() && most_ >= crowd) {
+        // A crowd leaves free memory behind that the allocator would keep for ever.
+        most_ = 0;
+        ended_.shrink_to_fit();
+        ::malloc_trim(0);
+    }
 }
 
 bool service::offload(std::unique_ptr<blocking_job> job) noexcept {
@@ -170,6 +181,7 @@ void service::update(served& s, time_point now) noexcept {
     }
     if (s.closed()) {
         retire(s);
+        parts_.admission->forget_idle(now);
         return;
     }
     const interest wanted = s.wants();

@@ -23,6 +23,9 @@ constexpr auto rest_after_failure = std::chrono::milliseconds(10);
 /// address gets less.
 constexpr std::uint8_t crowded_sends = 2;
 
+/// Requests taken at a time: transfers under way wait no longer than for these.
+constexpr std::size_t requests_max = 8;
+
 constexpr const char* busy_text = "server busy";
 
 /// What one netascii transfer keeps of converted text.
@@ -101,8 +104,7 @@ void service::on_requests(listener& from, time_point now) noexcept {
         pause_listeners(std::max<time_point>(pace_.next(now), now + rest_min));
         return;
     }
-    const auto messages =
-        from.port->receive_batch(requests_, std::min(allowed, scratch::receive_slots));
+    const auto messages = from.port->receive_batch(requests_, std::min(allowed, requests_max));
     if (!messages) {
         if (!would_block(messages.error())) {
             pause_listeners(now + rest_after_failure);

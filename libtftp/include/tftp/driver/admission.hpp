@@ -75,6 +75,10 @@ public:
     /// when it asked more often than `requests_per_client_per_second`.
     [[nodiscard]] result<place> admit(const endpoint& peer, time_point now);
 
+    /// Forgets some clients that have no transfer and have not asked for a second: to be called
+    /// when transfers end, so that the memory of a crowd goes with it.
+    void forget_idle(time_point now) noexcept;
+
     /// Returns how many transfers are admitted.
     [[nodiscard]] std::size_t transfers() const noexcept;
     /// Returns how many clients it remembers.
@@ -103,7 +107,7 @@ private:
 
     [[nodiscard]] client& find_or_add(const endpoint& who, time_point now);
     void release(const endpoint& who) noexcept;
-    void forget_idle() noexcept;
+    void forget_some() noexcept;
 
     limits bounds_;
     buffer_budget buffers_;
