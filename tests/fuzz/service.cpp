@@ -82,9 +82,8 @@ private:
     std::unordered_map<endpoint, std::pair<std::uint16_t, test::datagram>> last_;
     /// How often each of them asked.
     std::unordered_map<endpoint, unsigned> asked_;
+    std::unordered_map<endpoint, unsigned> refused_;
     std::size_t requests_ = 0;
-    unsigned refusals_ = 0;
-    std::optional<endpoint> asking_;
 };
 
 io::service_config harness::config_from(fuzz::input& in) {
@@ -94,6 +93,19 @@ io::service_config harness::config_from(fuzz::input& in) {
     const std::uint8_t flags = in.u8();
     config.limits.transfers_max = 1 + flags % 8;
     config.limits.half_open_max = 1 + flags / 8 % 4;
+    const std::uint8_t paces = in.u8();
+    if ((paces & 1U) != 0) {
+        config.limits.requests_per_second = 1 + paces / 16;
+    }
+    if ((paces & 2U) != 0) {
+        config.limits.requests_per_client_per_second = 1 + paces / 32;
+    }
+    if ((paces & 4U) != 0) {
+        config.limits.transfers_per_client_max = 1 + paces / 64;
+    }
+    if ((paces & 8U) != 0) {
+        config.limits.buffered_octets_max = std::size_t{1024} * paces;
+    }
     config.options.allow_timeout = (flags & 32U) == 0;
     config.engine.wrap = (flags & 64U) == 0 ? rollover::to_zero : rollover::forbidden;
     return config;
@@ -140,8 +152,8 @@ void harness::on_sent(const endpoint& from, const endpoint& to, bytes_view octet
     const auto op = static_cast<opcode>(std::to_integer<unsigned>(octets[1]));
     if (from.port == service_address.port) {
         require(op == opcode::error, "the listening port sends something else than ERROR");
-        require(asking_ == to, "an ERROR to somebody who did not ask");
-        require(++refusals_ == 1, "more than one answer to a refused request");
+        require(asked_.contains(to), "an ERROR to somebody who did not ask");
+        require(++refused_[to] <= asked_.at(to), "more than one answer to a refused request");
         return;
     }
     const auto* const error = std::get_if<error_view>(&*packet);
@@ -253,13 +265,10 @@ void harness::ask(const test::datagram& octets, const endpoint& from, bool group
         ++requests_;
         ++asked_[from];
     }
-    asking_ = from;
-    refusals_ = 0;
     listener_->group = group;
     listener_->deliver(from, service_address, octets);
     settle();
-    asking_.reset();
-    if (!honest) {
+    if (!honest && !listener_->readable()) {
         require(network_.sent == sent, "an answer to what must not be answered");
         require(finished_.finished == reported, "a report of what is no request");
         require(service_->transfers() == transfers, "a transfer for what is no request");
@@ -299,7 +308,12 @@ void harness::event(fuzz::input& in) {
     case 3: {
         const endpoint from[] = {peer, peer.with_port(0), service_address};
         const std::uint8_t which = in.u8();
-        ask(request_from(in), from[which % 3], which % 3 == 0);
+        // What waits in the listener's queue takes its mark when it is read.
+        const bool group = which % 3 == 0 && !listener_->readable();
+        ask(request_from(in), from[which % 3], group);
+        while (group && listener_->readable()) {
+            advance(1s);
+        }
         break;
     }
     case 4:
