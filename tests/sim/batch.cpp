@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sim/batch.hpp>
@@ -123,6 +124,10 @@ batch_result run_batch(const char* program, const batch_arguments& a, const run_
     name = program;
     for (const int n : {SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGFPE}) {
         signal(n, on_trap);
+    }
+    if (a.trace) {
+        // An assertion must not take the last lines with it.
+        setvbuf(stdout, nullptr, _IOLBF, 0);
     }
     batch_result sum;
     const auto began = std::chrono::steady_clock::now();

@@ -184,7 +184,7 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
         p.second = p.first;
         if (s.one_in(2)) {
             // The same octets, so that what the old transfer still sends is right as well.
-            p.second->name.size += s.random.below(3'000);
+            p.second->name.size += p.first.read ? s.random.below(3'000) : 0;
             p.second->options = random_offer(s.random);
             p.second->options.tsize.reset();
         }

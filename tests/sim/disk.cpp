@@ -55,13 +55,17 @@ error_code checked_sink::write(std::uint64_t offset, std::span<const ::iovec> pa
         }
         stored_ += rest.size();
     }
-    judge_->require(name_.any || stored_ <= name_.size, "more octets than the file has");
+    judge_->require(
+        name_.any || stored_ <= std::max(name_.size, also_), "more octets than the file has"
+    );
     return {};
 }
 
 error_code checked_sink::commit() noexcept {
     judge_->require(!committed_, "a second commit");
-    judge_->require(name_.any || stored_ == name_.size, "a commit before the last octet");
+    judge_->require(
+        name_.any || stored_ == name_.size || stored_ == also_, "a commit before the last octet"
+    );
     committed_ = true;
     return {};
 }
@@ -121,7 +125,9 @@ private:
 class disk::upload_sink final : public io::sink {
 public:
     upload_sink(disk& owner, std::string name, const file_name& parsed)
-        : owner_(owner), name_(std::move(name)), checked_(parsed, owner.world_.judge) {}
+        : owner_(owner),
+          name_(std::move(name)),
+          checked_(parsed, parsed.size, owner.world_.judge) {}
 
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
         return checked_.reserve(size_bytes);

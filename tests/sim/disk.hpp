@@ -48,7 +48,10 @@ struct file_name {
 /// Compares what comes with what the file holds.
 class checked_sink final : public io::sink {
 public:
-    checked_sink(const file_name& name, verdict& judge) : name_(name), judge_(&judge) {}
+    /// also: the size of another file with the same beginning, which the server may have sent from
+    /// an earlier request of the same port.
+    checked_sink(const file_name& name, std::uint64_t also, verdict& judge)
+        : name_(name), also_(also), judge_(&judge) {}
 
     [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
 
@@ -62,6 +65,7 @@ public:
 
 private:
     file_name name_;
+    std::uint64_t also_;
     verdict* judge_;
     std::uint64_t stored_ = 0;
     bool committed_ = false;

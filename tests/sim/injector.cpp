@@ -127,7 +127,6 @@ void injector::to_transfer(happening what) {
             sockets.push_back(socket);
         }
     }
-    const std::size_t of_server = sockets.size();
     for (const auto& client : clients_) {
         for (const auto& [fd, socket] : client->system().sockets()) {
             sockets.push_back(socket);
@@ -136,12 +135,11 @@ void injector::to_transfer(happening what) {
     if (sockets.empty()) {
         return;
     }
-    const std::size_t index = random_.below(sockets.size());
-    sim_socket& socket = *sockets[index];
+    sim_socket& socket = *sockets[random_.below(sockets.size())];
     const bool known = socket.watch().peer().family != address_family::none;
     if (what == happening::foreign_tid) {
         // Before its server answered, a client takes what comes from that host.
-        foreign(socket, (index < of_server || known) && random_.below(2) == 0);
+        foreign(socket, known && random_.below(2) == 0);
     } else if (known) {
         world_.seen.note(what);
         world_.net.inject(

@@ -246,14 +246,12 @@ result<std::uint16_t> sim_socket::send_run(
 
 error_code sim_socket::send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept {
     const fate what = decide(datagram);
+    // To its sender a control datagram is as good as sent whatever comes of it.
+    leave(peer, datagram, what == fate::sent ? what : fate::lost);
     if (what == fate::full) {
         return system_error(EAGAIN);
     }
-    if (what == fate::refused) {
-        return system_error(send_error_);
-    }
-    leave(peer, datagram, what);
-    return {};
+    return what == fate::refused ? system_error(send_error_) : error_code();
 }
 
 std::optional<io::refusal> sim_socket::next_refusal() noexcept {

@@ -86,7 +86,8 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
 
 void wire_watch::on_error_sent(const endpoint& to, const error_view& error) {
     // Until its server is known, a client refuses whatever the asked host answers.
-    const bool to_peer = from_peer(to);
+    const bool first = peer_.family == address_family::none && asked_.family == peer_.family;
+    const bool to_peer = first || from_peer(to);
     const auto owed = std::ranges::find(strangers_, to);
     if (!to_peer || error.code == peer_errc::unknown_transfer_id) {
         require(error.code == peer_errc::unknown_transfer_id, "an ERROR goes to a stranger");

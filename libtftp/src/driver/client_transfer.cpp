@@ -20,9 +20,11 @@ namespace {
     return any;
 }
 
-/// Octets of one window at the largest that may be agreed.
+/// Octets of one window at the largest that may be agreed: a server that leaves out a blksize below
+/// the default has agreed to the default.
 [[nodiscard]] std::size_t window_octets(const offer& offered) noexcept {
-    return std::size_t{offered.windowsize.value_or(1)} * offered.blksize.value_or(blksize_default);
+    const std::uint16_t blksize = std::max(offered.blksize.value_or(0), blksize_default);
+    return std::size_t{offered.windowsize.value_or(1)} * blksize;
 }
 
 /// Shares what the caller owns, without a part in its lifetime.
