@@ -405,23 +405,33 @@ bool transfer::send_run(
     const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
     const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
     const auto sent = port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment);
-    if (!sent && would_block(sent.error())) {
-        want_write_ = true;
-        deadline_ = now + blocked_wait;
+    if (!sent && would_block(sent.error()) && wait_for_buffer(now)) {
         return false;
     }
-    if (!sent) {
+    if (sent) {
+        buffer_full_since_.reset();
+    } else {
         // Any other failure is a loss like one on the wire, unless it is the peer's refusal.
         send_error_ = sent.error();
         take_refusals();
     }
     const std::size_t left = sent ? *sent : blocks;
     engine.on_sent(run, static_cast<std::uint16_t>(left), now);
-    if (left < blocks) {
-        want_write_ = true;
-        deadline_ = now + blocked_wait;
+    return left == blocks || !wait_for_buffer(now);
+}
+
+/// Returns false when the buffer has been full for so long that nothing seems to leave it: what it
+/// does not take is lost then, so that the engine's timer goes on and gives up in the end.
+bool transfer::wait_for_buffer(time_point now) noexcept {
+    if (!buffer_full_since_) {
+        buffer_full_since_ = now;
     }
-    return !want_write_;
+    if (now - *buffer_full_since_ >= blocked_wait) {
+        return false;
+    }
+    want_write_ = true;
+    deadline_ = *buffer_full_since_ + blocked_wait;
+    return true;
 }
 
 result<read_outcome>

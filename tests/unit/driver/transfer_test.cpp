@@ -122,15 +122,18 @@ TEST_CASE("transfer gives up when the socket's buffer stays full", "[driver][tra
     bench b(std::string(16 * 512, 'x'), {{"windowsize", "8"}});
     b.begin();
     b.expect(oack({{"windowsize", "8"}}));
-    for (unsigned nth = 1; nth <= 100; ++nth) {
+    for (unsigned nth = 1; nth <= 1000; ++nth) {
         b.network.faults.push_back({port_call::send_run, nth, EAGAIN, 0});
     }
     b.say(ack(0));
     CHECK(b.under_test->wants().write);
-    for (int waits = 0; waits < 50 && !b.under_test->closed(); ++waits) {
-        REQUIRE(b.under_test->deadline());
-        REQUIRE(*b.under_test->deadline() > b.now);
-        b.pass(*b.under_test->deadline() - b.now);
+    // A peer that keeps talking does not hold it up.
+    for (int waits = 0; waits < 200 && !b.under_test->closed(); ++waits) {
+        b.now += 500ms;
+        b.say(ack(0));
+        if (!b.under_test->closed() && *b.under_test->deadline() <= b.now) {
+            b.pass(0ms);
+        }
     }
     b.check_closed(errc::timed_out);
 }

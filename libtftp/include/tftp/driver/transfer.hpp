@@ -169,6 +169,7 @@ private:
 
     [[nodiscard]] bool
     send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
+    [[nodiscard]] bool wait_for_buffer(time_point now) noexcept;
     [[nodiscard]] result<read_outcome>
     fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept;
     [[nodiscard]] bool start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept;
@@ -207,6 +208,8 @@ private:
     std::string filename_;
     transfer_mode mode_;
     io::verb verb_;
+    /// Since when the socket's buffer has taken nothing.
+    std::optional<time_point> buffer_full_since_;
     bool want_write_ = false;
     /// Nothing is taken from the port: a write runs elsewhere, or there is no memory for another.
     bool deaf_ = false;
