@@ -12,8 +12,10 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +31,24 @@ namespace {
 
 const std::string stamp = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d )";
 const std::string time_and_rate = R"( \d+\.\d{3} s (\d+\.\d\d MiB/s|-) )";
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream input(text);
+    for (std::string line; std::getline(input, line, '\n');) {
+        lines.push_back(line);
+    }
+    return lines;
+}
+
+std::size_t line_count(const std::string& text) {
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+/// Whether a text is nothing but printable ASCII.
+bool is_clean(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
 
 /// A pipe that is read only when the test says so.
 class slow_log {
@@ -144,6 +164,66 @@ TEST_CASE("what clients send cannot break a log line", "[system][tftpd][log]") {
     const arrived answer = ask(client, daemon.server(), rrq("file"));
     client.send(answer.from, error(0, "why\r\nnot \x9b"));
     CHECK_THAT(daemon.line("\"file\""), EndsWith(R"( client: error 0 "why\x0d\x0anot \x9b")"));
+}
+
+TEST_CASE("the log and ERROR texts hold nothing that peers shape", "[system][tftpd][log]") {
+    daemon_process daemon({"--writable", "create", "--verbose"});
+    const std::string path = daemon.root().string();
+    std::vector<std::string> names = {
+        "\x1b]0;title\x07",
+        "\x1b[2J\x1b[H",
+        "\r\n2026-01-01T00:00:00.000+00:00 forged",
+        "%n%s%1$*d",
+        "{}{0}{:>999999999}",
+        "\xc3\xa4\xe2\x80\xae",
+        "\xc0\xaf..\xff\xfe",
+        "\x9b"
+        "31m",
+        "\" ok \\",
+        "../../etc/passwd",
+        std::string(1000, '\x01'),
+        path,
+        path + "/file"};
+    std::string all_octets;
+    for (int octet = 1; octet < 256; ++octet) {
+        all_octets += static_cast<char>(octet);
+    }
+    names.push_back(all_octets);
+    const std::size_t before = line_count(daemon.process().errors());
+    std::size_t requests = 0;
+    udp_client client;
+    const auto check_answer = [&](const datagram& request) {
+        const std::string words = text(ask(client, daemon.server(), request).octets);
+        CHECK(is_clean(words.substr(4, words.size() - 5)));
+        CHECK_THAT(words, !Contains("/") && !Contains(daemon.root().filename().string()));
+        ++requests;
+    };
+    for (const std::string& name : names) {
+        INFO(name);
+        check_answer(rrq(name));
+        check_answer(rrq("file", {}, name));
+        check_answer(wrq(name + "/file", {{name, name}}));
+    }
+    write_file(daemon.root() / "file", "content");
+    for (const std::string& words : names) {
+        const arrived answer = ask(client, daemon.server(), rrq("file"));
+        client.send(answer.from, error(0, words));
+        ++requests;
+        static_cast<void>(ask(client, daemon.server(), rrq("missing")));
+        ++requests;
+    }
+    static_cast<void>(ask(client, daemon.server(), rrq("the-last")));
+    static_cast<void>(daemon.line("\"the-last\""));
+
+    const std::string log = daemon.process().errors();
+    CHECK(line_count(log) == before + requests + 1);
+    for (const std::string& line : lines_of(log)) {
+        INFO(line);
+        CHECK(is_clean(line));
+        // What a client says is another matter: it stands in quotes, as it was sent.
+        const std::string own = line.substr(0, line.find('"')) + line.substr(line.rfind('"') + 1);
+        CHECK_THAT(own, !Contains(path));
+    }
 }
 
 TEST_CASE("a client that never sends its last ACK is told apart", "[system][tftpd][log]") {
