@@ -29,6 +29,21 @@ refusal(daemon_process& daemon, const std::string& name, bool writes = false) {
     return error_code_of(answer);
 }
 
+/// Returns whether the answer is that ERROR; a datagram too large to be a request may get none.
+bool refused_or_silent(daemon_process& daemon, const datagram& request, std::uint16_t code) {
+    udp_client client;
+    client.send(daemon.server(), request);
+    // Answers come in the order of the requests.
+    client.send(daemon.server(), rrq("missing"));
+    const arrived answer = next(client);
+    return error_code_of(answer) == code ||
+           (request.size() > 512 && error_code_of(answer).has_value());
+}
+
+std::size_t files_beneath(const fs::path& directory) {
+    return static_cast<std::size_t>(std::distance(fs::recursive_directory_iterator(directory), {}));
+}
+
 /// A directory beside the root, with a file that nobody is to get.
 struct outside {
     outside() { write_file(dir.path() / "secret", "secret"); }
@@ -157,5 +172,111 @@ TEST_CASE("only regular files that all may read are served", "[system][tftpd][na
     SECTION("no name with control characters, and none that uploads hide behind") {
         CHECK(refusal(daemon, "new\nline") == 2);
         CHECK(refusal(daemon, "\x1b[2J") == 2);
+        write_file(daemon.root() / ".tftp-0123456789abcdef", "half");
+        for (const char* name :
+             {".tftp-0123456789abcdef", "/.\\.tftp-0123456789abcdef", ".tftp-"}) {
+            CHECK(refusal(daemon, name) == 2);
+            CHECK(refusal(daemon, name, true) == 2);
+        }
     }
+}
+
+TEST_CASE("no name of a published vulnerability does harm", "[system][tftpd][names]") {
+    const outside beside;
+    const std::string secret = beside.dir.path().filename().string() + "/secret";
+    daemon_process daemon({"--writable", "create"});
+    const auto before = files_beneath(daemon.root());
+
+    SECTION("spellings of the parent directory") {
+        for (const std::string up :
+             {"../", "..\\", "/../", "\\..\\", "./../", ".\\..\\", "//..//", "x/../../"}) {
+            INFO(up);
+            CHECK(refusal(daemon, up + secret) == 2);
+            CHECK(refusal(daemon, up + secret, true) == 2);
+        }
+        // These have no meaning here: there are no such directories.
+        for (const std::string odd :
+             {"....//",
+              "....\\\\",
+              ".../",
+              "..;/",
+              "%2e%2e/",
+              "%2e%2e%2f",
+              "..%5c",
+              "..%c0%af",
+              "\xc0\xae\xc0\xae/",
+              "C:\\",
+              "C:/",
+              "\\\\host\\share\\",
+              "~/",
+              "~root/",
+              "file:///"}) {
+            INFO(odd);
+            CHECK(refusal(daemon, odd + secret) == 1);
+            CHECK(refusal(daemon, odd + secret, true) == 1);
+        }
+    }
+    SECTION("full paths") {
+        for (const char* name :
+             {"/etc/passwd",
+              "//etc/passwd",
+              "\\etc\\passwd",
+              "/proc/self/environ",
+              "/dev/zero",
+              "/dev/stdin",
+              "c:/boot.ini"}) {
+            INFO(name);
+            CHECK(refusal(daemon, name) == 1);
+            CHECK(refusal(daemon, name, true) == 1);
+        }
+    }
+    SECTION("device names of other systems are plain names") {
+        for (const char* name : {"CON", "NUL", "AUX", "PRN", "COM1", "LPT1.txt", "file::$DATA"}) {
+            INFO(name);
+            CHECK(refusal(daemon, name) == 1);
+        }
+    }
+    SECTION("formats are plain names") {
+        for (const char* name : {"%n%n%n%n", "%s%s%s%s", "%99999999d", "{}{0}{:99999}"}) {
+            INFO(name);
+            CHECK(refusal(daemon, name) == 1);
+            CHECK(!daemon.line(name).empty());
+        }
+    }
+    SECTION("long names and modes") {
+        for (const std::size_t size : {256U, 500U, 1024U, 1500U, 30'000U}) {
+            INFO(size);
+            const std::string name(size, 'a');
+            CHECK(refused_or_silent(daemon, rrq(name), 2));
+            CHECK(refused_or_silent(daemon, wrq(name), 2));
+            CHECK(refused_or_silent(daemon, rrq(name + "/" + name), 2));
+            CHECK(refused_or_silent(daemon, rrq("file", {}, name), 4));
+        }
+        std::string deep;
+        for (int i = 0; i < 200; ++i) {
+            deep += "a/";
+        }
+        CHECK(refusal(daemon, deep + "b") == 1);
+    }
+    SECTION("no name, and names without a file") {
+        for (const char* name : {"/", "\\", ".", "./", "..", "/."}) {
+            INFO(name);
+            CHECK(refusal(daemon, name) == 2);
+            CHECK(refusal(daemon, name, true) == 2);
+        }
+        CHECK(refusal(daemon, "file/", true) == 2);
+        CHECK(refusal(daemon, "") == 4);
+        CHECK(refusal(daemon, "", true) == 4);
+    }
+    SECTION("a NUL ends the name, and what follows is the mode") {
+        udp_client client;
+        datagram hidden = octets(std::string("\0\2", 2));
+        append_string(hidden, "allowed");
+        append_string(hidden, "../secret");
+        append_string(hidden, "octet");
+        CHECK(error_code_of(ask(client, daemon.server(), hidden)) == 4);
+    }
+    CHECK(daemon.serves());
+    CHECK(files_beneath(daemon.root()) == before);
+    CHECK(holds(beside.dir.path() / "secret", "secret"));
 }

@@ -222,6 +222,24 @@ TEST_CASE("a broken upload leaves everything as it was", "[system][tftpd][upload
     CHECK(names_in(daemon.root()) == std::vector<std::string>{"file"});
 }
 
+TEST_CASE("new files have mode 0644 whatever the umask", "[system][tftpd][uploads]") {
+    for (const char* mask : {"000", "077", "777"}) {
+        INFO(mask);
+        const std::string script = std::string("umask ") + mask + "; exec \"$0\" \"$@\"";
+        daemon_process daemon(
+            {"--writable", "create", "--overwrite", "replace"},
+            {"127.0.0.1:0"},
+            {"/bin/sh", "-c", script}
+        );
+        // The second one replaces the first.
+        for (const char* content : {"one", "two"}) {
+            CHECK(upload(daemon, "file", content).octets == ack(1));
+            CHECK(fs::status(daemon.root() / "file").permissions() == fs::perms(0644));
+        }
+        CHECK(fetch(daemon.server(), "file") == "two");
+    }
+}
+
 TEST_CASE("an upload makes nothing before its first block", "[system][tftpd][uploads]") {
     daemon_process daemon({"--writable", "create"});
     udp_client client;

@@ -31,6 +31,13 @@ bool means_blocking(const error_code& error) noexcept {
     }
 }
 
+/// Returns true when the file ends before `end` by now. To be asked after a read: what is cut off
+/// is cleared in the very pages that the read may have been copying, but the length changes first.
+bool was_cut_before(int fd, std::uint64_t end) noexcept {
+    struct ::stat about = {};
+    return ::fstat(fd, &about) == 0 && static_cast<std::uint64_t>(about.st_size) < end;
+}
+
 } // namespace
 
 opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept
@@ -84,7 +91,7 @@ result<read_outcome> opened_file::read_with(
     if (!got) {
         return got.error();
     }
-    if (*got < wanted) {
+    if (*got < wanted || (wanted != 0 && was_cut_before(fd_.get(), offset + wanted))) {
         return make_error_code(errc::source_shrank);
     }
     return read_outcome{wanted, wanted == left};
@@ -123,10 +130,11 @@ opened_file::try_read_some(std::uint64_t offset, bytes_span into) const noexcept
         const error_code failed = last_error();
         return means_blocking(failed) ? make_error_code(errc::would_block) : failed;
     }
-    if (n == 0) {
+    const auto read = static_cast<std::size_t>(n);
+    if (read == 0 || was_cut_before(fd_.get(), offset + read)) {
         return make_error_code(errc::source_shrank);
     }
-    return static_cast<std::size_t>(n);
+    return read;
 }
 
 } // namespace tftp::io

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <new>
 #include <set>
 #include <string>
@@ -92,7 +93,9 @@ private:
         }
         if (S_ISREG(about.st_mode)) {
             if (about.st_nlink == 1 || linked_.emplace(about.st_dev, about.st_ino).second) {
-                total_ += static_cast<std::uint64_t>(about.st_size);
+                // Sparse files are larger than any disk.
+                const auto size = static_cast<std::uint64_t>(about.st_size);
+                total_ += std::min(size, std::numeric_limits<std::uint64_t>::max() - total_);
             }
         } else if (S_ISDIR(about.st_mode) && path.size() + name.size() < name_octets_max) {
             // Deeper than a request can name, nothing is uploaded.

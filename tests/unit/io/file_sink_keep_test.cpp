@@ -290,3 +290,35 @@ TEST_CASE("a process killed at any system call loses no acknowledged version", "
     // Creation, link, version, rename and the rest, each with two stops.
     CHECK(stop > 20);
 }
+
+TEST_CASE("a process killed at any system call leaves one whole file or none", "[io][file_sink]") {
+    for (const bool exists : {true, false}) {
+        int stop = 0;
+        bool killed = true;
+        while (killed) {
+            INFO("exists " << exists << ", stop " << ++stop);
+            REQUIRE(stop < 2000);
+            const temp_directory directory;
+            if (exists) {
+                directory.write("f", "old");
+            }
+            io::access_policy policy;
+            policy.writable = io::writable::create;
+            policy.overwrite = io::overwrite::replace;
+            const auto root = io::export_root::open(directory.path().c_str(), policy);
+            REQUIRE(root.has_value());
+            killed = killed_at(stop, [&] {
+                if (upload(*root, "f", "new")) {
+                    ::_exit(1);
+                }
+            });
+            tree left = contents(directory);
+            std::erase_if(left, [](const auto& each) { return is_hidden(each.first); });
+            const tree before = exists ? tree{{"f", "old"}} : tree{};
+            REQUIRE((left == tree{{"f", "new"}} || (killed && left == before)));
+            // Only between link and rename the content has a hidden name.
+            REQUIRE(directory.entries() - left.size() <= (exists ? 1 : 0));
+        }
+        CHECK(stop > 10);
+    }
+}

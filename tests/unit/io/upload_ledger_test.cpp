@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -139,6 +140,19 @@ TEST_CASE("the size of a tree is that of its regular files", "[io][upload_ledger
     fs::permissions(directory / "closed", fs::perms(0300));
     CHECK(as_other_user([&] { return size_of(directory.path()) == 111; }));
     fs::permissions(directory / "closed", fs::perms(0700));
+}
+
+TEST_CASE("sparse files of any size do not make a tree small", "[io][upload_ledger]") {
+    if (!fs::is_directory("/dev/shm")) {
+        WARN("no file system for files of that size");
+        return;
+    }
+    const temp_directory directory("/dev/shm");
+    for (const char* name : {"a", "b", "c"}) {
+        directory.write(name, "");
+        fs::resize_file(directory / name, std::numeric_limits<::off_t>::max());
+    }
+    CHECK(size_of(directory.path()) == std::numeric_limits<std::uint64_t>::max());
 }
 
 TEST_CASE("an upload claims room with its first write, not before", "[io][upload_ledger]") {
