@@ -14,8 +14,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <exception>
 #include <malloc.h>
@@ -275,6 +277,11 @@ int serve(const tftpd::config& wanted) {
         log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }
     server.run();
+    if (!server.wait_for_disks(std::chrono::milliseconds(500))) {
+        // No transfer needs what is left: a thread waits for a disk that may never answer.
+        log.say("ended while a disk does not answer");
+        std::_Exit(0);
+    }
     return 0;
 }
 

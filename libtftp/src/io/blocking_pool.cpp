@@ -198,7 +198,15 @@ void blocking_pool::work() noexcept {
         lock.lock();
         // This thread takes the next job itself: no other needs to be woken for the lane.
         busy_.erase(std::find(busy_.begin(), busy_.end(), lane));
+        if (busy_.empty() && waiting_.empty()) {
+            quiet_.notify_all();
+        }
     }
+}
+
+bool blocking_pool::wait_idle(std::chrono::milliseconds patience) noexcept {
+    std::unique_lock lock(mutex_);
+    return quiet_.wait_for(lock, patience, [this] { return busy_.empty() && waiting_.empty(); });
 }
 
 std::size_t blocking_pool::threads() const noexcept {

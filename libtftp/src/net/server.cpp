@@ -218,6 +218,10 @@ void server::stop() {
     }
 }
 
+bool server::wait_for_disks(std::chrono::milliseconds patience) noexcept {
+    return impl_->pool.wait_idle(patience);
+}
+
 std::size_t server::running() const noexcept {
     std::size_t sum = 0;
     for (const auto& w : impl_->workers) {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 
 using namespace tftp;
 using namespace tftp::io;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -304,4 +306,16 @@ TEST_CASE("pool serves several workers, each with its own completions", "[io][bl
     CHECK(ran == workers * jobs);
     CHECK(refused == 0);
     CHECK(wrong_thread == 0);
+}
+
+TEST_CASE("pool says when a job does not end", "[io][blocking_pool]") {
+    const auto queue = make_queue();
+    blocking_pool pool;
+    CHECK(pool.wait_idle(0ms));
+    std::binary_semaphore release(0);
+    REQUIRE(pool.submit(job(0, [&] { release.acquire(); }), *queue));
+    CHECK_FALSE(pool.wait_idle(1ms));
+    release.release();
+    CHECK(pool.wait_idle(30s));
+    drain(*queue, 1);
 }

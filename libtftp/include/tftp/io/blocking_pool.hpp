@@ -4,6 +4,7 @@
 #include <tftp/wire/error.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -159,6 +160,10 @@ public:
     [[nodiscard]] bool
     submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept override;
 
+    /// Waits until no job waits or runs, at most for `patience`; returns false when some still do: a
+    /// disk does not answer. No other thread may submit any more.
+    [[nodiscard]] bool wait_idle(std::chrono::milliseconds patience) noexcept;
+
     /// Returns how many threads exist.
     [[nodiscard]] std::size_t threads() const noexcept;
 
@@ -172,6 +177,7 @@ private:
     const std::size_t lane_max_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
+    std::condition_variable quiet_;
     detail::job_list waiting_;
     std::vector<std::thread> threads_;
     /// Lanes of the jobs that run now; 0 for jobs without one.

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -84,6 +85,10 @@ public:
     /// Ends all transfers with ERROR 0, but for uploads that are being committed: these get a
     /// second to end in their own way. Called again it waits for nothing. Any thread.
     void stop();
+
+    /// Once run() has returned: waits at most for `patience` for what still waits for a disk. Returns
+    /// false when some of it does not end; the destructor would wait for that as long as it takes.
+    [[nodiscard]] bool wait_for_disks(std::chrono::milliseconds patience) noexcept;
 
     /// Returns how many transfers are under way. Any thread; from run() to its return.
     [[nodiscard]] std::size_t running() const noexcept;

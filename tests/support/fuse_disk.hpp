@@ -1,0 +1,62 @@
+#pragma once
+
+#include <tftp/io/unique_fd.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <semaphore>
+#include <string>
+#include <string_view>
+#include <thread>
+
+struct fuse_in_header;
+
+namespace tftp::test {
+
+/// A file system that this process answers for (FUSE), with one file, and that can stop answering,
+/// as a network disk does whose server is gone. Seen by this process and its children only.
+class fuse_disk {
+public:
+    /// Name of its only file, which everybody may read.
+    static constexpr std::string_view file_name = "file";
+
+    /// Gives the calling thread, and all it starts later, mounts of their own: before anything that
+    /// is to see the disk. Throws std::system_error when the system does not allow it.
+    static void prepare();
+
+    /// Mounts it at `where`. Throws std::system_error when the system does not allow it: that needs
+    /// CAP_SYS_ADMIN and /dev/fuse.
+    fuse_disk(const std::filesystem::path& where, std::string content);
+    /// Unmounts it; who waits for it gets an error.
+    ~fuse_disk();
+    fuse_disk(const fuse_disk&) = delete;
+    fuse_disk& operator=(const fuse_disk&) = delete;
+
+    /// Takes no request from now on. (One that was taken and not answered could not even be
+    /// killed.)
+    void stall();
+    /// Goes on, with what was asked meanwhile first.
+    void recover();
+
+    /// Waits until somebody asks a stalled disk for something. Returns false after `limit`.
+    [[nodiscard]] bool wait_for_request(std::chrono::milliseconds limit) const;
+
+private:
+    void serve();
+    [[nodiscard]] bool serve_one(std::string& buffer);
+    void answer(const fuse_in_header& request, const void* argument);
+    void reply(const fuse_in_header& to, int error, const void* payload, std::size_t size) const;
+
+    std::filesystem::path where_;
+    std::string content_;
+    io::unique_fd device_;
+    /// Wakes the thread that serves, when `stalled_` was changed.
+    io::unique_fd changed_;
+    std::atomic<bool> stalled_ = false;
+    std::binary_semaphore parked_{0};
+    std::thread thread_;
+};
+
+} // namespace tftp::test

@@ -1,0 +1,145 @@
+#include "support/builders.hpp"
+#include "support/files.hpp"
+#include "support/fuse_disk.hpp"
+#include "support/udp_client.hpp"
+#include "system/daemon.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+/// A file system below the served directory that stops answering.
+using namespace tftp::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int skipped_exit_code = 77;
+
+using steady = std::chrono::steady_clock;
+
+/// The real daemon with a file on a disk of its own, and in "far" one on a disk that can stall.
+class two_disks {
+public:
+    explicit two_disks(const std::vector<std::string>& options = {}) {
+        try {
+            fuse_disk::prepare();
+            daemon.emplace(options);
+            std::filesystem::create_directory(daemon->root() / "far");
+            disk.emplace(daemon->root() / "far", far);
+        } catch (const std::system_error& why) {
+            std::cout << "skipped: " << why.what() << std::endl;
+            std::exit(skipped_exit_code);
+        }
+        write_file(daemon->root() / "near", near);
+    }
+
+    [[nodiscard]] const tftp::endpoint& server() const { return daemon->server(); }
+
+    /// Other clients notice nothing: files come, and uploads stand, as quickly as ever.
+    void check_others() {
+        const auto begun = steady::now();
+        for (int i = 0; i < 20; ++i) {
+            CHECK(fetch(server(), "near") == near);
+        }
+        udp_client client;
+        const arrived ready = ask(client, server(), wrq("upload"));
+        CHECK(store_rest(client, ready.from, near).octets == ack(40));
+        CHECK(holds(daemon->root() / "upload", near));
+        CHECK(steady::now() - begun < 5s);
+    }
+
+    const std::string near = make_content(20'000, 1);
+    const std::string far = make_content(20'000, 2);
+    // The disk goes first: who waits for it must not keep the daemon from ending.
+    std::optional<daemon_process> daemon;
+    std::optional<fuse_disk> disk;
+};
+
+const std::vector<std::string> taking_uploads{"--writable", "create", "--overwrite", "replace"};
+
+} // namespace
+
+TEST_CASE("tftpd serves a file system that another process answers for", "[system][tftpd][stall]") {
+    two_disks w;
+    CHECK(fetch(w.server(), "far/file") == w.far);
+    udp_client client;
+    CHECK(error_code_of(ask(client, w.server(), rrq("far/none"))) == 1);
+}
+
+TEST_CASE("a disk that stalls in open holds up its own transfers only", "[system][tftpd][stall]") {
+    two_disks w(taking_uploads);
+    w.disk->stall();
+    std::vector<std::unique_ptr<udp_client>> waiting;
+    for (int i = 0; i < 40; ++i) {
+        waiting.push_back(std::make_unique<udp_client>());
+        const bool upload = i % 4 == 3;
+        waiting.back()->send(w.server(), upload ? wrq("far/new") : rrq("far/file"));
+    }
+    REQUIRE(w.disk->wait_for_request(20s));
+    w.check_others();
+    w.disk->recover();
+    // Those that waited are served, or refused, now.
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+        const arrived answer = next(*waiting[i]);
+        if (i % 4 == 3) {
+            CHECK(answer.octets == ack(0));
+        } else {
+            CHECK(fetch_rest(*waiting[i], answer) == w.far);
+        }
+    }
+}
+
+TEST_CASE("a disk that stalls in read holds up its own transfers only", "[system][tftpd][stall]") {
+    two_disks w(taking_uploads);
+    std::vector<std::unique_ptr<udp_client>> reading;
+    std::vector<arrived> first;
+    for (int i = 0; i < 40; ++i) {
+        reading.push_back(std::make_unique<udp_client>());
+        first.push_back(ask(*reading.back(), w.server(), rrq("far/file")));
+        REQUIRE(opcode_of(first.back()) == 3);
+    }
+    w.disk->stall();
+    for (std::size_t i = 0; i < reading.size(); ++i) {
+        reading[i]->send(first[i].from, ack(1));
+    }
+    REQUIRE(w.disk->wait_for_request(20s));
+    w.check_others();
+    SECTION("until it answers again") {
+        w.disk->recover();
+        for (std::size_t i = 0; i < reading.size(); ++i) {
+            CHECK(first[i].octets == data_of(1, block_of(w.far, 1)));
+            const arrived second = next(*reading[i]);
+            CHECK(second.octets == data_of(2, block_of(w.far, 2)));
+        }
+        w.check_others();
+    }
+    SECTION("and clients that leave meanwhile leave nothing behind") {
+        for (std::size_t i = 0; i < reading.size(); ++i) {
+            reading[i]->send(first[i].from, error(0, "enough"));
+        }
+        w.check_others();
+    }
+}
+
+TEST_CASE("SIGTERM ends a server whose disk has stalled", "[system][tftpd][stall][signals]") {
+    two_disks w({"--grace", "1"});
+    w.disk->stall();
+    udp_client client;
+    client.send(w.server(), rrq("far/file"));
+    REQUIRE(w.disk->wait_for_request(20s));
+    const auto begun = steady::now();
+    w.daemon->process().send_signal(SIGTERM);
+    CHECK(w.daemon->process().wait(daemon_limit) == 0);
+    CHECK(steady::now() - begun < 2s);
+    CHECK_FALSE(w.daemon->line("ended while a disk does not answer").empty());
+}
