@@ -103,7 +103,7 @@ TEST_CASE("SIGPIPE, SIGXFSZ and SIGHUP", "[system][tftpd][signals]") {
             {"--writable", "create"}, {"127.0.0.1:0"}, {"prlimit", "--fsize=1000"}
         );
         udp_client client;
-        const arrived ready = ask(client, daemon.server(), wrq("file"));
+        const arrived ready = ask(client, daemon.server(), wrq("file", {{"timeout", "60"}}));
         CHECK(error_code_of(store_rest(client, ready.from, make_content(1001, 1))) == 3);
         CHECK(daemon.serves());
     }
