@@ -73,6 +73,9 @@ private:
     std::uint64_t bytes_ = 0;
     /// Blocks that are in the sink since the last on_stored.
     std::uint64_t synced_ = 0;
+    std::uint64_t acked_ = 0;
+    /// Something else than the next block came since then.
+    bool asked_ = false;
     bool whole_ = false;
     bool committed_ = false;
 };
@@ -106,6 +109,7 @@ void harness::receive(const test::datagram& octets, const endpoint& from) {
     receiver_.on_datagram(arrived_, from, now_);
     drain(false);
     may_store_ = false;
+    asked_ = asked_ || blocks_ == before;
     require(
         !expected || blocks_ == before + 1 || watch_.is_completed(), "the next block is not taken"
     );
@@ -120,8 +124,14 @@ void harness::pass(duration d) {
 void harness::stored() {
     committed_ = committed_ || whole_;
     synced_ = blocks_;
+    const std::uint64_t before = acked_;
     receiver_.on_stored(now_);
     drain(false);
+    require(
+        acked_ == before || whole_ || asked_ || acked_ - before >= receiver_.agreed().windowsize,
+        "an ACK inside a window that nothing asked for"
+    );
+    asked_ = false;
 }
 
 void harness::event(fuzz::input& in) {
@@ -229,6 +239,7 @@ void harness::take(const send_control& control) {
         const auto expected = encode_ack(to_wire(synced_, config_.wrap));
         require(std::ranges::equal(octets, expected), "an ACK of what is not in the sink");
         require(!whole_ || committed_, "the last ACK before the commit");
+        acked_ = synced_;
         return;
     }
     require(*op == (initiator_ ? opcode::rrq : opcode::oack), "a datagram no receiver sends");
