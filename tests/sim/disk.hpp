@@ -30,6 +30,8 @@ struct disk_config {
     std::uint32_t commit_error_ppm = 0;
     /// Sizes are known at the end of a file only.
     bool unsized = false;
+    /// Writes and the end of a file may wait as well, as on another machine.
+    bool remote = false;
 };
 
 /// A file of the simulation: its name says what is in it.
@@ -96,6 +98,8 @@ public:
     disk(const disk_config& config, const kernel::parts& world, std::uint64_t seed)
         : config_(config), world_(world), random_(seed) {}
 
+    [[nodiscard]] result<std::shared_ptr<io::source>>
+    try_open_read(const io::content_request& wanted) noexcept override;
     [[nodiscard]] result<std::shared_ptr<io::source>> open_read(const io::content_request& wanted
     ) noexcept override;
     [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted

@@ -155,7 +155,7 @@ void own_client::work() {
     const time_point now = world_.net.now();
     const io::interest wanted = transfer_->wants();
     kernel_.working_on = port->native_handle();
-    if (port->readable()) {
+    if (wanted.read && port->readable()) {
         transfer_->on_readable(memory_, now);
     }
     kernel_.working_on = -1;
@@ -187,7 +187,8 @@ void own_client::after() {
         world_.net.wake(*this, *timer_, ++timer_number_);
     }
     sim_socket& port = *socket();
-    if ((port.readable() || (transfer_->wants().write && port.writable()))) {
+    const io::interest wanted = transfer_->wants();
+    if ((wanted.read && port.readable()) || (wanted.write && port.writable())) {
         on_socket(port);
     }
 }
