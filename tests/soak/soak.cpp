@@ -100,8 +100,13 @@ public:
         report("warm");
         phase(wanted_.transfers, wanted_.bytes);
         const usage last = idle(fresh);
-        report("end");
         judge_growth(warmed, warm, last);
+        if (last.descriptors != fresh.descriptors) {
+            counts_.defects.push_back(
+                fmt::format("{} descriptors instead of {}", last.descriptors, fresh.descriptors)
+            );
+        }
+        report("end");
         return verdict(fresh, warm, last);
     }
 
@@ -186,6 +191,9 @@ private:
             counts_.daemon_ends,
             counts_.defects.size()
         );
+        for (; told_ < counts_.defects.size(); ++told_) {
+            fmt::print("defect: {}\n", counts_.defects[told_]);
+        }
         std::fflush(stdout);
     }
 
@@ -249,11 +257,6 @@ private:
     }
 
     [[nodiscard]] int verdict(const usage& fresh, const usage& warm, const usage& last) {
-        if (last.descriptors != fresh.descriptors) {
-            counts_.defects.push_back(
-                fmt::format("{} descriptors instead of {}", last.descriptors, fresh.descriptors)
-            );
-        }
         const totals& t = counts_;
         fmt::print("seed {}, {} of 1000 datagrams lost\n", wanted_.seed, wanted_.loss_permille);
         fmt::print("{:<44}{:>14}\n", "transfers", t.transfers());
@@ -287,9 +290,6 @@ private:
         fmt::print("{:<44}{:>14}\n", "descriptors, idle: before the first", fresh.descriptors);
         fmt::print("{:<44}{:>14}\n", "  at the end", last.descriptors);
         fmt::print("{:<44}{:>14}\n", "defects", t.defects.size());
-        for (const std::string& each : t.defects) {
-            fmt::print("defect: {}\n", each);
-        }
         return t.defects.empty() ? 0 : 1;
     }
 
@@ -306,6 +306,8 @@ private:
     std::uint64_t transfers_goal_ = 0;
     std::uint64_t bytes_goal_ = 0;
     int running_ = 0;
+    /// How many of the defects have been printed.
+    std::size_t told_ = 0;
 };
 
 } // namespace
