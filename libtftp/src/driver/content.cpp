@@ -26,6 +26,10 @@ result<std::shared_ptr<source>> content::try_open_read(const content_request&) n
     return make_error_code(errc::would_block);
 }
 
+error_code content::check_write(const content_request&) noexcept {
+    return {};
+}
+
 result<std::shared_ptr<source>> directory_content::try_open_read(const content_request& wanted
 ) noexcept {
     return source_of(reads_.try_open_read(wanted.name));
@@ -34,6 +38,10 @@ result<std::shared_ptr<source>> directory_content::try_open_read(const content_r
 result<std::shared_ptr<source>> directory_content::open_read(const content_request& wanted
 ) noexcept {
     return source_of(reads_.open_read(wanted.name));
+}
+
+error_code directory_content::check_write(const content_request& wanted) noexcept {
+    return writes_.check_request(wanted.name, wanted.announced_size);
 }
 
 result<std::shared_ptr<sink>> directory_content::open_write(const content_request& wanted

@@ -228,6 +228,10 @@ void service::begin(const arrival& a) {
         return;
     }
     if (a.request.op == opcode::wrq) {
+        if (const error_code refused = parts_.files.check_write(content_for(a))) {
+            refuse(a, refused);
+            return;
+        }
         if (parts_.pool != nullptr) {
             open_elsewhere(a, std::move(*place));
         } else {

@@ -184,11 +184,25 @@ error_code export_root::check_target(int directory, const char* base) const noex
     return {};
 }
 
-result<std::unique_ptr<sink>> export_root::create(
+error_code export_root::check_request(
     std::string_view name, std::optional<std::uint64_t> announced_size
 ) const noexcept {
     if (policy_.writable == writable::never) {
-        return make_error_code(errc::forbidden);
+        return errc::forbidden;
+    }
+    const result<plain_name> plain = plain_name::from(name);
+    if (!plain) {
+        return plain.error();
+    }
+    const bool large = policy_.file_size_max != 0 && announced_size > policy_.file_size_max;
+    return large ? make_error_code(errc::too_large) : error_code();
+}
+
+result<std::unique_ptr<sink>> export_root::create(
+    std::string_view name, std::optional<std::uint64_t> announced_size
+) const noexcept {
+    if (const error_code refused = check_request(name, announced_size)) {
+        return refused;
     }
     const result<plain_name> plain = plain_name::from(name);
     if (!plain) {

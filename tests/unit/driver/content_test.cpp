@@ -41,6 +41,10 @@ TEST_CASE("a directory is served and written through its policy", "[driver][cont
     CHECK(files.open_read(wanted).error() == boost::system::errc::no_such_file_or_directory);
     wanted.name = "file";
     CHECK(files.open_write(wanted).has_error());
+    // That takes a look at the disk; this does not.
+    CHECK_FALSE(files.check_write(wanted));
+    wanted.name = "../file";
+    CHECK(files.check_write(wanted) == errc::bad_name);
 
     wanted.name = "upload";
     {

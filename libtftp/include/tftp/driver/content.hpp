@@ -52,6 +52,10 @@ public:
     [[nodiscard]] virtual result<std::shared_ptr<source>> open_read(const content_request& wanted
     ) noexcept = 0;
 
+    /// Returns why a WRQ is refused, as far as that takes no wait; success has `open_write` called,
+    /// which has the last word.
+    [[nodiscard]] virtual error_code check_write(const content_request& wanted) noexcept;
+
     /// Opens a place for what a WRQ brings. Nothing may become visible before `sink::commit`. May
     /// block; called in a thread of the pool like `open_read`.
     [[nodiscard]] virtual result<std::shared_ptr<sink>> open_write(const content_request& wanted
@@ -70,6 +74,7 @@ public:
     ) noexcept override;
     [[nodiscard]] result<std::shared_ptr<source>> open_read(const content_request& wanted
     ) noexcept override;
+    [[nodiscard]] error_code check_write(const content_request& wanted) noexcept override;
     [[nodiscard]] result<std::shared_ptr<sink>> open_write(const content_request& wanted
     ) noexcept override;
 

@@ -90,6 +90,12 @@ public:
     [[nodiscard]] result<std::shared_ptr<const opened_file>> try_open_read(std::string_view name
     ) const noexcept;
 
+    /// Returns why an upload is refused, as far as that shows without looking at the disk:
+    /// read-only service, name, size limit. Errors as `create`.
+    [[nodiscard]] error_code check_request(
+        std::string_view name, std::optional<std::uint64_t> announced_size
+    ) const noexcept;
+
     /// Returns the sink for an upload, after checking what can be known now: name, policy,
     /// permissions, size limit and free space. Nothing is created or held open before the first
     /// write. May block.
