@@ -203,3 +203,73 @@ TEST_CASE("netascii without memory left ends with an ERROR", "[driver][service][
     w.say(*late, rrq("file", {}, "netascii"));
     CHECK(is_error(late->take(), peer_errc::undefined));
 }
+
+TEST_CASE("an address that never acknowledges draws little", "[driver][service][reflection]") {
+    sim_world w;
+    w.files.set("file", std::string(1'000'000, 'x'));
+    const option_pairs largest{{"blksize", "65464"}, {"windowsize", "65535"}, {"tsize", "0"}};
+    const datagram request = GENERATE_COPY(
+        rrq("file"),
+        rrq("file", {}, "netascii"),
+        rrq("file", largest),
+        wrq("new"),
+        wrq("new", largest)
+    );
+    const auto victim = w.peer();
+    w.say(*victim, request);
+    w.advance(std::chrono::minutes(10));
+    std::size_t packets = 0;
+    std::size_t octets = 0;
+    bool data = false;
+    while (const auto got = victim->take()) {
+        ++packets;
+        octets += got->octets.size();
+        data |= got->octets[1] == std::byte{3};
+    }
+    CHECK(packets == 5);
+    CHECK(octets <= 5000);
+    // With options it is the OACK that has to be acknowledged first.
+    const bool options = std::ranges::equal(
+        std::span(request).last(largest.back().second.size() + 1), std::as_bytes(std::span("0"))
+    );
+    CHECK((!options || !data));
+    CHECK(w.serving->transfers() == 0);
+}
+
+TEST_CASE("a refused request draws one packet", "[driver][service][reflection]") {
+    sim_world w;
+    w.files.fail("file", make_error_code(errc::forbidden));
+    const datagram request = GENERATE(
+        rrq("file"),
+        wrq("file"),
+        rrq("none"),
+        rrq("file", {}, "mail"),
+        rrq("file", {{"blksize", "1"}})
+    );
+    const auto victim = w.peer();
+    w.say(*victim, request);
+    w.advance(std::chrono::minutes(10));
+    const auto got = victim->take();
+    REQUIRE(got);
+    CHECK(got->octets[1] == std::byte{5});
+    CHECK(got->octets.size() <= 64);
+    CHECK_FALSE(victim->take());
+}
+
+TEST_CASE("a system that lets nothing out ends the transfer, and says why", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", "x");
+    for (unsigned n = 1; n <= 20; ++n) {
+        w.network.faults.push_back({port_call::send_run, n, EPERM, 0});
+        w.network.faults.push_back({port_call::send, n, EPERM, 0});
+    }
+    const auto asker = w.peer();
+    w.say(*asker, rrq("file"));
+    w.advance(std::chrono::minutes(1));
+    CHECK_FALSE(asker->take());
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == errc::timed_out);
+    CHECK(w.finished.all[0].send_error == error_code(EPERM, boost::system::system_category()));
+    // As often as openings are sent: it does not spin.
+    CHECK(w.network.calls(port_call::send_run) + w.network.calls(port_call::send) == 5);
+}
