@@ -160,8 +160,8 @@ public:
     [[nodiscard]] bool
     submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept override;
 
-    /// Waits until no job waits or runs, at most for `patience`; returns false when some still do: a
-    /// disk does not answer. No other thread may submit any more.
+    /// Waits until no job waits or runs, at most for `patience`; returns false when some still do:
+    /// a disk does not answer. No other thread may submit any more.
     [[nodiscard]] bool wait_idle(std::chrono::milliseconds patience) noexcept;
 
     /// Returns how many threads exist.

@@ -86,8 +86,9 @@ public:
     /// second to end in their own way. Called again it waits for nothing. Any thread.
     void stop();
 
-    /// Once run() has returned: waits at most for `patience` for what still waits for a disk. Returns
-    /// false when some of it does not end; the destructor would wait for that as long as it takes.
+    /// Once run() has returned: waits at most for `patience` for what still waits for a disk.
+    /// Returns false when some of it does not end; the destructor would wait for that as long as it
+    /// takes.
     [[nodiscard]] bool wait_for_disks(std::chrono::milliseconds patience) noexcept;
 
     /// Returns how many transfers are under way. Any thread; from run() to its return.
