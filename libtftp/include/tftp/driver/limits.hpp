@@ -26,7 +26,7 @@ struct limits {
     std::uint32_t requests_per_client_per_second = 20000;
     /// Octets of files held in memory for transfers: blocks read in the background, windows of
     /// netascii, uploads on their way to a slow disk. What does not fit waits.
-    std::size_t buffered_octets_max = 32 * 1024 * 1024;
+    std::size_t buffered_octets_max = 33554432; // 32 MiB
     /// Lines that are logged in a second; those beyond it are counted, and the count is logged.
     std::uint32_t log_lines_per_second = 2000;
 };
