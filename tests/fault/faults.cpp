@@ -413,21 +413,42 @@ char* wrap_realpath(const char* path, char* resolved) {
 
 } // extern "C"
 
-// Replaced for all that is linked into this program; the other forms end in these.
+// Replaced for all that is linked into this program: every form, as the sanitizers have all of
+// them.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+    return chosen("operator new", fault_family::memory, {ENOMEM})
+               ? nullptr
+               : std::malloc(std::max<std::size_t>(size, 1));
+}
+
 void* operator new(std::size_t size) {
-    void* const memory = chosen("operator new", fault_family::memory, {ENOMEM})
-                             ? nullptr
-                             : std::malloc(std::max<std::size_t>(size, 1));
+    void* const memory = ::operator new(size, std::nothrow);
     if (memory == nullptr) {
         throw std::bad_alloc();
     }
     return memory;
 }
 
+void* operator new[](std::size_t size) {
+    return ::operator new(size);
+}
+
+void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+    return ::operator new(size, tag);
+}
+
 void operator delete(void* memory) noexcept {
     std::free(memory);
 }
 
-void operator delete(void* memory, std::size_t) noexcept {
+void operator delete(void* memory, std::size_t /*size*/) noexcept {
+    std::free(memory);
+}
+
+void operator delete[](void* memory) noexcept {
+    std::free(memory);
+}
+
+void operator delete[](void* memory, std::size_t /*size*/) noexcept {
     std::free(memory);
 }

@@ -26,6 +26,8 @@
 #include <tuple>
 #include <utility>
 
+#include <fcntl.h>
+
 namespace tftp::soak {
 
 namespace asio = boost::asio;
@@ -85,7 +87,10 @@ struct load::relay {
 /// A client that is no more than its socket.
 struct load::plain_peer {
     plain_peer(const asio::any_io_executor& executor, std::uint16_t port)
-        : socket(executor, udp::endpoint(asio::ip::address_v4::loopback(), port)) {}
+        : socket(executor, udp::endpoint(asio::ip::address_v4::loopback(), port)) {
+        // A daemon that is started later must not keep it open.
+        ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+    }
 
     void send(const udp::endpoint& to, const test::datagram& octets) {
         error_code ignored; // An earlier refusal may come up here; who waits will see.

@@ -214,9 +214,10 @@ private:
             longest_end_ = std::max(longest_end_, taken - restarted_->grace());
             if (restarted_->status() != 0 || taken > restarted_->grace() + 1s) {
                 counts_.defects.push_back(fmt::format(
-                    "SIGTERM: status {} after {}",
+                    "SIGTERM: status {} after {}, grace {}",
                     restarted_->status(),
-                    std::chrono::duration_cast<std::chrono::milliseconds>(taken)
+                    std::chrono::duration_cast<std::chrono::milliseconds>(taken),
+                    restarted_->grace()
                 ));
             }
             ++counts_.daemon_ends;
