@@ -67,6 +67,10 @@ class service::open_job final : public blocking_job {
 public:
     /// Throws std::bad_alloc.
     open_job(service& owner, const arrival& a, admission::place counted);
+    open_job(const open_job&) = delete;
+    open_job& operator=(const open_job&) = delete;
+    /// The pool may end before it has run.
+    ~open_job() override;
 
     void run() noexcept override;
 

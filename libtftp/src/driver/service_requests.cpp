@@ -76,6 +76,17 @@ service::open_job::open_job(service& owner, const arrival& a, admission::place c
       request_(std::get<request_view>(*decode(datagram_))),
       announced_(owner.content_for(a).announced_size) {}
 
+service::open_job::~open_job() {
+    // Once cancelled it is in no table, and the service may be gone.
+    if (cancelled_) {
+        return;
+    }
+    const auto found = owner_.opening_.find(who_);
+    if (found != owner_.opening_.end() && found->second == this) {
+        owner_.opening_.erase(found);
+    }
+}
+
 void service::open_job::run() noexcept {
     const content_request wanted{
         request_.filename, request_.mode, who_.peer, who_.local, announced_};
@@ -247,9 +258,8 @@ result<admission::place> service::admit(const arrival& a) {
 
 void service::open_elsewhere(const arrival& a, admission::place place) {
     auto job = std::make_unique<open_job>(*this, a, std::move(place));
-    const auto added = opening_.emplace(a.who, job.get()).first;
+    opening_.emplace(a.who, job.get());
     if (!offload(std::move(job))) {
-        opening_.erase(added);
         // No ERROR: the client asks again, and may find the pool less busy.
         report(a, errc::overloaded);
     }
