@@ -69,6 +69,7 @@ disk_config random_disk(const swarm& s) {
     disk_config d;
     d.pool = !s.one_in(3);
     d.unsized = s.one_in(5);
+    d.remote = s.one_in(5);
     if (d.pool && s.one_in(2)) {
         d.cold_ppm = rate(s);
         d.lag = s.random.up_to(s.one_in(4) ? seconds(5) : milliseconds(30));
@@ -109,6 +110,12 @@ server_plan random_server(const swarm& s) {
     if (s.tight_limits) {
         p.service.limits.transfers_max = s.random.between(1, 12);
         p.service.limits.half_open_max = s.random.between(1, 6);
+        p.service.limits.transfers_per_client_max = s.random.between(1, 4);
+        p.service.limits.requests_per_second =
+            static_cast<std::uint32_t>(s.one_in(2) ? s.random.between(1, 40) : 50'000);
+        p.service.limits.requests_per_client_per_second =
+            static_cast<std::uint32_t>(s.one_in(2) ? s.random.between(1, 8) : 20'000);
+        p.service.limits.buffered_octets_max = s.one_in(2) ? s.random.between(0, 60'000) : 1 << 25;
     }
     p.kernel = random_kernel(s);
     p.disk = random_disk(s);
@@ -407,8 +414,9 @@ crowd_plan random_crowd(std::uint64_t seed) {
     for (client_plan& c : plan.clients) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
+            // A copy of the request that comes later than that is taken for a new one.
             c.calm = calm_server(plan.server) && calm_client(*own) && mild(c.to_server) &&
-                     mild(c.to_client);
+                     mild(c.to_client) && c.to_server.duplicate_lag <= milliseconds(500);
         }
     }
     return plan;

@@ -33,7 +33,8 @@ crowd_server::crowd_server(
       random_(seeds.next()),
       kernel_(world, network::server_host, plan.kernel, rules, seeds.next()),
       files_(plan.disk, world, seeds.next()),
-      pool_(plan.disk, world, seeds.next()) {
+      pool_(plan.disk, world, seeds.next()),
+      admission_(plan.service.limits, seeds.next()) {
     kernel_.serve(*this);
     pool_.on_done = [this] {
         completions_ready_ = true;
@@ -45,7 +46,9 @@ crowd_server::crowd_server(
     io::job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
     const std::size_t before = heap::blocks();
     service_ = std::make_unique<io::service>(
-        io::service_parts{files_, kernel_, *this, *this, pool}, plan_.service, world_.net.now()
+        io::service_parts{files_, kernel_, *this, *this, pool, &admission_},
+        plan_.service,
+        world_.net.now()
     );
     blocks_at_start_ = heap::blocks() - before;
     io::port_options options;
@@ -80,6 +83,9 @@ error_code crowd_server::watch(const io::interest& wanted, void* token) noexcept
 }
 
 void crowd_server::unwatch(int fd) noexcept {
+    if (fd == listener_fd && world_.net.now() != network::start) {
+        world_.seen.note(happening::listeners_paused);
+    }
     watched_.erase(fd);
 }
 
@@ -100,7 +106,7 @@ bool crowd_server::ready(const watched& what) const noexcept {
     if (port == nullptr) {
         return completions_ready_;
     }
-    return port->readable() || (what.wanted.write && port->writable());
+    return (what.wanted.read && port->readable()) || (what.wanted.write && port->writable());
 }
 
 void crowd_server::on_wake(network& net, std::uint32_t what) {
@@ -134,12 +140,13 @@ void crowd_server::work() {
         }
         const watched what = found->second;
         const sim_socket* const port = kernel_.find(fd);
-        const bool readable = port == nullptr || port->readable();
+        const bool readable = port == nullptr || (what.wanted.read && port->readable());
         const bool writable = port != nullptr && what.wanted.write && port->writable();
         if (port == nullptr) {
             completions_ready_ = false;
         }
-        kernel_.working_on = fd;
+        // With room in its buffer it sends what was held up, whatever has come besides.
+        kernel_.working_on = readable && !writable ? fd : -1;
         service_->on_ready(what.token, readable, writable, now);
         kernel_.working_on = -1;
     }
@@ -159,9 +166,9 @@ void crowd_server::expire() {
 
 void crowd_server::after() {
     const time_point now = world_.net.now();
-    require(
-        service_->transfers() <= plan_.service.limits.transfers_max, "more transfers than allowed"
-    );
+    const io::limits& limits = plan_.service.limits;
+    require(admission_.transfers() <= limits.transfers_max, "more transfers than allowed");
+    require(service_->transfers() <= admission_.transfers(), "transfers that are not counted");
     require(service_->running() <= service_->transfers(), "more transfers run than there are");
     const auto due = service_->deadline();
     if (due && (!timer_ || *due < *timer_)) {
@@ -209,6 +216,8 @@ void crowd_server::count(const io::transfer_summary& summary) noexcept {
     static const std::array rows = {
         row{errc::crowded_out, happening::crowded_out},
         row{errc::overloaded, happening::overloaded},
+        row{errc::client_overloaded, happening::client_overloaded},
+        row{errc::too_fast, happening::client_too_fast},
         row{errc::superseded, happening::superseded},
         row{errc::size_probe, happening::size_probe},
         row{errc::timed_out, happening::timed_out},
@@ -235,6 +244,11 @@ void crowd_server::check_idle() {
     service_->close_listeners();
     require(kernel_.sockets().empty(), "a port is left open");
     require(watched_.size() == (plan_.disk.pool ? 1U : 0U), "a closed descriptor is watched");
+    require(admission_.transfers() == 0, "a transfer is counted though none is left");
+    require(
+        admission_.buffers().left() == plan_.service.limits.buffered_octets_max,
+        "memory for transfers is not given back"
+    );
     files_.check();
     const std::size_t before = heap::blocks();
     service_.reset();

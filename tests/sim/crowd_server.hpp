@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/driver/admission.hpp>
 #include <tftp/driver/service.hpp>
 
 #include <cstdint>
@@ -70,6 +71,7 @@ private:
     kernel kernel_;
     disk files_;
     virtual_pool pool_;
+    io::admission admission_;
     std::map<int, watched> watched_;
     std::vector<int> turn_;
     std::unique_ptr<io::service> service_;

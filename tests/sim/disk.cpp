@@ -11,6 +11,9 @@ namespace tftp::sim {
 
 namespace {
 
+/// All files are on one disk; its jobs run one after the other.
+constexpr std::uint64_t disk_lane = 1;
+
 [[nodiscard]] error_code system_error(int number) noexcept {
     return {number, boost::system::system_category()};
 }
@@ -56,7 +59,7 @@ error_code checked_sink::write(std::uint64_t offset, std::span<const ::iovec> pa
         stored_ += rest.size();
     }
     judge_->require(
-        name_.any || stored_ <= std::max(name_.size, also_), "more octets than the file has"
+        name_.any || any_length_ || stored_ <= name_.size, "more octets than the file has"
     );
     return {};
 }
@@ -64,7 +67,7 @@ error_code checked_sink::write(std::uint64_t offset, std::span<const ::iovec> pa
 error_code checked_sink::commit() noexcept {
     judge_->require(!committed_, "a second commit");
     judge_->require(
-        name_.any || stored_ == name_.size || stored_ == also_, "a commit before the last octet"
+        name_.any || any_length_ || stored_ == name_.size, "a commit before the last octet"
     );
     committed_ = true;
     return {};
@@ -93,6 +96,10 @@ checked_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexce
 class disk::slow_source final : public io::source {
 public:
     slow_source(disk& owner, const file_name& name) : owner_(owner), file_(name) {}
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return disk_lane; }
+
+    [[nodiscard]] bool remote() const noexcept override { return owner_.config_.remote; }
 
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override {
         return owner_.config_.unsized ? std::nullopt : file_.size();
@@ -125,9 +132,16 @@ private:
 class disk::upload_sink final : public io::sink {
 public:
     upload_sink(disk& owner, std::string name, const file_name& parsed)
-        : owner_(owner),
-          name_(std::move(name)),
-          checked_(parsed, parsed.size, owner.world_.judge) {}
+        : owner_(owner), name_(std::move(name)), checked_(parsed, false, owner.world_.judge) {}
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return disk_lane; }
+
+    [[nodiscard]] bool remote() const noexcept override {
+        if (owner_.config_.remote) {
+            owner_.world_.seen.note(happening::remote_file);
+        }
+        return owner_.config_.remote;
+    }
 
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
         return checked_.reserve(size_bytes);
@@ -161,6 +175,16 @@ bool disk::fails(std::uint32_t ppm, happening what) noexcept {
     }
     world_.seen.note(what);
     return true;
+}
+
+result<std::shared_ptr<io::source>> disk::try_open_read(const io::content_request& wanted
+) noexcept {
+    // Half of the files are at hand.
+    if (config_.cold_ppm != 0 && random_.below(2) == 0) {
+        world_.seen.note(happening::opened_in_pool);
+        return make_error_code(errc::would_block);
+    }
+    return open_read(wanted);
 }
 
 result<std::shared_ptr<io::source>> disk::open_read(const io::content_request& wanted) noexcept {

@@ -30,6 +30,8 @@ struct disk_config {
     std::uint32_t commit_error_ppm = 0;
     /// Sizes are known at the end of a file only.
     bool unsized = false;
+    /// Writes and the end of a file may wait as well, as on another machine.
+    bool remote = false;
 };
 
 /// A file of the simulation: its name says what is in it.
@@ -48,10 +50,10 @@ struct file_name {
 /// Compares what comes with what the file holds.
 class checked_sink final : public io::sink {
 public:
-    /// also: the size of another file with the same beginning, which the server may have sent from
-    /// an earlier request of the same port.
-    checked_sink(const file_name& name, std::uint64_t also, verdict& judge)
-        : name_(name), also_(also), judge_(&judge) {}
+    /// from_port_before: the port has asked before, so the first DATA may still be one of that
+    /// transfer, which nothing tells from the answer: the same octets, of another length.
+    checked_sink(const file_name& name, bool from_port_before, verdict& judge)
+        : name_(name), any_length_(from_port_before), judge_(&judge) {}
 
     [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
 
@@ -65,7 +67,7 @@ public:
 
 private:
     file_name name_;
-    std::uint64_t also_;
+    bool any_length_;
     verdict* judge_;
     std::uint64_t stored_ = 0;
     bool committed_ = false;
@@ -96,6 +98,8 @@ public:
     disk(const disk_config& config, const kernel::parts& world, std::uint64_t seed)
         : config_(config), world_(world), random_(seed) {}
 
+    [[nodiscard]] result<std::shared_ptr<io::source>>
+    try_open_read(const io::content_request& wanted) noexcept override;
     [[nodiscard]] result<std::shared_ptr<io::source>> open_read(const io::content_request& wanted
     ) noexcept override;
     [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted

@@ -200,14 +200,15 @@ void sim_socket::leave(const endpoint& peer, bytes_view octets, fate what) noexc
     host_.world_.judge.require(
         !peer.same_host(unanswered_host), "an answer to a request that must be dropped"
     );
-    if (address().port != request_port) {
+    // An ERROR that did not leave may be tried again.
+    const bool error = octets.size() > 1 && octets[1] == std::byte{5};
+    if (address().port != request_port && !(error && what == fate::lost)) {
         const bool answers = host_.working_on == fd_;
         const auto why = answers ? wire_watch::cause::datagram : wire_watch::cause::other;
         watch_.on_sent(peer, octets, why, now);
-    } else {
-        host_.world_.judge.require(peer.port != 0, "an answer to port 0");
-        host_.world_.judge.require(peer != address(), "an answer to the server itself");
     }
+    host_.world_.judge.require(peer.port != 0, "an answer to port 0");
+    host_.world_.judge.require(peer != address(), "an answer to the server itself");
     if (what == fate::sent) {
         host_.world_.net.send(address(), peer, octets);
     } else {

@@ -64,6 +64,8 @@ enum class happening : std::uint8_t {
     watch_failed,
     // The disk.
     cold_read,
+    opened_in_pool,
+    remote_file,
     job_refused,
     read_failed,
     write_failed,
@@ -75,6 +77,9 @@ enum class happening : std::uint8_t {
     write_done,
     crowded_out,
     overloaded,
+    client_overloaded,
+    client_too_fast,
+    listeners_paused,
     superseded,
     size_probe,
     timed_out,
