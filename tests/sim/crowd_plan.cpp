@@ -414,8 +414,9 @@ crowd_plan random_crowd(std::uint64_t seed) {
     for (client_plan& c : plan.clients) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
+            // A copy of the request that comes later than that is taken for a new one.
             c.calm = calm_server(plan.server) && calm_client(*own) && mild(c.to_server) &&
-                     mild(c.to_client);
+                     mild(c.to_client) && c.to_server.duplicate_lag <= milliseconds(500);
         }
     }
     return plan;

@@ -145,7 +145,8 @@ void crowd_server::work() {
         if (port == nullptr) {
             completions_ready_ = false;
         }
-        kernel_.working_on = fd;
+        // With room in its buffer it sends what was held up, whatever has come besides.
+        kernel_.working_on = readable && !writable ? fd : -1;
         service_->on_ready(what.token, readable, writable, now);
         kernel_.working_on = -1;
     }

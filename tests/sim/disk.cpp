@@ -59,7 +59,7 @@ error_code checked_sink::write(std::uint64_t offset, std::span<const ::iovec> pa
         stored_ += rest.size();
     }
     judge_->require(
-        name_.any || stored_ <= std::max(name_.size, also_), "more octets than the file has"
+        name_.any || any_length_ || stored_ <= name_.size, "more octets than the file has"
     );
     return {};
 }
@@ -67,7 +67,7 @@ error_code checked_sink::write(std::uint64_t offset, std::span<const ::iovec> pa
 error_code checked_sink::commit() noexcept {
     judge_->require(!committed_, "a second commit");
     judge_->require(
-        name_.any || stored_ == name_.size || stored_ == also_, "a commit before the last octet"
+        name_.any || any_length_ || stored_ == name_.size, "a commit before the last octet"
     );
     committed_ = true;
     return {};
@@ -132,9 +132,16 @@ private:
 class disk::upload_sink final : public io::sink {
 public:
     upload_sink(disk& owner, std::string name, const file_name& parsed)
-        : owner_(owner),
-          name_(std::move(name)),
-          checked_(parsed, parsed.size, owner.world_.judge) {}
+        : owner_(owner), name_(std::move(name)), checked_(parsed, false, owner.world_.judge) {}
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return disk_lane; }
+
+    [[nodiscard]] bool remote() const noexcept override {
+        if (owner_.config_.remote) {
+            owner_.world_.seen.note(happening::remote_file);
+        }
+        return owner_.config_.remote;
+    }
 
     [[nodiscard]] std::uint64_t lane() const noexcept override { return disk_lane; }
 

@@ -50,10 +50,10 @@ struct file_name {
 /// Compares what comes with what the file holds.
 class checked_sink final : public io::sink {
 public:
-    /// also: the size of another file with the same beginning, which the server may have sent from
-    /// an earlier request of the same port.
-    checked_sink(const file_name& name, std::uint64_t also, verdict& judge)
-        : name_(name), also_(also), judge_(&judge) {}
+    /// from_port_before: the port has asked before, so the first DATA may still be one of that
+    /// transfer, which nothing tells from the answer: the same octets, of another length.
+    checked_sink(const file_name& name, bool from_port_before, verdict& judge)
+        : name_(name), any_length_(from_port_before), judge_(&judge) {}
 
     [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
 
@@ -67,7 +67,7 @@ public:
 
 private:
     file_name name_;
-    std::uint64_t also_;
+    bool any_length_;
     verdict* judge_;
     std::uint64_t stored_ = 0;
     bool committed_ = false;

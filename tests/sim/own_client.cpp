@@ -64,7 +64,7 @@ void own_client::start(const asked_file& asked, bool plain) {
     request_.engine = plan_.engine;
     result<std::unique_ptr<io::transfer>> made = errc::stopped;
     if (asked.read) {
-        sink_ = std::make_unique<checked_sink>(asked.name, plan_.first.name.size, world_.judge);
+        sink_ = std::make_unique<checked_sink>(asked.name, restarted_, world_.judge);
         made = io::begin_get(request_, *sink_, kernel_, now);
     } else {
         source_ = std::make_unique<checked_source>(asked.name);
@@ -112,6 +112,7 @@ void own_client::on_wake(network& net, std::uint32_t what) {
     case wake_restart:
         world_.seen.note(happening::own_restarted);
         kernel_.silence(false);
+        restarted_ = true;
         start(*plan_.second, false);
         break;
     default:

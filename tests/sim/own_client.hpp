@@ -114,6 +114,7 @@ private:
     std::unique_ptr<checked_source> source_;
     std::unique_ptr<io::transfer> transfer_;
     bool awaits_restart_ = true;
+    bool restarted_ = false;
     bool reported_ = false;
     bool plain_ = false;
     bool work_pending_ = false;

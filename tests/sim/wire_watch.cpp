@@ -10,9 +10,8 @@ namespace {
 /// No timer of an established transfer is shorter (`rto_limits::variance_min`).
 constexpr duration interval_min = std::chrono::milliseconds(20);
 
-/// Most sends of one window while nothing is acknowledged: the timer doubles from 20 ms to 5 s, and
-/// a peer that only repeats itself doubles the time until it is given up.
-constexpr std::uint64_t sends_max = 48;
+/// Doublings from the shortest interval to the longest, and the sends that follow a repeated ACK.
+constexpr std::int64_t sends_besides = 24;
 
 /// Strangers that are remembered; more than come in one batch.
 constexpr std::size_t strangers_max = 256;
@@ -204,7 +203,13 @@ void wire_watch::check_patience(time_point now) {
 
 void wire_watch::on_close(time_point now) {
     check_patience(now);
-    require(repeats() <= windowsize_ * sends_max * steps_, "more DATA than any loss explains");
+    // A window for each time the timer can fire before it gives up, for each step forward; a peer
+    // that only repeats itself doubles that time.
+    const engine_config& e = rules_.engine;
+    const auto sends = static_cast<std::uint64_t>(
+        2 * (e.give_up / e.rto.max + e.established_sends) + sends_besides
+    );
+    require(repeats() <= windowsize_ * sends * steps_, "more DATA than any loss explains");
 }
 
 } // namespace tftp::sim

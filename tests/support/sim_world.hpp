@@ -46,7 +46,7 @@ public:
 class sim_world {
 public:
     explicit sim_world(
-        const io::service_config& config = sim_config(), io::blocking_pool* pool = nullptr
+        const io::service_config& config = sim_config(), io::job_runner* pool = nullptr
     )
         : serving(std::make_unique<io::service>(
               io::service_parts{files, server_host, poller, finished, pool}, config, now

@@ -50,6 +50,26 @@ void check_all_given_back(const sim_world& w, std::size_t peers) {
     CHECK(w.poller.watched() == 1);
 }
 
+/// A pool whose threads are all busy: jobs wait until it ends.
+class busy_pool final : public io::job_runner {
+public:
+    ~busy_pool() override {
+        for (auto& job : waiting) {
+            discard(std::move(job));
+        }
+    }
+
+    [[nodiscard]] bool submit(
+        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+    ) noexcept override {
+        accept(*job, completions);
+        waiting.push_back(std::move(job));
+        return true;
+    }
+
+    std::vector<std::unique_ptr<io::blocking_job>> waiting;
+};
+
 } // namespace
 
 TEST_CASE("service sends the file that is asked for", "[driver][service]") {
@@ -467,4 +487,17 @@ TEST_CASE("service keeps many transfers apart under loss", "[driver][service]") 
     w.clients.clear();
     transfers.clear();
     check_all_given_back(w, 0);
+}
+
+TEST_CASE("a pool ends before the service for which it was opening a file", "[driver][service]") {
+    auto pool = std::make_unique<busy_pool>();
+    sim_world w(sim_config(), pool.get());
+    const auto client = w.peer();
+    w.say(*client, rrq("file"));
+    REQUIRE(pool->waiting.size() == 1);
+    // As a server does when it stops.
+    pool.reset();
+    w.serving.reset();
+    CHECK(w.finished.all.empty());
+    CHECK(w.poller.watched() == 0);
 }
