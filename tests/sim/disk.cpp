@@ -143,15 +143,6 @@ public:
         return owner_.config_.remote;
     }
 
-    [[nodiscard]] std::uint64_t lane() const noexcept override { return disk_lane; }
-
-    [[nodiscard]] bool remote() const noexcept override {
-        if (owner_.config_.remote) {
-            owner_.world_.seen.note(happening::remote_file);
-        }
-        return owner_.config_.remote;
-    }
-
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
         return checked_.reserve(size_bytes);
     }

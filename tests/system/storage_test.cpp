@@ -195,12 +195,12 @@ TEST_CASE("uploads are served from an upload directory within", "[system][tftpd]
     child_process process(what);
     const auto line = process.wait_for_line("serving", daemon_limit);
     REQUIRE(line);
-    const auto server = tftp::endpoint::ipv4(
+    const auto listening = tftp::endpoint::ipv4(
         127, 0, 0, 1, static_cast<std::uint16_t>(std::stoi(line->substr(line->rfind(':') + 1)))
     );
-    CHECK(!upload(server, "file", "content"));
-    CHECK(fetch(server, "in/file") == "content");
-    CHECK(read_refusal(server, "file") == 1);
+    CHECK(!upload(listening, "file", "content"));
+    CHECK(fetch(listening, "in/file") == "content");
+    CHECK(read_refusal(listening, "file") == 1);
 }
 
 TEST_CASE("--upload-dir is checked before the first request", "[system][tftpd][uploads]") {

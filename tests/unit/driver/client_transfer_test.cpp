@@ -95,7 +95,7 @@ TEST_CASE("a write announces its size, but not in netascii", "[driver][client][r
 TEST_CASE("a netascii write goes on when the server ignores a small blksize", "[driver][client]") {
     sim_world w;
     w.serving->close_listeners();
-    const auto server = w.network.open(service_address);
+    const auto service_port = w.network.open(service_address);
     const std::string text(2000, 'x');
     io::memory_source from(as_octets(text));
     io::request asked = ask("file");
@@ -103,13 +103,13 @@ TEST_CASE("a netascii write goes on when the server ignores a small blksize", "[
     asked.options.blksize = 64;
     const auto t = io::begin_put(asked, from, w.client_host, w.now).value();
     t->start(w.memory, w.now);
-    const endpoint client = server->take()->from;
-    w.network.transmit(*server, client, ack(0));
+    const endpoint client = service_port->take()->from;
+    w.network.transmit(*service_port, client, ack(0));
     t->on_readable(w.memory, w.now);
-    CHECK(server->take()->octets.size() == 516);
+    CHECK(service_port->take()->octets.size() == 516);
     // And reads it again when it was lost.
     t->on_deadline(w.memory, w.now + std::chrono::seconds(1));
-    CHECK(server->take()->octets.size() == 516);
+    CHECK(service_port->take()->octets.size() == 516);
 }
 
 TEST_CASE("a request that cannot be sent fails at once", "[driver][client]") {
