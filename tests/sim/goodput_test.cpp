@@ -107,6 +107,21 @@ TEST_CASE("jitter on a long path causes no repeats in lockstep", "[sim][goodput]
     CHECK(repeats == 0);
 }
 
+TEST_CASE("jitter on a long path causes no repeats with a window", "[sim][goodput]") {
+    schedule plan = windowed_read(2'000'000, milliseconds(400), GENERATE(4, 16, 64));
+    plan.read = GENERATE(true, false);
+    const auto jitter = GENERATE(milliseconds(25), milliseconds(50));
+    plan.to_server.jitter = jitter;
+    plan.to_client.jitter = jitter;
+    std::uint64_t repeats = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        const report seen = run(plan, seed, false);
+        repeats += seen.server.counters.retransmissions + seen.client.counters.retransmissions;
+        CHECK(seen.receiver(plan).committed);
+    }
+    CHECK(repeats == 0);
+}
+
 TEST_CASE("doubled ACKs cause no repeats in lockstep", "[sim][rfc1123]") {
     schedule plan = plain_read(100'000, milliseconds(1));
     plan.to_server.duplicate_ppm = 1'000'000;
@@ -139,6 +154,29 @@ TEST_CASE("a receiver with a small queue gets its blocks about once", "[sim][pac
     INFO("repeated " << twice << ", blocks a second " << rate);
     CHECK(twice <= 0.05);
     CHECK(rate >= 10'000);
+}
+
+TEST_CASE("full speed returns when the gaps stop", "[sim][pacing]") {
+    schedule calm = windowed_read(0, milliseconds(1), 64);
+    schedule plan = calm;
+    plan.to_client.per_datagram = microseconds(50);
+    plan.to_client.queue = 16;
+    plan.to_client.narrow_until = milliseconds(500);
+    // The same run to two lengths: the difference is what the end of it took.
+    const auto end_of = [](schedule s, std::uint64_t seed) {
+        const auto took = [&s, seed](std::uint64_t size) {
+            s.size = size;
+            const report seen = run(s, seed, false);
+            REQUIRE(seen.client.committed);
+            return std::chrono::duration<double>(seen.client.completed_at - network::start).count();
+        };
+        return took(192'000'000) - took(128'000'000);
+    };
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        const double kept = end_of(calm, seed) / end_of(plan, seed);
+        INFO("seed " << seed << ": " << kept);
+        CHECK(kept >= 0.95);
+    }
 }
 
 TEST_CASE("a small queue beside some loss on the wire ends in good time", "[sim][pacing]") {

@@ -43,7 +43,9 @@ const std::vector<time_point>& link::carry(std::size_t size, time_point now) {
     time_point leaves = now;
     const duration service =
         config_.per_datagram + config_.per_octet * static_cast<duration::rep>(size);
-    if (service > duration::zero()) {
+    const bool narrow =
+        config_.narrow_until == duration::zero() || now - network::start < config_.narrow_until;
+    if (service > duration::zero() && narrow) {
         while (!served_.empty() && served_.front() <= now) {
             served_.pop_front();
         }

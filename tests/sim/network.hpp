@@ -46,6 +46,8 @@ struct link_config {
     duration per_octet{};
     /// Datagrams that wait or are served; 0 means no bound.
     std::uint32_t queue = 0;
+    /// The bottleneck is gone from then on; zero means that it stays.
+    duration narrow_until{};
     std::vector<interval> blackouts;
     /// From `mtu_from` on, packets of more octets than this, headers included, are dropped without
     /// a word; 0 means none are.
