@@ -108,7 +108,8 @@ TEST_CASE("jitter on a long path causes no repeats in lockstep", "[sim][goodput]
 }
 
 TEST_CASE("jitter on a long path causes no repeats with a window", "[sim][goodput]") {
-    schedule plan = windowed_read(2'000'000, milliseconds(400), GENERATE(4, 16, 64));
+    schedule plan =
+        windowed_read(2'000'000, milliseconds(400), GENERATE(as<std::uint16_t>(), 4, 16, 64));
     plan.read = GENERATE(true, false);
     const auto jitter = GENERATE(milliseconds(25), milliseconds(50));
     plan.to_server.jitter = jitter;
