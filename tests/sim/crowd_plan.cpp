@@ -115,7 +115,9 @@ server_plan random_server(const swarm& s) {
             static_cast<std::uint32_t>(s.one_in(2) ? s.random.between(1, 40) : 50'000);
         p.service.limits.requests_per_client_per_second =
             static_cast<std::uint32_t>(s.one_in(2) ? s.random.between(1, 8) : 20'000);
-        p.service.limits.buffered_octets_max = s.one_in(2) ? s.random.between(0, 60'000) : 1 << 25;
+        // An upload to another machine collects up to 2 MiB.
+        p.service.limits.buffered_octets_max =
+            s.one_in(2) ? s.random.between(1 << 22, 1 << 23) : 1 << 25;
     }
     p.kernel = random_kernel(s);
     p.disk = random_disk(s);
@@ -303,7 +305,15 @@ bool orderly(const crowd_plan& plan, const client_plan& c, const own_client_plan
     return steady(c.to_server) && steady(c.to_client) &&
            p.wake_lag + s.wake_lag + s.disk.lag + p.late_lag < milliseconds(2) &&
            p.kernel.full_ppm + s.kernel.full_ppm + s.disk.refuse_job_ppm == 0 &&
-           !p.vanishes_after && p.engine.rto.initial == seconds(1);
+           !p.vanishes_after && p.engine.rto.initial == seconds(1) &&
+           s.service.limits.buffered_octets_max == io::limits{}.buffered_octets_max;
+}
+
+/// A copy of the request that comes more than a second after the first is taken for a new one: on
+/// a path as long as that a repeat may overtake or be overtaken.
+bool short_path(const client_plan& c) {
+    return c.to_server.delay + c.to_client.delay + 2 * c.to_server.jitter <= milliseconds(700) &&
+           c.to_server.duplicate_lag <= milliseconds(500);
 }
 
 using peer_plan = std::variant<own_client_plan, raw_client_plan, field_plan>;
@@ -410,13 +420,19 @@ crowd_plan random_crowd(std::uint64_t seed) {
         c.peer = p;
         c.to_server = random_link(random, true);
         c.to_client = random_link(random, true);
+        for (link_config* const l : {&c.to_server, &c.to_client}) {
+            if (!mild(*l) || l->delay > milliseconds(10)) {
+                // Or it takes hours.
+                *l = {};
+                l->loss_ppm = 1'000;
+            }
+        }
     }
     for (client_plan& c : plan.clients) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
-            // A copy of the request that comes later than that is taken for a new one.
             c.calm = calm_server(plan.server) && calm_client(*own) && mild(c.to_server) &&
-                     mild(c.to_client) && c.to_server.duplicate_lag <= milliseconds(500);
+                     mild(c.to_client) && short_path(c);
         }
     }
     return plan;

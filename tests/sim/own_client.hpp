@@ -115,6 +115,8 @@ private:
     std::unique_ptr<io::transfer> transfer_;
     bool awaits_restart_ = true;
     bool restarted_ = false;
+    /// Of the last request.
+    std::uint16_t port_ = 0;
     bool reported_ = false;
     bool plain_ = false;
     bool work_pending_ = false;
