@@ -191,9 +191,10 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
     p.silent = s.one_in(2);
     if (restarts) {
         p.second = p.first;
-        if (s.one_in(2)) {
-            // The same octets, so that what the old transfer still sends is right as well.
-            p.second->name.size += p.first.read ? s.random.below(3'000) : 0;
+        if (p.first.read && s.one_in(2)) {
+            // The same octets, so that what the old transfer still sends is right as well. Of a
+            // write nothing may change: the old transfer may take its first block.
+            p.second->name.size += s.random.below(3'000);
             p.second->options = random_offer(s.random);
             p.second->options.tsize.reset();
         }
@@ -306,14 +307,18 @@ bool orderly(const crowd_plan& plan, const client_plan& c, const own_client_plan
            p.wake_lag + s.wake_lag + s.disk.lag + p.late_lag < milliseconds(2) &&
            p.kernel.full_ppm + s.kernel.full_ppm + s.disk.refuse_job_ppm == 0 &&
            !p.vanishes_after && p.engine.rto.initial == seconds(1) &&
+           s.service.limits.requests_per_second == io::limits{}.requests_per_second &&
            s.service.limits.buffered_octets_max == io::limits{}.buffered_octets_max;
 }
 
 /// A copy of the request that comes more than a second after the first is taken for a new one: on
-/// a path as long as that a repeat may overtake or be overtaken.
-bool short_path(const client_plan& c) {
-    return c.to_server.delay + c.to_client.delay + 2 * c.to_server.jitter <= milliseconds(700) &&
-           c.to_server.duplicate_lag <= milliseconds(500);
+/// a path as long as that a repeat may overtake or be overtaken. And a writer whose timer is long
+/// may find its server gone when the last ACK is lost, which stays for 3 s.
+bool short_path(const client_plan& c, const own_client_plan& p) {
+    const duration round_trip = c.to_server.delay + c.to_client.delay + 2 * c.to_server.jitter;
+    return round_trip <= (p.first.read ? milliseconds(700) : milliseconds(100)) &&
+           c.to_server.duplicate_lag <= milliseconds(500) && p.engine.rto.initial == seconds(1) &&
+           !p.first.options.timeout;
 }
 
 using peer_plan = std::variant<own_client_plan, raw_client_plan, field_plan>;
@@ -432,7 +437,7 @@ crowd_plan random_crowd(std::uint64_t seed) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
             c.calm = calm_server(plan.server) && calm_client(*own) && mild(c.to_server) &&
-                     mild(c.to_client) && short_path(c);
+                     mild(c.to_client) && short_path(c, *own);
         }
     }
     return plan;
