@@ -210,17 +210,13 @@ TEST_CASE("tftpd serves with its standard streams closed", "[system][tftpd][netw
     const temp_dir dir;
     write_file(dir.path() / "file", "content");
     const std::string closed = R"(exec "$0" "$@" <&- >&- 2>&-)";
-    child_process daemon(command_of(
-        {"sh",
-         "-c",
-         closed,
-         tftpd_program(),
-         "--listen",
-         "127.0.0.1:69",
-         "--writable",
-         "create",
-         dir.path().string()}
-    ));
+    std::vector<std::string> line{"sh", "-c", closed, tftpd_program()};
+    for (const auto& each :
+         {daemon_options(),
+          {"--listen", "127.0.0.1:69", "--writable", "create", dir.path().string()}}) {
+        line.insert(line.end(), each.begin(), each.end());
+    }
+    child_process daemon(command_of(line));
     REQUIRE(wait_for_answer({"127.0.0.1", 69}, daemon, daemon_limit));
     CHECK(fetch(at("127.0.0.1:69"), "file") == "content");
     udp_client client;

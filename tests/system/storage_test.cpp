@@ -182,16 +182,18 @@ TEST_CASE("uploads are served from an upload directory within", "[system][tftpd]
     temp_dir dir;
     fs::create_directory(dir.path() / "in");
     REQUIRE(::chmod((dir.path() / "in").c_str(), 0777) == 0);
-    command what = command_of(
-        {tftpd_program(),
-         "--writable",
-         "create",
-         "--upload-dir",
-         (dir.path() / "in").string(),
-         "--listen",
-         "127.0.0.1:0",
-         dir.path().string()}
-    );
+    command what = command_of({tftpd_program()});
+    for (const auto& each :
+         {daemon_options(),
+          {"--writable",
+           "create",
+           "--upload-dir",
+           (dir.path() / "in").string(),
+           "--listen",
+           "127.0.0.1:0",
+           dir.path().string()}}) {
+        what.argv.insert(what.argv.end(), each.begin(), each.end());
+    }
     child_process process(what);
     const auto line = process.wait_for_line("serving", daemon_limit);
     REQUIRE(line);
