@@ -42,7 +42,10 @@ public:
     void on_received(const endpoint& from, bytes_view octets, time_point now);
 
     /// The socket took less than it was given: from now on DATA leaves late.
-    void on_held_up() noexcept { rules_.prompt = false; }
+    void on_held_up() noexcept {
+        held_up_ = true;
+        rules_.prompt = false;
+    }
 
     /// The outcome is known.
     void on_outcome(bool success, time_point now) noexcept {
@@ -111,6 +114,7 @@ private:
     bool whole_ = false;
     bool heard_ = false;
     bool error_sent_ = false;
+    bool held_up_ = false;
     bool over_ = false;
     bool success_ = false;
     time_point progress_at_;

@@ -178,6 +178,8 @@ void service::update(served& s, time_point now) noexcept {
     if (s.half_open && (s.closed() || !s.opening())) {
         half_open_.erase(*s.half_open);
         s.half_open.reset();
+    } else if (s.half_open) {
+        s.opening_at = now;
     }
     if (s.closed()) {
         retire(s);

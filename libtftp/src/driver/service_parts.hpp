@@ -49,12 +49,13 @@ struct service::served final : watched, transfer {
           transfer(std::move(setup), engine, std::move(content), a.now),
           who(a.who),
           request_digest(digest(a.datagram)),
-          begun(a.now),
+          opening_at(a.now),
           place(std::move(counted)) {}
 
     key who;
     std::uint64_t request_digest;
-    time_point begun;
+    /// When it was last seen with nothing acknowledged.
+    time_point opening_at;
     admission::place place;
     interest watching;
     /// Its place among the half-open transfers while it is one.

@@ -11,7 +11,8 @@ namespace tftp::io {
 
 namespace {
 
-/// How long after a request the same one is taken for a copy of it.
+/// How long after the opening the same request is taken for a copy: the client's timer repeats it
+/// when ours repeats the answer, so the two may cross on the way.
 constexpr auto repeat_window = std::chrono::seconds(1);
 
 /// Shortest rest when requests come too fast, so that what follows is a batch again.
@@ -200,7 +201,7 @@ bool service::joined(const arrival& a) noexcept {
     served& old = *found->second;
     // Identical after the first ACK as well, when it is so soon: a copy that the network held up,
     // since no machine starts again that fast.
-    const bool young = a.now - old.begun < repeat_window;
+    const bool young = a.now - old.opening_at < repeat_window;
     if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
         old.on_repeated_request(memory_, a.now);
         update(old, a.now);

@@ -354,6 +354,27 @@ TEST_CASE("a copy of the request that comes late disturbs nothing", "[driver][se
     CHECK(w.finished.all.empty());
 }
 
+TEST_CASE(
+    "a repeated request that crosses the repeated answer disturbs nothing", "[driver][service]"
+) {
+    sim_world w;
+    w.files.set("file", std::string(2000, 'x'));
+    const auto reader = w.peer(2000);
+    const datagram asked = rrq("file", {{"blksize", "1000"}});
+    w.say(*reader, asked);
+    const auto lost = reader->take();
+    REQUIRE(lost);
+    // Both timers fire after a second; the ACK of the repeated OACK overtakes the repeated request.
+    w.advance(std::chrono::milliseconds(1001));
+    expect(*reader, oack({{"blksize", "1000"}}));
+    w.say(*reader, ack(0), lost->from);
+    REQUIRE(reader->take());
+    w.say(*reader, asked);
+    CHECK_FALSE(reader->take());
+    CHECK(w.serving->running() == 1);
+    CHECK(w.finished.all.empty());
+}
+
 TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {
     sim_world w;
     w.files.set("file", std::string(2000, 'x'));

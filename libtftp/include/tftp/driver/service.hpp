@@ -85,10 +85,10 @@ struct service_parts {
 /// Reactor-neutral: give it readiness and time, then call settle().
 ///
 /// Each transfer gets a fresh ephemeral port at the address that was asked. A request repeated
-/// before its transfer is under way, or within a second, is joined to it; any other request from
-/// the same peer takes the place of its old transfer. Requests from port 0, from its own port, and
-/// to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the pool
-/// unless that takes no wait. Not thread-safe.
+/// before its transfer is under way, or within a second after, is joined to it; any other request
+/// from the same peer takes the place of its old transfer. Requests from port 0, from its own port,
+/// and to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the
+/// pool unless that takes no wait. Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
