@@ -55,6 +55,10 @@ fuse_disk::fuse_disk(const std::filesystem::path& where, std::string content)
         ::mount("disk", where_.c_str(), "fuse", MS_NOSUID | MS_NODEV, options.c_str()) == 0, "mount"
     );
     thread_ = std::thread([this] { serve(); });
+    // Once it has answered, the kernel's first words to it are said too.
+    if (!std::filesystem::exists(where_ / file_name)) {
+        throw std::system_error(std::make_error_code(std::errc::io_error), "disk");
+    }
 }
 
 fuse_disk::~fuse_disk() {

@@ -256,7 +256,8 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
                   << during.descriptors << ", peak memory " << during.memory_peak / 1024
                   << " KiB, CPU " << during.cpu.count() - cpu << " s" << std::endl;
         CHECK(first_block < 1);
-        CHECK(median(flooded) <= 3 * median(quiet));
+        // In lockstep each block waits for a core, and on few cores the flood's sender takes one.
+        CHECK(median(flooded) <= (options.windowsize ? 3 : 8) * median(quiet));
         // The flood was felt: as many transfers wait as may.
         CHECK(during.descriptors > 4000);
         CHECK(during.memory_peak < memory_max);
