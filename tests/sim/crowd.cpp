@@ -9,7 +9,7 @@ namespace tftp::sim {
 namespace {
 
 /// A run that needs more events than this does not end.
-constexpr std::uint64_t events_max = 3'000'000;
+constexpr std::uint64_t events_max = 8'000'000;
 
 /// A client's requests come from here on; a flood uses the ports behind it.
 constexpr std::uint16_t client_port = 2'000;

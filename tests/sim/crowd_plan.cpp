@@ -426,6 +426,8 @@ crowd_plan random_crowd(std::uint64_t seed) {
         client_plan& c = plan.clients.front();
         own_client_plan p = own_base(s, 0);
         p.first = huge_file(s, 0);
+        p.kernel = {};
+        p.wake_lag = {};
         c.peer = p;
         c.to_server = random_link(random, true);
         c.to_client = random_link(random, true);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <random>
 #include <stdexcept>
 #include <system_error>
@@ -45,10 +46,8 @@ std::string read_file(const std::filesystem::path& file) {
     if (!input) {
         throw std::runtime_error{"cannot read " + file.string()};
     }
-    std::string content(std::filesystem::file_size(file), '\0');
-    input.read(content.data(), static_cast<std::streamsize>(content.size()));
-    content.resize(static_cast<std::size_t>(input.gcount()));
-    return content;
+    // From one descriptor: what has the name may be replaced meanwhile.
+    return {std::istreambuf_iterator<char>(input), {}};
 }
 
 void write_file(const std::filesystem::path& file, std::string_view content) {

@@ -266,14 +266,15 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
     // What never answers is given up. Half a second is the grain of looking, not the wait.
     const auto limit = steady::now() + 60s;
     holdings after = holdings_of(process);
-    while (after.descriptors > before->descriptors && steady::now() < limit) {
+    while (after.descriptors > before->descriptors + 2 && steady::now() < limit) {
         std::this_thread::sleep_for(500ms);
         after = holdings_of(process);
     }
     std::cout << "afterwards: descriptors " << before->descriptors << " -> " << after.descriptors
               << ", memory " << before->memory / 1024 << " -> " << after.memory / 1024 << " KiB"
               << std::endl;
-    CHECK(after.descriptors <= before->descriptors);
+    // Each of two threads keeps the socket that it asks for the MTU of a route.
+    CHECK(after.descriptors <= before->descriptors + 2);
     CHECK(after.memory <= before->memory + (std::size_t{1} << 20));
     // Of all those uploads nothing was written.
     CHECK(std::distance(std::filesystem::directory_iterator(daemon.root()), {}) == 1);
