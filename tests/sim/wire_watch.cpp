@@ -208,8 +208,10 @@ void wire_watch::on_close(time_point now) {
     // A window for each time the timer can fire before it gives up, for each step forward; a peer
     // that only repeats itself doubles that time.
     const engine_config& e = rules_.engine;
+    const duration interval =
+        timeout_ == duration::zero() ? e.rto.max : std::min(timeout_, e.rto.max);
     const auto sends = static_cast<std::uint64_t>(
-        2 * (e.give_up / e.rto.max + e.established_sends) + sends_besides
+        2 * (e.give_up / interval + e.established_sends) + sends_besides
     );
     require(repeats() <= windowsize_ * sends * steps_, "more DATA than any loss explains");
 }
