@@ -3,6 +3,8 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
+#include <tftp/io/socket_address.hpp>
+
 #include <catch2/catch.hpp>
 
 #include <memory>
@@ -54,6 +56,10 @@ TEST_CASE(
     for (std::size_t i = 0; i < busy.size(); ++i) {
         CHECK(last[i].octets == data_of(2, block_of(content, 2)));
         busy[i]->send(last[i].from, ack(2));
+    }
+    for (const auto& client : busy) {
+        const std::string ended = tftp::io::to_string(client->local()) + " read \"file\" 600 bytes";
+        CHECK_FALSE(daemon.line(ended).empty());
     }
     // And others are served again.
     for (int i = 0; i < 50; ++i) {
