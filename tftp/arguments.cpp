@@ -397,7 +397,8 @@ std::string local_name_for(std::string_view remote) {
     const std::size_t slash = remote.rfind('/');
     const std::string_view name =
         slash == std::string_view::npos ? remote : remote.substr(slash + 1);
-    if (name.empty() || name == "." || name == "..") {
+    // "-" would be read as the standard stream where it is given.
+    if (name.empty() || name == "." || name == ".." || name == standard_stream) {
         throw usage_error(fmt::format(
             "'{}' does not end with the name of a file: give both names",
             escape_for_terminal(remote)

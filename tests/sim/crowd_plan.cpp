@@ -190,11 +190,9 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
     p.vanishes_after = s.random.up_to(s.one_in(2) ? milliseconds(20) : seconds(2));
     p.silent = s.one_in(2);
     if (restarts) {
-        if (!p.first.read) {
-            // The old transfer may repeat its ACK 0 in place of the OACK, and take blocks of the
-            // new one: nothing in the protocol tells them apart, so they must be the same.
-            p.first.options = {};
-        }
+        // What the old transfer still sends looks like an answer without options: nothing in the
+        // protocol tells it apart, so its blocks must be those of such an answer.
+        p.first.options = {};
         p.second = p.first;
         if (p.first.read && s.one_in(2)) {
             // The same octets, so that what the old transfer still sends is right as well.
