@@ -219,6 +219,9 @@ void take_get(operand_list& operands, const values& given, arguments& out) {
     if (local && local->empty()) {
         throw usage_error("the name of the local file is empty");
     }
+    if (!local && local_name_for(out.remote) == standard_stream) {
+        throw usage_error("the local file would be named '-', which is standard output: name it");
+    }
     if (local != standard_stream) {
         out.local = local ? std::move(*local) : local_name_for(out.remote);
     } else if (out.json) {
@@ -397,8 +400,7 @@ std::string local_name_for(std::string_view remote) {
     const std::size_t slash = remote.rfind('/');
     const std::string_view name =
         slash == std::string_view::npos ? remote : remote.substr(slash + 1);
-    // "-" would be read as the standard stream where it is given.
-    if (name.empty() || name == "." || name == ".." || name == standard_stream) {
+    if (name.empty() || name == "." || name == "..") {
         throw usage_error(fmt::format(
             "'{}' does not end with the name of a file: give both names",
             escape_for_terminal(remote)

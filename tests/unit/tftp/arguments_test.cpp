@@ -114,13 +114,17 @@ TEST_CASE("the default local name never leads out of the directory", "[tftp][arg
     CHECK(local_name_for("/etc/passwd") == "passwd");
     CHECK(local_name_for("../../x") == "x");
     CHECK(local_name_for("..x") == "..x");
-    for (const char* name : {"", "a/", "/", ".", "..", "a/..", "a/.", "../", "-", "a/-"}) {
+    for (const char* name : {"", "a/", "/", ".", "..", "a/..", "a/.", "../"}) {
         INFO(name);
         CHECK_THROWS_AS(local_name_for(name), usage_error);
     }
     CHECK(parse({"get", "tftp://h/a%2F..%2Fevil"}).local == "evil");
     CHECK_THROWS_AS(parse({"get", "tftp://h/a%2F.."}), usage_error);
     CHECK(parse({"get", "h", "dir/", "-o", "x"}).local == "x");
+    // That name is standard output where it is given.
+    CHECK_THROWS_AS(parse({"get", "h", "-"}), usage_error);
+    CHECK_THROWS_AS(parse({"get", "h", "a/-"}), usage_error);
+    CHECK(parse({"get", "h", "a/-", "./-"}).local == "./-");
 }
 
 TEST_CASE("hosts are split from ports", "[tftp][arguments]") {
