@@ -184,7 +184,8 @@ bool sim_poller::dispatch(io::service& target, time_point now) {
         const sim_port* const port = network_.find(fd);
         // Anything else is a descriptor of the kernel: the service's completion queue.
         ::pollfd real{fd, POLLIN, 0};
-        const bool readable = port != nullptr ? port->readable() : ::poll(&real, 1, 0) == 1;
+        const bool readable =
+            what.wanted.read && (port != nullptr ? port->readable() : ::poll(&real, 1, 0) == 1);
         if (readable || what.wanted.write) {
             ready_.push_back({fd, what});
         }
@@ -193,7 +194,7 @@ bool sim_poller::dispatch(io::service& target, time_point now) {
         // Once closed within this turn it is spoken of no more, as epoll has it.
         if (watched_.contains(r.fd)) {
             const sim_port* const port = network_.find(r.fd);
-            const bool readable = port == nullptr || port->readable();
+            const bool readable = r.what.wanted.read && (port == nullptr || port->readable());
             target.on_ready(r.what.token, readable, r.what.wanted.write, now);
         }
     }
