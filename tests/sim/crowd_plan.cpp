@@ -191,8 +191,10 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
     p.silent = s.one_in(2);
     if (restarts) {
         // What the old transfer still sends looks like an answer without options: nothing in the
-        // protocol tells it apart, so its blocks must be those of such an answer.
-        p.first.options = {};
+        // protocol tells it apart. So its blocks are those of such an answer, or what is stored is
+        // not looked at.
+        p.first.name.any = s.one_in(2);
+        p.first.options = p.first.name.any ? p.first.options : offer{};
         p.second = p.first;
         if (p.first.read && s.one_in(2)) {
             // The same octets, so that what the old transfer still sends is right as well.

@@ -210,7 +210,7 @@ void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
 void crowd_server::count(const io::transfer_summary& summary) noexcept {
     struct row {
         error_code outcome;
-        happening what;
+        happening what{};
     };
 
     static const std::array rows = {
