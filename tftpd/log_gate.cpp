@@ -10,13 +10,6 @@ namespace {
 /// A shortage that was not met for so long is over.
 constexpr auto shortage_rest = std::chrono::seconds(5);
 
-[[nodiscard]] bool is_shortage(const tftp::error_code& outcome) noexcept {
-    namespace conditions = boost::system::errc;
-    return outcome == tftp::errc::overloaded || outcome == conditions::too_many_files_open ||
-           outcome == conditions::too_many_files_open_in_system ||
-           outcome == conditions::not_enough_memory || outcome == conditions::no_buffer_space;
-}
-
 } // namespace
 
 log_gate::decision log_gate::decide(
@@ -26,7 +19,8 @@ log_gate::decision log_gate::decide(
     if (current_.met != 0 && now - last_met_ >= shortage_rest) {
         out.over = std::exchange(current_, {});
     }
-    const bool refused = is_shortage(ended.outcome);
+    const bool refused =
+        ended.outcome == tftp::errc::overloaded || tftp::is_shortage(ended.outcome);
     if (refused || ended.send_error) {
         if (current_.met == 0) {
             current_.why = refused ? ended.outcome : ended.send_error;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <random>
 #include <utility>
 
 namespace tftp::io {
@@ -18,6 +19,11 @@ constexpr auto bucket_span = std::chrono::seconds(1);
 
 /// Clients forgotten for each one remembered: the table shrinks again after a flood.
 constexpr int forgotten_at_once = 8;
+
+[[nodiscard]] std::uint64_t random_seed() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
+}
 
 } // namespace
 
@@ -73,8 +79,13 @@ admission::place::~place() {
     }
 }
 
+admission::admission(const limits& bounds) : admission(bounds, random_seed()) {}
+
 admission::admission(const limits& bounds, std::uint64_t seed)
-    : bounds_(bounds), buffers_(bounds.buffered_octets_max), by_address_(0, keyed_hash{seed}) {}
+    : bounds_(bounds),
+      seed_(seed),
+      buffers_(bounds.buffered_octets_max),
+      by_address_(0, keyed_hash{seed}) {}
 
 result<admission::place> admission::admit(const endpoint& peer, time_point now) {
     const endpoint who = peer.with_port(0);

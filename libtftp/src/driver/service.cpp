@@ -5,7 +5,6 @@
 #include <iterator>
 #include <malloc.h>
 #include <new>
-#include <random>
 #include <system_error>
 #include <utility>
 
@@ -16,26 +15,20 @@ namespace {
 /// So many transfers at once are out of the ordinary.
 constexpr std::size_t crowd = 512;
 
-[[nodiscard]] std::uint64_t random_seed() {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-}
-
 } // namespace
 
 service::service(const service_parts& parts, const service_config& config, time_point now)
     : parts_(parts),
       config_(config),
+      own_admission_(
+          parts.admission != nullptr ? nullptr : std::make_unique<io::admission>(config.limits)
+      ),
+      admission_(parts.admission != nullptr ? *parts.admission : *own_admission_),
       pace_(config.limits.requests_per_second, now),
-      seed_(random_seed()),
-      opening_(0, key_hash{seed_}),
-      transfers_(0, key_hash{seed_}),
+      opening_(0, key_hash{admission_.seed()}),
+      transfers_(0, key_hash{admission_.seed()}),
       now_(now),
       wheel_(now) {
-    if (parts_.admission == nullptr) {
-        own_admission_ = std::make_unique<admission>(config_.limits, seed_);
-        parts_.admission = own_admission_.get();
-    }
     if (parts_.pool == nullptr) {
         return;
     }
@@ -133,7 +126,7 @@ void service::on_deadline(time_point now) noexcept {
 
 void service::settle() noexcept {
     for (const auto& s : ended_) {
-        s->release_remote();
+        s->release_file();
     }
     ended_.clear();
     most_ = std::max(most_, transfers_.size());
@@ -150,7 +143,7 @@ bool service::offload(std::unique_ptr<blocking_job> job) noexcept {
 }
 
 buffer_budget& service::buffers() noexcept {
-    return parts_.admission->buffers();
+    return admission_.buffers();
 }
 
 void service::dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept {
@@ -183,7 +176,7 @@ void service::update(served& s, time_point now) noexcept {
     }
     if (s.closed()) {
         retire(s);
-        parts_.admission->forget_idle(now);
+        admission_.forget_idle(now);
         return;
     }
     const interest wanted = s.wants();

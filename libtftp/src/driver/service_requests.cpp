@@ -52,17 +52,18 @@ constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
     return (static_cast<std::uint64_t>(top) & (~std::uint64_t{0} >> 1)) | 1;
 }
 
-/// Returns true when descriptors or memory are out, of this process or of the system.
-[[nodiscard]] bool is_exhausted(const error_code& error) noexcept {
-    namespace conditions = boost::system::errc;
-    return error == conditions::too_many_files_open ||
-           error == conditions::too_many_files_open_in_system ||
-           error == conditions::not_enough_memory || error == conditions::no_buffer_space;
-}
-
-[[nodiscard]] bool would_block(const error_code& error) noexcept {
-    return error == boost::system::errc::operation_would_block ||
-           error == boost::system::errc::resource_unavailable_try_again;
+/// Answers `request` once more when the window agreed on is larger than what `fits`.
+void narrow_window(
+    answer& answered,
+    const request_view& request,
+    option_limits limits,
+    std::optional<std::uint64_t> size,
+    std::size_t fits
+) noexcept {
+    if (answered.agreed.windowsize > fits) {
+        limits.windowsize = static_cast<std::uint16_t>(fits);
+        answered = answer_request(request, limits, size);
+    }
 }
 
 } // namespace
@@ -118,7 +119,7 @@ void service::on_requests(listener& from, time_point now) noexcept {
     }
     const auto messages = from.port->receive_batch(requests_, std::min(allowed, requests_max));
     if (!messages) {
-        if (!would_block(messages.error())) {
+        if (messages.error() != boost::system::errc::operation_would_block) {
             pause_listeners(now + rest_after_failure);
         }
         return;
@@ -255,12 +256,12 @@ result<admission::place> service::admit(const arrival& a) {
     if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
         drop_oldest_half_open(a.now);
     }
-    auto place = parts_.admission->admit(a.who.peer, a.now);
+    auto place = admission_.admit(a.who.peer, a.now);
     if (place || place.error() != errc::overloaded || half_open_.empty()) {
         return place;
     }
     drop_oldest_half_open(a.now);
-    return parts_.admission->admit(a.who.peer, a.now);
+    return admission_.admit(a.who.peer, a.now);
 }
 
 void service::open_elsewhere(const arrival& a, admission::place place) {
@@ -275,12 +276,10 @@ void service::open_elsewhere(const arrival& a, admission::place place) {
 void service::on_opened(open_job& job) noexcept {
     const arrival a = job.resumed(now_);
     if (job.cancelled()) {
-        if (job.from && (*job.from)->remote()) {
-            const std::uint64_t lane = (*job.from)->lane();
-            dispose(std::move(*job.from), lane);
-        } else if (job.into && (*job.into)->remote()) {
-            const std::uint64_t lane = (*job.into)->lane();
-            dispose(std::move(*job.into), lane);
+        if (job.from) {
+            release(*job.from);
+        } else if (job.into) {
+            release(*job.into);
         }
         return;
     }
@@ -305,15 +304,12 @@ void service::begin_read(
     }
     std::shared_ptr<source> from = std::move(*opened);
     from->share(cache_);
-    option_limits limits = limits_for(a);
+    const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, from->size());
     if (a.request.mode == transfer_mode::netascii) {
         const std::size_t fits =
             std::max<std::size_t>(netascii_window_octets / answered.agreed.blksize, 1);
-        if (answered.agreed.windowsize > fits) {
-            limits.windowsize = static_cast<std::uint16_t>(fits);
-            answered = answer_request(a.request, limits, from->size());
-        }
+        narrow_window(answered, a.request, limits, from->size(), fits);
         const std::size_t window =
             std::size_t{answered.agreed.blksize} * answered.agreed.windowsize;
         from = std::make_shared<netascii_source>(std::move(from), window, &buffers());
@@ -339,7 +335,7 @@ void service::begin_write(
         refuse(a, opened.error());
         return;
     }
-    option_limits limits = limits_for(a);
+    const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, std::nullopt);
     std::shared_ptr<sink> into = std::move(*opened);
     if (a.request.mode == transfer_mode::netascii) {
@@ -350,10 +346,7 @@ void service::begin_write(
         return;
     }
     const std::uint16_t fits = window_that_fits(*port, answered.agreed.blksize);
-    if (answered.agreed.windowsize > fits) {
-        limits.windowsize = fits;
-        answered = answer_request(a.request, limits, std::nullopt);
-    }
+    narrow_window(answered, a.request, limits, std::nullopt, fits);
     add(std::make_unique<served>(
             setup_for(a, std::move(port)),
             receiver::respond(answered, a.who.peer, engine_for_new(), a.now),
@@ -430,7 +423,7 @@ content_request service::content_for(const arrival& a) noexcept {
 
 void service::refuse(const arrival& a, const error_code& why) noexcept {
     const peer_errc code = to_peer_errc(why);
-    const bool exhausted = is_exhausted(why);
+    const bool exhausted = is_shortage(why);
     const bool busy = exhausted || why == errc::overloaded || why == errc::client_overloaded;
     refuse(a, code, busy ? busy_text : peer_message(code), why);
     if (exhausted) {

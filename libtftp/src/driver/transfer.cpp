@@ -13,6 +13,8 @@ namespace tftp::io {
 
 namespace {
 
+namespace conditions = boost::system::errc;
+
 /// How long to wait for a buffer or a pool thread before looking again.
 constexpr auto blocked_wait = std::chrono::seconds(1);
 constexpr auto pool_wait = std::chrono::milliseconds(10);
@@ -26,16 +28,6 @@ constexpr std::size_t sender_messages_max = 8;
 [[nodiscard]] std::uint16_t run_max_for(std::size_t blksize) noexcept {
     const std::size_t fit = run_octets_max / (blksize + header_size);
     return static_cast<std::uint16_t>(std::clamp<std::size_t>(fit, 1, scratch::segments_max));
-}
-
-[[nodiscard]] bool would_block(const error_code& error) noexcept {
-    return error == boost::system::errc::operation_would_block ||
-           error == boost::system::errc::resource_unavailable_try_again;
-}
-
-[[nodiscard]] bool out_of_memory(const error_code& error) noexcept {
-    return error == boost::system::errc::not_enough_memory ||
-           error == boost::system::errc::no_buffer_space;
 }
 
 } // namespace
@@ -71,17 +63,8 @@ transfer::transfer(
       ended_(now) {}
 
 transfer::~transfer() {
-    if (reading_ != nullptr) {
-        reading_->forget_owner();
-    }
-    if (collecting_) {
-        collecting_->forget_owner();
-    }
-    if (writing_ != nullptr) {
-        writing_->forget_owner();
-    }
-    if (committing_ != nullptr) {
-        committing_->forget_owner();
+    if (job_ != nullptr) {
+        static_cast<void>(job_->forget_owner());
     }
 }
 
@@ -90,10 +73,10 @@ void transfer::start(scratch& memory, time_point now) noexcept {
 }
 
 void transfer::on_readable(scratch& memory, time_point now) noexcept {
-    if (deaf_) {
+    if (writing_ || resting_) {
         return;
     }
-    if (writes_elsewhere() && !prepare_write()) {
+    if (writes_elsewhere() && !start_collecting()) {
         pause(now);
         return;
     }
@@ -101,7 +84,7 @@ void transfer::on_readable(scratch& memory, time_point now) noexcept {
     if (!messages || messages->empty()) {
         // An ICMP error makes the port readable too.
         take_refusals();
-        if (!messages && out_of_memory(messages.error())) {
+        if (!messages && is_shortage(messages.error())) {
             // It would be readable again at once.
             pause(now);
             return;
@@ -119,22 +102,24 @@ void transfer::on_writable(scratch& memory, time_point now) noexcept {
 }
 
 void transfer::pause(time_point now) noexcept {
-    deaf_ = true;
+    resting_ = true;
     deadline_ = now + pool_wait;
 }
 
 void transfer::on_deadline(scratch& memory, time_point now) noexcept {
-    deaf_ = writing_ != nullptr;
+    resting_ = false;
     with_engine([now](auto& engine) { engine.on_deadline(now); });
     act(memory, now);
 }
 
 void transfer::on_resumed(scratch& memory, time_point now) noexcept {
-    if (write_outcome_) {
-        finish_write(*std::get_if<receiver>(&engine_), *write_outcome_, now);
-    }
-    if (commit_outcome_) {
-        finish_commit(*std::get_if<receiver>(&engine_), *commit_outcome_, now);
+    if (const auto outcome = std::exchange(sink_outcome_, std::nullopt)) {
+        auto& receiving = *std::get_if<receiver>(&engine_);
+        if (std::exchange(writing_, false)) {
+            finish_write(receiving, *outcome, now);
+        } else {
+            finish_commit(receiving, *outcome, now);
+        }
     }
     act(memory, now);
 }
@@ -173,13 +158,14 @@ void transfer::feed(const received& message, scratch& memory, time_point now) no
 }
 
 void transfer::flush(scratch& memory, time_point now) noexcept {
+    auto batch = std::exchange(collecting_, std::nullopt);
     if (closed_) {
         // The peer gave up in the batch that brought its last block: nothing is committed.
         return;
     }
     if (auto* receiving = std::get_if<receiver>(&engine_)) {
-        if (collecting_ && collecting_->needed()) {
-            start_write(*receiving);
+        if (batch && batch->offset) {
+            start_write(*receiving, std::move(*batch));
         } else {
             write_pending(*receiving, memory);
             stored(*receiving, now);
@@ -247,10 +233,7 @@ bool transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
 
 void transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
     if (collecting_) {
-        pending_last_ = effect.last;
-        if (!collecting_->add(effect.offset, effect.payload)) {
-            write_failed(engine, make_error_code(boost::system::errc::not_enough_memory));
-        }
+        collect(engine, effect);
         return;
     }
     if (pending_count_ == 0) {
@@ -300,35 +283,46 @@ bool transfer::writes_elsewhere() const noexcept {
     return host_ != nullptr && sink_ && sink_->remote();
 }
 
-bool transfer::prepare_write() noexcept {
-    if (collecting_) {
-        return true;
-    }
+bool transfer::start_collecting() noexcept {
     const std::size_t room =
         agreed().windowsize == 1 ? agreed().blksize : messages_max() * scratch::slot_size;
-    collecting_.reset(new (std::nothrow) write_job(*this, room));
-    if (collecting_ && !collecting_->ready()) {
-        collecting_->forget_owner();
-        collecting_.reset();
+    budget_share share(host_->buffers(), room);
+    if (!share.held()) {
+        return false;
     }
-    return collecting_ != nullptr;
+    collecting_.emplace().share = std::move(share);
+    return true;
 }
 
-void transfer::start_write(receiver& engine) noexcept {
-    collecting_->seal(size_to_reserve(engine));
-    write_job* const started = collecting_.get();
-    writing_ = started;
-    if (host_->offload(std::move(collecting_))) {
-        deaf_ = true;
-        return;
+void transfer::collect(receiver& engine, const store& effect) noexcept {
+    pending_last_ = effect.last;
+    if (!collecting_->offset) {
+        collecting_->offset = effect.offset;
     }
-    writing_ = nullptr;
-    write_failed(engine, errc::overloaded);
+    auto& octets = collecting_->octets;
+    try {
+        octets.insert(octets.end(), effect.payload.begin(), effect.payload.end());
+    } catch (const std::bad_alloc&) {
+        write_failed(engine, make_error_code(conditions::not_enough_memory));
+    }
+}
+
+void transfer::start_write(receiver& engine, collected what) noexcept {
+    what.share.shrink(what.octets.size());
+    writing_ = hand_over<write_job>(std::move(what), size_to_reserve(engine));
+    if (!writing_) {
+        write_failed(engine, errc::overloaded);
+    }
+}
+
+/// Returns false when the pool takes no more now, or memory is out.
+template <class Job, class... Arguments>
+bool transfer::hand_over(Arguments&&... arguments) noexcept {
+    std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
+    return made && host_->offload(std::move(made));
 }
 
 void transfer::finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept {
-    write_outcome_.reset();
-    deaf_ = false;
     if (outcome) {
         write_failed(engine, outcome);
     } else {
@@ -338,20 +332,14 @@ void transfer::finish_write(receiver& engine, const error_code& outcome, time_po
 
 void transfer::commit(receiver& engine, time_point now) noexcept {
     engine.on_commit_begun();
-    if (host_ != nullptr) {
-        std::unique_ptr<commit_job> job(new (std::nothrow) commit_job(*this));
-        committing_ = job.get();
-        if (job && host_->offload(std::move(job))) {
-            return;
-        }
-        committing_ = nullptr;
+    if (host_ != nullptr && hand_over<commit_job>()) {
+        return;
     }
     const bool waits = host_ != nullptr && sink_->remote();
     finish_commit(engine, waits ? make_error_code(errc::overloaded) : sink_->commit(), now);
 }
 
 void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {
-    commit_outcome_.reset();
     if (outcome) {
         const peer_errc code = to_peer_errc(outcome);
         engine.on_commit_failed(code, peer_message(code), outcome);
@@ -363,7 +351,7 @@ void transfer::finish_commit(receiver& engine, const error_code& outcome, time_p
 bool transfer::send_run(
     sender& engine, const send_data& run, scratch& memory, time_point now
 ) noexcept {
-    if (reading_ != nullptr) {
+    if (job_ != nullptr) {
         deadline_ = now + blocked_wait;
         return false;
     }
@@ -405,7 +393,7 @@ bool transfer::send_run(
     const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
     const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
     const auto sent = port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment);
-    if (!sent && would_block(sent.error()) && wait_for_buffer(now)) {
+    if (!sent && sent.error() == conditions::operation_would_block && wait_for_buffer(now)) {
         return false;
     }
     if (sent) {
@@ -462,23 +450,13 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
 }
 
 bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
-    std::unique_ptr<cold_read> job(new (std::nothrow) cold_read(*this, offset, wanted));
-    reading_ = job.get();
-    if (job && job->ready() && host_->offload(std::move(job))) {
-        return true;
-    }
-    reading_ = nullptr;
-    return false;
-}
-
-void transfer::take_cold_octets(cold_read& job) noexcept {
-    reading_ = nullptr;
-    cold_ = std::move(job.octets());
+    budget_share share(host_->buffers(), wanted);
+    return share.held() && hand_over<cold_read>(std::move(share), offset, wanted);
 }
 
 void transfer::send_datagram(const send_control& control) noexcept {
     error_code failed = port_->send(control.to, {}, control.datagram);
-    if (!failed || would_block(failed)) {
+    if (!failed || failed == conditions::operation_would_block) {
         // A full buffer is a loss like one on the wire: the engine's timer repeats it.
         return;
     }
@@ -486,7 +464,7 @@ void transfer::send_datagram(const send_control& control) noexcept {
     take_refusals();
     if (initiator() && opening()) {
         failed = port_->send(control.to, {}, control.datagram);
-        if (failed && !would_block(failed)) {
+        if (failed && failed != conditions::operation_would_block) {
             drop_engine(failed);
         }
     }
@@ -501,7 +479,7 @@ void transfer::take_refusals() noexcept {
         // A stranger's refusal of our ERROR 5 says nothing about this transfer. That a host is out
         // of reach is a hint only, a route may be changing (RFC 1122 3.2.2.1): once the peer was
         // heard, its silence decides.
-        const bool proof = opening() || refused->why == boost::system::errc::connection_refused;
+        const bool proof = opening() || refused->why == conditions::connection_refused;
         if (refused->to == peer() && proof) {
             drop_engine(refused->why);
         }
@@ -526,7 +504,7 @@ std::size_t transfer::messages_max() const noexcept {
 }
 
 interest transfer::wants() const noexcept {
-    return {port_->native_handle(), !deaf_, want_write_};
+    return {port_->native_handle(), !writing_ && !resting_, want_write_};
 }
 
 bool transfer::committing() const noexcept {
@@ -552,16 +530,10 @@ const parameters& transfer::agreed() const noexcept {
     return with_engine([](const auto& engine) -> const parameters& { return engine.agreed(); });
 }
 
-void transfer::release_remote() noexcept {
-    if (host_ == nullptr) {
-        return;
-    }
-    if (source_ && source_->remote()) {
-        const std::uint64_t lane = source_->lane();
-        host_->dispose(std::move(source_), lane);
-    } else if (sink_ && sink_->remote()) {
-        const std::uint64_t lane = sink_->lane();
-        host_->dispose(std::move(sink_), lane);
+void transfer::release_file() noexcept {
+    if (host_ != nullptr) {
+        host_->release(source_);
+        host_->release(sink_);
     }
 }
 

@@ -8,7 +8,6 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -38,11 +37,6 @@ constexpr int port_attempts = 16;
 }
 
 /// For the table of clients, which strangers fill.
-[[nodiscard]] std::uint64_t random_seed() {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-}
-
 [[nodiscard]] endpoint any(address_family family, std::uint16_t port) noexcept {
     endpoint e;
     e.family = family;
@@ -95,8 +89,7 @@ private:
     [[nodiscard]] ports bind() const;
 };
 
-server::impl::impl(config wanted)
-    : setup(std::move(wanted)), admission(setup.service.limits, random_seed()) {
+server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.service.limits) {
     if (setup.workers == 0) {
         setup.workers = usable_cores();
     }

@@ -235,6 +235,13 @@ peer_errc to_peer_errc(const error_code& error) noexcept {
     return peer_errc::undefined;
 }
 
+bool is_shortage(const error_code& error) noexcept {
+    namespace conditions = boost::system::errc;
+    return error == conditions::too_many_files_open ||
+           error == conditions::too_many_files_open_in_system ||
+           error == conditions::not_enough_memory || error == conditions::no_buffer_space;
+}
+
 const char* peer_message(peer_errc code) noexcept {
     switch (code) {
     case peer_errc::not_found:

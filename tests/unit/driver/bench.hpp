@@ -117,7 +117,7 @@ public:
 
     void resumed(io::transfer& owner) noexcept override { owner.on_resumed(memory_, now); }
 
-    [[nodiscard]] io::buffer_budget& buffers() noexcept override { return budget; }
+    [[nodiscard]] io::buffer_budget& buffers() noexcept override { return *budget; }
 
     void dispose(std::shared_ptr<void> content, std::uint64_t) noexcept override {
         disposed.push_back(std::move(content));
@@ -134,7 +134,7 @@ public:
 
     std::vector<std::unique_ptr<io::blocking_job>> jobs;
     std::vector<std::shared_ptr<void>> disposed;
-    io::buffer_budget budget{std::size_t{64} << 20};
+    std::optional<io::buffer_budget> budget{std::in_place, std::size_t{64} << 20};
     time_point now = start;
     bool full = false;
 

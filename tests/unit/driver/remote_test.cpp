@@ -48,7 +48,7 @@ TEST_CASE("a remote upload is written by the host, then acknowledged", "[driver]
     CHECK(b.sink->commits == 1);
     b.expect(ack(2));
     CHECK(b.sink->content.size() == 612);
-    CHECK(b.host.budget.left() == std::size_t{64} << 20);
+    CHECK(b.host.budget->left() == std::size_t{64} << 20);
 }
 
 TEST_CASE("a window of a remote upload is one write and one ACK", "[driver][transfer]") {
@@ -86,7 +86,7 @@ TEST_CASE("a remote upload waits while memory is short", "[driver][transfer][lim
     bench b(option_pairs{}, hosted);
     begin(b, ack(0));
     {
-        const io::budget_share all(b.host.budget, b.host.budget.left());
+        const io::budget_share all(*b.host.budget, b.host.budget->left());
         b.say(full(1));
         CHECK_FALSE(b.under_test->wants().read);
         CHECK(b.host.jobs.empty());
@@ -103,18 +103,53 @@ TEST_CASE("a remote upload waits while memory is short", "[driver][transfer][lim
     b.expect(ack(1));
 }
 
+TEST_CASE("a batch with nothing to store keeps no memory", "[driver][transfer][limits]") {
+    bench b(option_pairs{}, hosted);
+    begin(b, ack(0));
+    b.say(full(1));
+    b.host.work();
+    b.expect(ack(1));
+    const std::size_t whole = std::size_t{64} << 20;
+    SECTION("a copy") {
+        b.say(full(1));
+    }
+    SECTION("what is no packet") {
+        b.say(datagram(3));
+    }
+    SECTION("no datagram at all") {
+        b.readable();
+    }
+    CHECK(b.host.jobs.empty());
+    CHECK(b.host.budget->left() == whole);
+}
+
+TEST_CASE("a remote upload passes through less memory than a batch", "[driver][transfer][limits]") {
+    const bool windows = GENERATE(false, true);
+    bench b(windows ? option_pairs{{"windowsize", "2"}} : option_pairs{}, hosted);
+    b.host.budget.emplace(100U);
+    begin(b, windows ? oack({{"windowsize", "2"}}) : ack(0));
+    b.say(full(1));
+    CHECK(b.host.budget->left() == 0);
+    b.host.work();
+    b.say(data(2, 10));
+    b.host.work();
+    b.host.work();
+    CHECK(b.sink->commits == 1);
+    CHECK(b.host.budget->left() == 100);
+}
+
 TEST_CASE("a cold read waits while memory is short", "[driver][transfer][limits]") {
     bench b(std::string(1000, 'x'), {}, hosted);
     b.source->cold = true;
     {
-        const io::budget_share all(b.host.budget, b.host.budget.left());
+        const io::budget_share all(*b.host.budget, b.host.budget->left());
         b.begin();
         CHECK(b.host.jobs.empty());
     }
     b.pass(*b.under_test->deadline() - b.now);
     b.host.work();
     CHECK(b.blocks() == std::vector<unsigned>{1});
-    CHECK(b.host.budget.left() == std::size_t{64} << 20);
+    CHECK(b.host.budget->left() == std::size_t{64} << 20);
 }
 
 TEST_CASE("a pool that takes nothing ends a remote upload", "[driver][transfer]") {
@@ -140,7 +175,7 @@ TEST_CASE("a remote file is destroyed by the host", "[driver][transfer]") {
         b.source->far = true;
         b.begin();
         b.say(ack(1));
-        b.under_test->release_remote();
+        b.under_test->release_file();
         REQUIRE(b.host.disposed.size() == 1);
         CHECK(b.host.disposed[0] == b.source);
     }
@@ -149,17 +184,17 @@ TEST_CASE("a remote file is destroyed by the host", "[driver][transfer]") {
         begin(b, ack(0));
         b.say(full(1));
         b.under_test->abort(peer_errc::undefined, "enough", errc::stopped, b.memory, b.now);
-        b.under_test->release_remote();
+        b.under_test->release_file();
         b.under_test.reset();
         b.host.work();
         CHECK(b.host.disposed.size() == 2);
-        CHECK(b.host.budget.left() == std::size_t{64} << 20);
+        CHECK(b.host.budget->left() == std::size_t{64} << 20);
     }
     SECTION("but a local one is not") {
         bench b(std::string(100, 'x'), {}, hosted);
         b.begin();
         b.say(ack(1));
-        b.under_test->release_remote();
+        b.under_test->release_file();
         CHECK(b.host.disposed.empty());
     }
 }

@@ -61,7 +61,9 @@ public:
         endpoint client_;
     };
 
-    /// seed: of the table of clients; one that strangers cannot guess.
+    /// Throws std::exception when the system gives no random numbers.
+    explicit admission(const limits& bounds);
+    /// seed: one that strangers cannot guess; a known one for what is to be repeated.
     admission(const limits& bounds, std::uint64_t seed);
 
     admission(const admission&) = delete;
@@ -83,6 +85,9 @@ public:
     [[nodiscard]] std::size_t transfers() const noexcept;
     /// Returns how many clients it remembers.
     [[nodiscard]] std::size_t clients() const noexcept;
+
+    /// Returns the seed for the hashes of tables whose keys strangers choose; they cannot guess it.
+    [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
 
     /// Returns what all transfers may hold in memory together.
     [[nodiscard]] buffer_budget& buffers() noexcept { return buffers_; }
@@ -110,6 +115,7 @@ private:
     void forget_some() noexcept;
 
     limits bounds_;
+    std::uint64_t seed_;
     buffer_budget buffers_;
     mutable std::mutex mutex_;
     /// The one that asked longest ago first.

@@ -197,6 +197,7 @@ private:
     service_config config_;
     /// Outlives all that counts in it, jobs that came back and were not drained included.
     std::unique_ptr<io::admission> own_admission_;
+    io::admission& admission_;
     scratch memory_;
     /// Requests are read into memory of their own: answering one uses `memory_`.
     scratch requests_;
@@ -208,8 +209,6 @@ private:
     /// When requests are taken again, while they come faster than they may.
     std::optional<time_point> listening_again_;
     token_bucket pace_;
-    /// Strangers choose the keys of both tables.
-    std::uint64_t seed_;
     /// Requests whose file is being opened in the pool, which owns the jobs.
     std::unordered_map<key, open_job*, key_hash> opening_;
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <tftp/driver/admission.hpp>
 #include <tftp/driver/request.hpp>
 #include <tftp/engine/receiver.hpp>
 #include <tftp/engine/sender.hpp>
@@ -17,6 +16,7 @@
 #include <optional>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace tftp::io {
 
@@ -52,6 +52,17 @@ public:
 
     /// Destroys `content`, the file of a transfer that is over, where that may wait. lane: its own.
     virtual void dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept = 0;
+
+    /// Gives up a hold on `file`, a source or a sink, if any: where that may wait when it is
+    /// remote.
+    template <class File>
+    void release(std::shared_ptr<File>& file) noexcept {
+        if (file && file->remote()) {
+            const std::uint64_t lane = file->lane();
+            dispose(std::move(file), lane);
+        }
+        file.reset();
+    }
 };
 
 /// Who takes part in a transfer; the rest of its state is the engine's.
@@ -127,12 +138,15 @@ public:
     [[nodiscard]] const engine_counters& counters() const noexcept;
     /// Returns the parameters in force: those of RFC 1350 until the options are answered.
     [[nodiscard]] const parameters& agreed() const noexcept;
-    /// Hands a file whose destruction may wait over to the host. Only when closed().
-    void release_remote() noexcept;
+    /// Gives up its file, if remote through the host. Only when closed().
+    void release_file() noexcept;
     /// Returns what is known so far; final once completed().
     [[nodiscard]] transfer_summary summary() const;
 
 private:
+    class job;
+    template <class File>
+    class file_job;
     class cold_read;
     class write_job;
     class commit_job;
@@ -145,6 +159,17 @@ private:
         read_outcome outcome;
         error_code error;
     };
+
+    /// Octets on their way to a remote sink, until they are handed to the pool.
+    struct collected {
+        budget_share share;
+        /// Where they belong; empty while there is nothing to store, if only an end.
+        std::optional<std::uint64_t> offset;
+        std::vector<std::byte> octets;
+    };
+
+    template <class Job, class... Arguments>
+    [[nodiscard]] bool hand_over(Arguments&&... arguments) noexcept;
 
     void feed(const received& message, scratch& memory, time_point now) noexcept;
     void flush(scratch& memory, time_point now) noexcept;
@@ -173,15 +198,15 @@ private:
     [[nodiscard]] result<read_outcome>
     fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept;
     [[nodiscard]] bool start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept;
-    void take_cold_octets(cold_read& job) noexcept;
     void take(receiver& engine, const store& effect, scratch& memory) noexcept;
     void write_pending(receiver& engine, scratch& memory) noexcept;
     void stored(receiver& engine, time_point now) noexcept;
     void write_failed(receiver& engine, const error_code& why) noexcept;
     [[nodiscard]] std::optional<std::uint64_t> size_to_reserve(const receiver& engine) noexcept;
     [[nodiscard]] bool writes_elsewhere() const noexcept;
-    [[nodiscard]] bool prepare_write() noexcept;
-    void start_write(receiver& engine) noexcept;
+    [[nodiscard]] bool start_collecting() noexcept;
+    void collect(receiver& engine, const store& effect) noexcept;
+    void start_write(receiver& engine, collected what) noexcept;
     void finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept;
     void commit(receiver& engine, time_point now) noexcept;
     void finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept;
@@ -198,29 +223,28 @@ private:
     std::shared_ptr<source> source_;
     std::shared_ptr<sink> sink_;
     transfer_host* host_;
-    /// Owned by the pool while they run; told when this transfer ends first.
-    cold_read* reading_ = nullptr;
-    commit_job* committing_ = nullptr;
-    write_job* writing_ = nullptr;
+    /// Owned by the pool while it runs; told when this transfer ends first.
+    job* job_ = nullptr;
     cold_octets cold_;
-    /// Octets on their way to a remote sink: being collected, not yet handed to the pool.
-    std::unique_ptr<write_job> collecting_;
+    std::optional<collected> collecting_;
     std::string filename_;
     transfer_mode mode_;
     io::verb verb_;
     /// Since when the socket's buffer has taken nothing.
     std::optional<time_point> buffer_full_since_;
     bool want_write_ = false;
-    /// Nothing is taken from the port: a write runs elsewhere, or there is no memory for another.
-    bool deaf_ = false;
+    /// A write runs elsewhere: what comes meanwhile waits in the port.
+    bool writing_ = false;
+    /// Nothing is taken from the port for a moment: there is no memory for it.
+    bool resting_ = false;
     bool reserved_ = false;
     bool pending_last_ = false;
     bool completed_ = false;
     bool closed_ = false;
     std::uint16_t pending_count_ = 0;
     std::uint64_t pending_offset_ = 0;
-    std::optional<error_code> write_outcome_;
-    std::optional<error_code> commit_outcome_;
+    /// Of the job that wrote or committed.
+    std::optional<error_code> sink_outcome_;
     std::optional<time_point> deadline_;
     time_point started_;
     time_point ended_;

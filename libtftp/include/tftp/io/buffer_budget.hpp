@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <utility>
@@ -9,7 +10,8 @@ namespace tftp::io {
 /// Octets in memory that all transfers of a server may take together. Thread-safe.
 class buffer_budget {
 public:
-    explicit buffer_budget(std::size_t octets_max) noexcept : left_(octets_max) {}
+    explicit buffer_budget(std::size_t octets_max) noexcept
+        : capacity_(octets_max), left_(octets_max) {}
 
     buffer_budget(const buffer_budget&) = delete;
     buffer_budget& operator=(const buffer_budget&) = delete;
@@ -21,10 +23,14 @@ public:
     /// Gives back what was taken.
     void give_back(std::size_t octets) noexcept { left_.fetch_add(octets); }
 
+    /// Returns what it had at the start.
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
     /// Returns what is left.
     [[nodiscard]] std::size_t left() const noexcept { return left_.load(); }
 
 private:
+    const std::size_t capacity_;
     std::atomic<std::size_t> left_;
 };
 
@@ -35,9 +41,12 @@ class budget_share {
 public:
     budget_share() = default;
 
-    /// Takes `octets` of `from`, or none; see `held`.
+    /// Takes `octets` of `from`, or none; see `held`. One that wants more than there ever is waits
+    /// until it can have all of it, so that a small budget slows down what it cannot stop.
     budget_share(buffer_budget& from, std::size_t octets) noexcept
-        : from_(from.take(octets) ? &from : nullptr), octets_(octets) {}
+        : octets_(std::min(octets, from.capacity())) {
+        from_ = from.take(octets_) ? &from : nullptr;
+    }
 
     budget_share(budget_share&& other) noexcept
         : from_(std::exchange(other.from_, nullptr)), octets_(other.octets_) {}

@@ -101,6 +101,9 @@ enum class peer_errc : std::uint16_t {
 /// to ERROR codes.
 [[nodiscard]] peer_errc to_peer_errc(const error_code& error) noexcept;
 
+/// Returns true when descriptors or memory are out, of this process or of the system.
+[[nodiscard]] bool is_shortage(const error_code& error) noexcept;
+
 /// Returns a fixed English sentence for `code`, without the name of any file or directory.
 ///
 /// Lifetime: static storage.
