@@ -21,7 +21,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -229,14 +228,15 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
     tftp::offer lockstep;
     lockstep.blksize = 1468;
     const tftp::offer window = tftp::io::default_offer(1468);
-    std::optional<holdings> before;
+    // So many that each thread has served one.
+    for (int i = 0; i < 24; ++i) {
+        fetch_image(daemon.server(), image, window);
+    }
+    const holdings before = holdings_of(process);
     for (const tftp::offer& options : {lockstep, window}) {
         std::vector<double> quiet;
         for (int i = 0; i < 3; ++i) {
             quiet.push_back(fetch_image(daemon.server(), image, options).whole.count());
-        }
-        if (!before) {
-            before = holdings_of(process);
         }
         std::vector<double> flooded;
         double first_block = 0;
@@ -256,26 +256,27 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
                   << during.descriptors << ", peak memory " << during.memory_peak / 1024
                   << " KiB, CPU " << during.cpu.count() - cpu << " s" << std::endl;
         CHECK(first_block < 1);
-        // In lockstep each block waits for a core, and on few cores the flood's sender takes one.
-        CHECK(median(flooded) <= (options.windowsize ? 3 : 8) * median(quiet));
+        CHECK(median(flooded) <= 3 * median(quiet));
         // The flood was felt: as many transfers wait as may.
         CHECK(during.descriptors > 4000);
         CHECK(during.memory_peak < memory_max);
     }
 
-    // What never answers is given up, while good clients go on.
+    // What never answers is given up, and the server lives on.
     const auto limit = steady::now() + 60s;
     holdings after = holdings_of(process);
-    while (after.descriptors > before->descriptors + 2 && steady::now() < limit) {
-        fetch_image(daemon.server(), image, lockstep);
+    while (after.descriptors > before.descriptors + 2 && steady::now() < limit) {
+        REQUIRE_FALSE(daemon.process().wait(500ms));
         after = holdings_of(process);
     }
-    std::cout << "afterwards: descriptors " << before->descriptors << " -> " << after.descriptors
-              << ", memory " << before->memory / 1024 << " -> " << after.memory / 1024 << " KiB"
+    std::cout << "afterwards: descriptors " << before.descriptors << " -> " << after.descriptors
+              << ", memory " << before.memory / 1024 << " -> " << after.memory / 1024 << " KiB"
               << std::endl;
     // Each of two threads keeps the socket that it asks for the MTU of a route.
-    CHECK(after.descriptors <= before->descriptors + 2);
-    CHECK(after.memory <= before->memory + (std::size_t{1} << 20));
+    CHECK(after.descriptors <= before.descriptors + 2);
+    // The flood has made them touch more of their buffers, about a megabyte. More than 26 octets for
+    // each of its requests would be found.
+    CHECK(after.memory <= before.memory + (std::size_t{2} << 20));
     // Of all those uploads nothing was written.
     CHECK(std::distance(std::filesystem::directory_iterator(daemon.root()), {}) == 1);
     CHECK(daemon.serves());

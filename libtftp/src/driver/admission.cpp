@@ -1,3 +1,5 @@
+#include "tables.hpp"
+
 #include <tftp/driver/admission.hpp>
 #include <tftp/wire/assert.hpp>
 
@@ -152,6 +154,7 @@ void admission::forget_some() noexcept {
         by_address_.erase(oldest.who);
         by_age_.pop_front();
     }
+    shrink_table(by_address_);
 }
 
 std::size_t admission::transfers() const noexcept {

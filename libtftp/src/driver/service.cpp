@@ -1,4 +1,5 @@
 #include "service_parts.hpp"
+#include "tables.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -129,11 +130,15 @@ void service::settle() noexcept {
         s->release_file();
     }
     ended_.clear();
-    most_ = std::max(most_, transfers_.size());
-    if (transfers_.empty() && most_ >= crowd) {
-        // A crowd leaves free memory behind that the allocator would keep for ever.
-        most_ = 0;
+    // A crowd leaves free memory behind that the allocator would keep for ever. Given back each
+    // time that half of it has gone: there may always be somebody.
+    if (transfers_.size() >= crowd) {
+        trim_below_ = crowd / 2;
+    } else if (transfers_.size() < trim_below_) {
+        trim_below_ = (transfers_.size() + 1) / 2;
         ended_.shrink_to_fit();
+        shrink_table(transfers_);
+        shrink_table(opening_);
         ::malloc_trim(0);
     }
 }

@@ -216,8 +216,8 @@ private:
     std::list<served*> half_open_;
     std::vector<std::unique_ptr<served>> ended_;
     std::size_t running_ = 0;
-    /// Transfers there were at once since there was none.
-    std::size_t most_ = 0;
+    /// With fewer transfers memory is given back; 0 until there is a crowd.
+    std::size_t trim_below_ = 0;
     /// The time of the call that drains completions.
     time_point now_;
     deadline_wheel wheel_;
