@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <new>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <poll.h>
@@ -196,20 +197,19 @@ bool fault_world::drive(const fault_case& what, io::transfer* client) {
     return false;
 }
 
-/// Client code that may meet the fault: a read into a file of its own.
-error_code fault_world::run_read(const fault_case& what, bool& stuck) {
-    std::unique_ptr<io::sink> sink;
+/// Client code that may meet the fault. open: the file of its own; begin: its transfer.
+template <class Open, class Begin>
+error_code fault_world::run_client(const fault_case& what, Open open, Begin begin, bool& stuck) {
+    typename std::invoke_result_t<Open>::value_type file;
     std::unique_ptr<io::transfer> t;
     {
-        const std::string path = local_.path() / target_name;
-        const io::request asked = request_for(what, source_name);
         const maybe_armed scope(what.faulty == side::client);
-        auto opened = io::make_file_sink(path.c_str(), {});
+        auto opened = open();
         if (!opened) {
             return opened.error();
         }
-        sink = std::move(*opened);
-        auto begun = io::begin_get(asked, *sink, ports_, now_);
+        file = std::move(*opened);
+        auto begun = begin(*file);
         if (!begun) {
             return begun.error();
         }
@@ -220,27 +220,26 @@ error_code fault_world::run_read(const fault_case& what, bool& stuck) {
     return t->summary().outcome;
 }
 
+error_code fault_world::run_read(const fault_case& what, bool& stuck) {
+    const std::string path = local_.path() / target_name;
+    const io::request asked = request_for(what, source_name);
+    return run_client(
+        what,
+        [&] { return io::make_file_sink(path.c_str(), {}); },
+        [&](io::sink& into) { return io::begin_get(asked, into, ports_, now_); },
+        stuck
+    );
+}
+
 error_code fault_world::run_write(const fault_case& what, bool& stuck) {
-    std::unique_ptr<io::source> source;
-    std::unique_ptr<io::transfer> t;
-    {
-        const std::string path = local_.path() / source_name;
-        const io::request asked = request_for(what, target_name);
-        const maybe_armed scope(what.faulty == side::client);
-        auto opened = io::make_file_source(path.c_str());
-        if (!opened) {
-            return opened.error();
-        }
-        source = std::move(*opened);
-        auto begun = io::begin_put(asked, *source, ports_, now_);
-        if (!begun) {
-            return begun.error();
-        }
-        t = std::move(*begun);
-        t->start(memory_, now_);
-    }
-    stuck = !drive(what, t.get());
-    return t->summary().outcome;
+    const std::string path = local_.path() / source_name;
+    const io::request asked = request_for(what, target_name);
+    return run_client(
+        what,
+        [&] { return io::make_file_source(path.c_str()); },
+        [&](io::source& from) { return io::begin_put(asked, from, ports_, now_); },
+        stuck
+    );
 }
 
 fault_result fault_world::run(const fault_case& what) {

@@ -72,6 +72,9 @@ private:
     [[nodiscard]] bool drive(const fault_case& what, io::transfer* client);
     [[nodiscard]] std::optional<time_point> next_deadline(const io::transfer* client) const;
     void pass_time(const fault_case& what, io::transfer* client, time_point until);
+    template <class Open, class Begin>
+    [[nodiscard]] error_code
+    run_client(const fault_case& what, Open open, Begin begin, bool& stuck);
     [[nodiscard]] error_code run_read(const fault_case& what, bool& stuck);
     [[nodiscard]] error_code run_write(const fault_case& what, bool& stuck);
     [[nodiscard]] io::request request_for(const fault_case& what, const char* name) const;

@@ -274,8 +274,8 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
               << std::endl;
     // Each of two threads keeps the socket that it asks for the MTU of a route.
     CHECK(after.descriptors <= before.descriptors + 2);
-    // The flood has made them touch more of their buffers, about a megabyte. More than 26 octets for
-    // each of its requests would be found.
+    // The flood has made them touch more of their buffers, about a megabyte. More than 26 octets
+    // for each of its requests would be found.
     CHECK(after.memory <= before.memory + (std::size_t{2} << 20));
     // Of all those uploads nothing was written.
     CHECK(std::distance(std::filesystem::directory_iterator(daemon.root()), {}) == 1);

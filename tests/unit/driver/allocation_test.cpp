@@ -1,3 +1,4 @@
+#include "support/counting_sink.hpp"
 #include "support/files.hpp"
 #include "support/sim_world.hpp"
 
@@ -37,27 +38,7 @@ using namespace tftp;
 using namespace tftp::test;
 using namespace std::chrono_literals;
 
-namespace {
-
-/// Takes content without keeping it.
-class counting_sink final : public io::sink {
-public:
-    [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
-
-    [[nodiscard]] error_code
-    write(std::uint64_t, std::span<const ::iovec> payloads) noexcept override {
-        for (const ::iovec& payload : payloads) {
-            octets += payload.iov_len;
-        }
-        return {};
-    }
-
-    [[nodiscard]] error_code commit() noexcept override { return {}; }
-
-    std::uint64_t octets = 0;
-};
-
-} // namespace
+namespace {} // namespace
 
 TEST_CASE("a transfer under way allocates nothing", "[driver][transfer][service]") {
     constexpr std::size_t size = 4'000'000;

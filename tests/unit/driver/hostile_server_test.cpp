@@ -1,4 +1,5 @@
 // Servers that lie to a client of this library, each in one way that has fooled another client.
+#include "support/counting_sink.hpp"
 #include "support/sim_world.hpp"
 
 #include <tftp/driver/client_transfer.hpp>
@@ -12,28 +13,6 @@ using namespace tftp;
 using namespace tftp::test;
 
 namespace {
-
-/// Remembers what reached it, committed or not.
-class tattling_sink final : public io::sink {
-public:
-    [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
-
-    [[nodiscard]] error_code
-    write(std::uint64_t, std::span<const ::iovec> payloads) noexcept override {
-        for (const ::iovec& payload : payloads) {
-            octets += payload.iov_len;
-        }
-        return {};
-    }
-
-    [[nodiscard]] error_code commit() noexcept override {
-        committed = true;
-        return {};
-    }
-
-    std::uint64_t octets = 0;
-    bool committed = false;
-};
 
 /// A client in the hands of a server that says what the test wants.
 class victim {
@@ -69,7 +48,7 @@ public:
 
     [[nodiscard]] const io::transfer& client() const { return *client_; }
 
-    tattling_sink into;
+    counting_sink into;
 
 private:
     void begin(result<std::unique_ptr<io::transfer>> made) {
