@@ -66,7 +66,7 @@ bool run_with(
     fault_hit hit;
     {
         fault_world world;
-        REQUIRE_FALSE(world.start(false));
+        REQUIRE_FALSE(world.start(false, what.pooled));
         plan_fault(plan);
         const fault_result ended = world.run(what);
         hit = fault_so_far();
@@ -114,11 +114,16 @@ TEST_CASE("a transfer bears a fault of every call", "[fault]") {
     const auto verb = GENERATE(io::verb::read, io::verb::write);
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4);
     const auto mode = GENERATE(transfer_mode::octet, transfer_mode::netascii);
+    const bool pooled = GENERATE(false, true);
+    if (pooled && faulty == side::client) {
+        return; // a client has no pool
+    }
     const bool replaces = windowsize == 4;
-    const fault_case what{verb, windowsize, mode, replaces, faulty};
+    const fault_case what{verb, windowsize, mode, replaces, faulty, pooled};
     INFO(
         (faulty == side::server ? "server" : "client")
-        << (verb == io::verb::read ? ", read" : ", write") << ", windowsize " << windowsize
+        << (pooled ? " with a pool" : "") << (verb == io::verb::read ? ", read" : ", write")
+        << ", windowsize " << windowsize
         << (mode == transfer_mode::octet ? ", octet" : ", netascii")
     );
     const auto seen = fail_each(what, family);
@@ -127,13 +132,14 @@ TEST_CASE("a transfer bears a fault of every call", "[fault]") {
 
 TEST_CASE("a service that cannot start leaves nothing open", "[fault]") {
     const auto family = GENERATE(fault_family::socket, fault_family::file, fault_family::memory);
+    const bool pooled = GENERATE(false, true);
     for (unsigned variant = 0; variant < variants_max; ++variant) {
         for (fault_plan plan{family, 1, variant, false};; ++plan.nth) {
             const std::ptrdiff_t before = open_descriptors();
             {
                 fault_world world;
                 plan_fault(plan);
-                const error_code failed = world.start(true);
+                const error_code failed = world.start(true, pooled);
                 const fault_hit hit = fault_so_far();
                 if (hit.call == nullptr) {
                     CHECK_FALSE(failed);

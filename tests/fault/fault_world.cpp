@@ -78,10 +78,10 @@ fault_world::fault_world() {
     write_file(local_.path() / source_name, content());
 }
 
-error_code fault_world::start(bool faulty) {
+error_code fault_world::start(bool faulty, bool pooled) {
     const maybe_armed scope(faulty);
     try {
-        return open_service();
+        return open_service(pooled);
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     } catch (const std::system_error& failed) {
@@ -89,7 +89,7 @@ error_code fault_world::start(bool faulty) {
     }
 }
 
-error_code fault_world::open_service() {
+error_code fault_world::open_service(bool pooled) {
     io::access_policy policy;
     policy.writable = io::writable::create;
     policy.overwrite = io::overwrite::replace;
@@ -100,7 +100,9 @@ error_code fault_world::open_service() {
     files_.emplace(std::move(*root));
     poller_.emplace();
     service_ = std::make_unique<io::service>(
-        io::service_parts{*files_, ports_, *poller_, observer_, nullptr}, io::service_config(), now_
+        io::service_parts{*files_, ports_, *poller_, observer_, pooled ? &pool_ : nullptr},
+        io::service_config(),
+        now_
     );
     io::port_options options;
     options.local_addresses = true;

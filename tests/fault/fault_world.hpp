@@ -7,6 +7,7 @@
 #include <tftp/driver/epoll_poller.hpp>
 #include <tftp/driver/service.hpp>
 #include <tftp/driver/transfer.hpp>
+#include <tftp/io/blocking_pool.hpp>
 #include <tftp/io/scratch.hpp>
 #include <tftp/io/udp_port.hpp>
 #include <tftp/wire/packet.hpp>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tftp::test {
@@ -31,6 +33,8 @@ struct fault_case {
     /// Both ends write through names that exist already.
     bool replaces = false;
     side faulty = side::server;
+    /// The service hands over what may block.
+    bool pooled = false;
 };
 
 /// How a transfer ended, seen from its client.
@@ -51,7 +55,7 @@ public:
     fault_world();
 
     /// Starts the service; the fault that is planned may hit. Returns why it cannot serve.
-    [[nodiscard]] error_code start(bool faulty);
+    [[nodiscard]] error_code start(bool faulty, bool pooled);
 
     /// Runs one transfer to its end, the planned fault in the way of `what.faulty`.
     [[nodiscard]] fault_result run(const fault_case& what);
@@ -67,7 +71,20 @@ private:
         void on_finished(const io::transfer_summary&) noexcept override {}
     };
 
-    [[nodiscard]] error_code open_service();
+    /// A pool that does each job at once, where faults hit it at the same call each time; only its
+    /// end waits for the completion queue.
+    class prompt_pool final : public io::job_runner {
+        bool submit(
+            std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+        ) noexcept override {
+            accept(*job, completions);
+            job->run();
+            finish(std::move(job));
+            return true;
+        }
+    };
+
+    [[nodiscard]] error_code open_service(bool pooled);
     [[nodiscard]] bool turn(const fault_case& what, io::transfer* client);
     [[nodiscard]] bool drive(const fault_case& what, io::transfer* client);
     [[nodiscard]] std::optional<time_point> next_deadline(const io::transfer* client) const;
@@ -85,6 +102,7 @@ private:
     std::optional<io::epoll_poller> poller_;
     std::optional<io::directory_content> files_;
     silent observer_;
+    prompt_pool pool_;
     io::scratch memory_;
     time_point now_ = clock::now();
     std::unique_ptr<io::service> service_;

@@ -131,6 +131,7 @@ int real_sendmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags) TFTP_R
 ssize_t real_recvmsg(int fd, ::msghdr* message, int flags) TFTP_REAL(recvmsg);
 int real_recvmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags, ::timespec* limit)
     TFTP_REAL(recvmmsg);
+int real_eventfd(unsigned count, int flags) TFTP_REAL(eventfd);
 int real_epoll_create1(int flags) TFTP_REAL(epoll_create1);
 int real_epoll_ctl(int set, int what, int fd, ::epoll_event* event) TFTP_REAL(epoll_ctl);
 int real_epoll_wait(int set, ::epoll_event* events, int count, int limit) TFTP_REAL(epoll_wait);
@@ -184,6 +185,7 @@ int wrap_sendmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags) TFTP_W
 ssize_t wrap_recvmsg(int fd, ::msghdr* message, int flags) TFTP_WRAP(recvmsg);
 int wrap_recvmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags, ::timespec* limit)
     TFTP_WRAP(recvmmsg);
+int wrap_eventfd(unsigned count, int flags) TFTP_WRAP(eventfd);
 int wrap_epoll_create1(int flags) TFTP_WRAP(epoll_create1);
 int wrap_epoll_ctl(int set, int what, int fd, ::epoll_event* event) TFTP_WRAP(epoll_ctl);
 int wrap_epoll_wait(int set, ::epoll_event* events, int count, int limit) TFTP_WRAP(epoll_wait);
@@ -264,6 +266,10 @@ int wrap_recvmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags, ::time
     return socket_fails("recvmmsg", {EAGAIN, EINTR, ENOMEM, EIO})
                ? -1
                : real_recvmmsg(fd, messages, count, flags, limit);
+}
+
+int wrap_eventfd(unsigned count, int flags) {
+    return socket_fails("eventfd", {EMFILE, ENOMEM}) ? -1 : real_eventfd(count, flags);
 }
 
 int wrap_epoll_create1(int flags) {
