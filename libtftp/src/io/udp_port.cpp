@@ -332,7 +332,13 @@ result<std::uint16_t> udp_port::send_run(
     TFTP_ASSERT(segment >= 1 && !run.empty());
     const std::size_t count = (run.size() + segment - 1) / segment;
     TFTP_ASSERT(count <= scratch::segments_max);
-    if (count > 1 && segments(segment)) {
+    if (count == 1) {
+        if (const error_code error = send(peer, local, run)) {
+            return error;
+        }
+        return std::uint16_t{1};
+    }
+    if (segments(segment)) {
         socket_address destination(peer);
         ::iovec octets = vector_of(run);
         ::msghdr message = message_to(destination, octets);
