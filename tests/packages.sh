@@ -18,7 +18,7 @@ build_packages=(
 test_packages=(
     catch2
     clang clang-tidy clang-format-14 libclang-rt-14-dev llvm binutils
-    python3 procps util-linux iproute2 strace
+    python3 procps util-linux iproute2 strace valgrind
     # clients to test against
     atftp tftp-hpa curl 'busybox|busybox-static'
 )

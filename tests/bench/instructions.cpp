@@ -1,0 +1,200 @@
+// One server and one client in one thread, on real sockets and files and a clock of their own: the
+// same calls each time, so that their instructions can be counted. See instructions.py.
+#include "support/files.hpp"
+#include "support/loopback.hpp"
+
+#include <tftp/driver/client_transfer.hpp>
+#include <tftp/driver/content.hpp>
+#include <tftp/driver/epoll_poller.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/udp_port.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <poll.h>
+
+using namespace tftp;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct workload {
+    std::string_view name;
+    io::verb verb;
+    std::size_t size;
+    std::uint16_t blksize;
+    std::uint16_t windowsize;
+    unsigned transfers;
+};
+
+constexpr std::size_t mebi = std::size_t{1} << 20;
+
+constexpr workload workloads[] = {
+    {"read-512", io::verb::read, mebi, 512, 1, 1},
+    {"read-1468", io::verb::read, 3 * mebi, 1468, 1, 1},
+    {"read-1468x16", io::verb::read, 8 * mebi, 1468, 16, 1},
+    {"read-1468x64", io::verb::read, 16 * mebi, 1468, 64, 1},
+    {"read-65464", io::verb::read, 16 * mebi, 65464, 1, 1},
+    {"read-small", io::verb::read, 300, 512, 1, 500},
+    {"write-1468", io::verb::write, 3 * mebi, 1468, 1, 1},
+    {"write-1468x16", io::verb::write, 8 * mebi, 1468, 16, 1},
+};
+
+class silent final : public io::observer {
+    void on_finished(const io::transfer_summary&) noexcept override {}
+};
+
+/// Takes octets as a file does, and counts them.
+class null_sink final : public io::sink {
+public:
+    [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
+
+    [[nodiscard]] error_code
+    write(std::uint64_t, std::span<const ::iovec> payloads) noexcept override {
+        for (const ::iovec& each : payloads) {
+            octets += each.iov_len;
+        }
+        return {};
+    }
+
+    [[nodiscard]] error_code commit() noexcept override { return {}; }
+
+    std::size_t octets = 0;
+};
+
+[[nodiscard]] io::directory_content open_root(const std::string& path) {
+    io::access_policy policy;
+    policy.writable = io::writable::create;
+    policy.overwrite = io::overwrite::replace;
+    return io::directory_content(io::export_root::open(path.c_str(), policy).value());
+}
+
+} // namespace
+
+// Instructions are counted from their first to their last: they are found by name.
+extern "C" {
+[[gnu::noinline]] bool count_server(io::epoll_poller& poller, io::service& service, time_point now);
+[[gnu::noinline]] bool count_client(io::transfer& client, io::scratch& memory, time_point now);
+}
+
+bool count_server(io::epoll_poller& poller, io::service& service, time_point now) {
+    return poller.dispatch(service, now) > 0;
+}
+
+bool count_client(io::transfer& client, io::scratch& memory, time_point now) {
+    client.on_readable(memory, now);
+    return true;
+}
+
+namespace {
+
+class pair {
+public:
+    explicit pair(const workload& what)
+        : what_(what), content_(test::make_content(what.size, 1)), files_(open_root(root_.path())) {
+        test::write_file(root_.path() / "file", content_);
+        io::port_options options;
+        options.local_addresses = true;
+        auto port = io::udp_port::open(test::loopback(address_family::ipv4), options).value();
+        asked_.server = port->local_endpoint();
+        asked_.filename = what.verb == io::verb::read ? "file" : "upload";
+        if (what.windowsize > 1 || what.blksize != 512) {
+            asked_.options.blksize = what.blksize;
+            asked_.options.windowsize = what.windowsize;
+        }
+        if (service_.listen(std::move(port))) {
+            throw std::runtime_error("cannot listen");
+        }
+    }
+
+    /// Runs all transfers; returns how many blocks they had.
+    [[nodiscard]] std::uint64_t run() {
+        std::uint64_t blocks = 0;
+        for (unsigned i = 0; i < what_.transfers; ++i) {
+            blocks += transfer();
+        }
+        return blocks;
+    }
+
+private:
+    [[nodiscard]] std::uint64_t transfer() {
+        null_sink into;
+        io::memory_source from(std::as_bytes(std::span(content_)));
+        const auto client = what_.verb == io::verb::read
+                                ? io::begin_get(asked_, into, ports_, now_).value()
+                                : io::begin_put(asked_, from, ports_, now_).value();
+        client->start(memory_, now_);
+        for (bool busy = true; busy || service_.transfers() != 0;) {
+            now_ += 10us;
+            busy = count_server(poller_, service_, now_);
+            ::pollfd ready{client->wants().fd, POLLIN, 0};
+            if (!client->closed() && ::poll(&ready, 1, 0) == 1) {
+                busy = count_client(*client, memory_, now_);
+            }
+            if (!busy) {
+                // Only the last ACK of an upload, which is not answered, is waited for.
+                now_ += 1s;
+                service_.on_deadline(now_);
+                service_.settle();
+                client->on_deadline(memory_, now_);
+            }
+        }
+        const io::transfer_summary summary = client->summary();
+        if (summary.outcome || summary.counters.bytes != what_.size ||
+            summary.counters.retransmissions != 0) {
+            throw std::runtime_error("a transfer failed, or lost something");
+        }
+        return summary.counters.blocks;
+    }
+
+    workload what_;
+    test::temp_dir root_;
+    std::string content_;
+    io::udp_port_factory ports_;
+    io::epoll_poller poller_;
+    io::directory_content files_;
+    silent observer_;
+    io::scratch memory_;
+    time_point now_ = clock::now();
+    io::request asked_;
+    io::service service_{{files_, ports_, poller_, observer_}, {}, now_};
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: bench_instructions list|WORKLOAD\n");
+        return 2;
+    }
+    const std::string_view wanted = argv[1];
+    if (wanted == "list") {
+        for (const workload& each : workloads) {
+            std::printf("%s\n", each.name.data());
+        }
+        return 0;
+    }
+    for (const workload& each : workloads) {
+        if (each.name != wanted) {
+            continue;
+        }
+        try {
+            std::printf("%llu\n", static_cast<unsigned long long>(pair(each).run()));
+            return 0;
+        } catch (const std::exception& failed) {
+            std::fprintf(stderr, "bench_instructions: %s\n", failed.what());
+            return 1;
+        }
+    }
+    std::fprintf(stderr, "bench_instructions: there is no workload '%s'\n", argv[1]);
+    return 2;
+}
