@@ -2,14 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <string>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 namespace tftpd {
+
+namespace {
+
+/// Opens the terminal behind `fd` again, for writes that do not wait; none when it is no terminal,
+/// or one of another user.
+[[nodiscard]] tftp::io::unique_fd open_terminal(int fd) noexcept {
+    if (::isatty(fd) != 1) {
+        return {};
+    }
+    std::array<char, 32> path{};
+    std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", fd);
+    return tftp::io::unique_fd(::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+} // namespace
+
+log_sink::log_sink(int fd) noexcept
+    : terminal_(open_terminal(fd)), fd_(terminal_ ? terminal_.get() : fd) {}
 
 void log_sink::redirect(int fd) {
     const std::lock_guard lock(mutex_);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tftp/io/unique_fd.hpp>
+
 #include <spdlog/sinks/base_sink.h>
 
 #include <cstdint>
@@ -12,12 +14,13 @@ namespace tftpd {
 ///
 /// A line that the descriptor does not take at once is dropped; how many were is the line before
 /// the next one that it takes. A line has at most PIPE_BUF octets, so that lines of several
-/// programs do not mix in a pipe. O_NONBLOCK is of no use here: it would hold for everybody who has
-/// the same file open, such as the shell. Thread-safe.
+/// programs do not mix in a pipe. O_NONBLOCK is not set: it would hold for everybody who has the
+/// same file open, such as the shell. A terminal, which is ready with less room than a line takes,
+/// is opened once more for it. Thread-safe.
 class log_sink final : public spdlog::sinks::base_sink<std::mutex> {
 public:
     /// fd: borrowed.
-    explicit log_sink(int fd) noexcept : fd_(fd) {}
+    explicit log_sink(int fd) noexcept;
 
     /// Writes the lines that follow to `fd`, borrowed. On return no thread uses the old one.
     void redirect(int fd);
@@ -31,6 +34,7 @@ private:
     [[nodiscard]] bool write(const spdlog::details::log_msg& message);
     [[nodiscard]] bool write_line(std::string_view line) noexcept;
 
+    tftp::io::unique_fd terminal_;
     int fd_;
     /// A file took only a part of the last line.
     bool torn_ = false;

@@ -11,6 +11,7 @@
 #include <tftp/version.hpp>
 
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -35,6 +36,11 @@ namespace {
 
 constexpr int exit_failed = 1;
 constexpr int exit_cannot_start = 2;
+
+/// How long the end takes at most once transfers are ended: a stop waits for commits, and then for
+/// disks, and all of it is to be over within a second.
+constexpr auto stop_limit = std::chrono::milliseconds(950);
+constexpr auto disk_patience = std::chrono::milliseconds(200);
 
 /// Prints on standard output. Throws std::system_error: a full disk is no success.
 void print(const std::string& text) {
@@ -110,27 +116,57 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     }
 }
 
-/// Does the same at each signal that follows.
-void stop_on_signal(tftp::net::server& server, boost::asio::signal_set& signals) {
-    signals.async_wait([&](const tftp::error_code& failed, int) {
-        if (!failed) {
-            server.stop();
-            stop_on_signal(server, signals);
-        }
-    });
-}
+/// The first signal lets transfers finish, the second ends them, the third waits for nothing. In
+/// the end the process ends whatever its threads wait for.
+class end_on_signal {
+public:
+    end_on_signal(tftp::net::server& server, tftp::duration grace)
+        : server_(server),
+          grace_(grace),
+          signals_(server.get_executor(), SIGINT, SIGTERM),
+          limit_(server.get_executor()) {
+        wait();
+    }
 
-/// The first signal lets transfers finish, the second ends them, the third waits for nothing.
-void drain_on_signal(
-    tftp::net::server& server, boost::asio::signal_set& signals, const tftpd::config& wanted
-) {
-    signals.async_wait([&](const tftp::error_code& failed, int) {
-        if (!failed) {
-            server.drain(wanted.grace);
-            stop_on_signal(server, signals);
+private:
+    void wait() {
+        signals_.async_wait([this](const tftp::error_code& failed, int) {
+            if (!failed) {
+                ++received_;
+                on_signal();
+                wait();
+            }
+        });
+    }
+
+    void on_signal() {
+        if (received_ == 1) {
+            server_.drain(grace_);
+            end_in(grace_ + stop_limit);
+        } else if (received_ == 2) {
+            server_.stop();
+            end_in(stop_limit);
+        } else {
+            std::_Exit(exit_failed);
         }
-    });
-}
+    }
+
+    /// A thread that hangs in the kernel hears of no signal.
+    void end_in(tftp::duration patience) {
+        limit_.expires_after(patience);
+        limit_.async_wait([](const tftp::error_code& failed) {
+            if (!failed) {
+                std::_Exit(exit_failed);
+            }
+        });
+    }
+
+    tftp::net::server& server_;
+    tftp::duration grace_;
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer limit_;
+    int received_ = 0;
+};
 
 /// The log was rotated.
 void reopen_on_signal(tftpd::log& log, boost::asio::signal_set& signals) {
@@ -268,8 +304,7 @@ int serve(const tftpd::config& wanted) {
     // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
     const tftpd::confined confined = confine(wanted, log);
 
-    boost::asio::signal_set ends(server.get_executor(), SIGINT, SIGTERM);
-    drain_on_signal(server, ends, wanted);
+    end_on_signal ends(server, wanted.grace);
     boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
     reopen_on_signal(log, hangups);
     tell_confinement(wanted, confined, name, log);
@@ -277,7 +312,7 @@ int serve(const tftpd::config& wanted) {
         log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }
     server.run();
-    if (!server.wait_for_disks(std::chrono::milliseconds(500))) {
+    if (!server.wait_for_disks(disk_patience)) {
         // No transfer needs what is left: a thread waits for a disk that may never answer.
         log.say("ended while a disk does not answer");
         std::_Exit(0);

@@ -65,6 +65,7 @@ bool run_with(
     const std::ptrdiff_t before = open_descriptors();
     fault_hit hit;
     {
+        set_remote_disks(what.remote);
         fault_world world;
         REQUIRE_FALSE(world.start(false, what.pooled));
         plan_fault(plan);
@@ -86,6 +87,7 @@ bool run_with(
         check(what, good, {});
         ++seen[hit.call != nullptr ? hit.call : "nothing"];
     }
+    set_remote_disks(false);
     INFO((hit.call != nullptr ? hit.call : "nothing") << ", call " << plan.nth);
     CHECK(open_descriptors() == before);
     return hit.call != nullptr;
@@ -115,15 +117,16 @@ TEST_CASE("a transfer bears a fault of every call", "[fault]") {
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4);
     const auto mode = GENERATE(transfer_mode::octet, transfer_mode::netascii);
     const bool pooled = GENERATE(false, true);
-    if (pooled && faulty == side::client) {
-        return; // a client has no pool
+    const bool remote = GENERATE(false, true);
+    if ((pooled && faulty == side::client) || (remote && !pooled)) {
+        return; // a client has no pool, and what is remote needs one
     }
     const bool replaces = windowsize == 4;
-    const fault_case what{verb, windowsize, mode, replaces, faulty, pooled};
+    const fault_case what{verb, windowsize, mode, replaces, faulty, pooled, remote};
     INFO(
         (faulty == side::server ? "server" : "client")
-        << (pooled ? " with a pool" : "") << (verb == io::verb::read ? ", read" : ", write")
-        << ", windowsize " << windowsize
+        << (pooled ? " with a pool" : "") << (remote ? ", remote" : "")
+        << (verb == io::verb::read ? ", read" : ", write") << ", windowsize " << windowsize
         << (mode == transfer_mode::octet ? ", octet" : ", netascii")
     );
     const auto seen = fail_each(what, family);

@@ -35,6 +35,8 @@ struct fault_case {
     side faulty = side::server;
     /// The service hands over what may block.
     bool pooled = false;
+    /// The service takes its files for those of another machine.
+    bool remote = false;
 };
 
 /// How a transfer ended, seen from its client.
@@ -75,7 +77,7 @@ private:
     /// end waits for the completion queue.
     class prompt_pool final : public io::job_runner {
         bool submit(
-            std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+            std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing
         ) noexcept override {
             accept(*job, completions);
             job->run();

@@ -10,6 +10,7 @@
 #include <new>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@ fault_plan planned;
 fault_hit hit;
 std::uint64_t calls = 0;
 bool is_armed = false;
+bool remote_disks = false;
 
 /// Returns whether this call is the one to fail, and remembers it.
 [[nodiscard]] bool
@@ -91,6 +93,10 @@ ssize_t moves(
 }
 
 } // namespace
+
+void set_remote_disks(bool remote) noexcept {
+    remote_disks = remote;
+}
 
 void plan_fault(const fault_plan& plan) noexcept {
     planned = plan;
@@ -377,7 +383,14 @@ int wrap_fstatat(int directory, const char* path, struct ::stat* about, int flag
 }
 
 int wrap_fstatfs(int fd, struct ::statfs* about) {
-    return file_fails("fstatfs", {EIO, EINTR, ENOSYS}) ? -1 : real_fstatfs(fd, about);
+    if (file_fails("fstatfs", {EIO, EINTR, ENOSYS})) {
+        return -1;
+    }
+    const int outcome = real_fstatfs(fd, about);
+    if (outcome == 0 && tftp::test::remote_disks) {
+        about->f_type = NFS_SUPER_MAGIC;
+    }
+    return outcome;
 }
 
 int wrap_fstatvfs(int fd, struct ::statvfs* about) {

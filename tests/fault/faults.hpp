@@ -28,6 +28,9 @@ struct fault_hit {
     int error = 0;
 };
 
+/// Says whether the file systems are another machine's, by what fstatfs(2) tells of them.
+void set_remote_disks(bool remote) noexcept;
+
 /// Counts from here on. Nothing fails outside an `armed` scope.
 void plan_fault(const fault_plan& plan) noexcept;
 

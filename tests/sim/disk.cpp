@@ -229,9 +229,9 @@ void virtual_pool::clear() noexcept {
 }
 
 bool virtual_pool::submit(
-    std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+    std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing how
 ) noexcept {
-    if (random_.chance(config_.refuse_job_ppm)) {
+    if (random_.chance(config_.refuse_job_ppm) && how == io::queueing::bounded) {
         world_.seen.note(happening::job_refused);
         return false;
     }

@@ -143,7 +143,7 @@ public:
     virtual_pool& operator=(const virtual_pool&) = delete;
 
     [[nodiscard]] bool submit(
-        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing how
     ) noexcept override;
 
     void on_arrival(network&, const datagram&) override {}

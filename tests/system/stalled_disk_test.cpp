@@ -99,6 +99,29 @@ TEST_CASE("a disk that stalls in open holds up its own transfers only", "[system
     }
 }
 
+TEST_CASE("thousands that ask a stalled disk are no one else's concern", "[system][tftpd][stall]") {
+    two_disks w(taking_uploads);
+    udp_client reader;
+    const arrived first = ask(reader, w.server(), rrq("far/file"));
+    REQUIRE(opcode_of(first) == 3);
+    w.disk->stall();
+    std::vector<std::unique_ptr<udp_client>> waiting;
+    for (int i = 0; i < 500; ++i) {
+        waiting.push_back(std::make_unique<udp_client>());
+    }
+    // More than may wait for all disks together.
+    for (int i = 0; i < 10; ++i) {
+        for (const auto& each : waiting) {
+            each->send(w.server(), rrq("far/other" + std::to_string(i)));
+        }
+        CHECK(fetch(w.server(), "near") == w.near);
+    }
+    REQUIRE(w.disk->wait_for_request(20s));
+    // What it has open there is closed without a wait for it.
+    reader.send(first.from, error(0, "enough"));
+    w.check_others();
+}
+
 TEST_CASE("a disk that stalls in read holds up its own transfers only", "[system][tftpd][stall]") {
     two_disks w(taking_uploads);
     std::vector<std::unique_ptr<udp_client>> reading;

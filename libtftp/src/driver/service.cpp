@@ -1,6 +1,8 @@
 #include "service_parts.hpp"
 #include "tables.hpp"
 
+#include <tftp/wire/assert.hpp>
+
 #include <algorithm>
 #include <exception>
 #include <iterator>
@@ -143,18 +145,18 @@ void service::settle() noexcept {
     }
 }
 
-bool service::offload(std::unique_ptr<blocking_job> job) noexcept {
-    return parts_.pool != nullptr && parts_.pool->submit(std::move(job), *completions_);
+bool service::offload(std::unique_ptr<blocking_job> job, queueing how) noexcept {
+    return parts_.pool != nullptr && parts_.pool->submit(std::move(job), *completions_, how);
 }
 
 buffer_budget& service::buffers() noexcept {
     return admission_.buffers();
 }
 
-void service::dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept {
+void service::dispose(std::shared_ptr<const void> content, std::uint64_t lane) noexcept {
     std::unique_ptr<blocking_job> job(new (std::nothrow) dispose_job(std::move(content), lane));
-    // Without room in the pool it happens here: nothing may leak.
-    static_cast<void>(job && offload(std::move(job)));
+    // Without any thread it happens here: nothing may leak.
+    static_cast<void>(job && offload(std::move(job), queueing::always));
 }
 
 void service::resumed(transfer& owner) noexcept {
@@ -186,16 +188,27 @@ void service::update(served& s, time_point now) noexcept {
     }
     const interest wanted = s.wants();
     if (wanted != s.watching) {
-        if (const error_code failed = parts_.poller.watch(wanted, static_cast<watched*>(&s))) {
-            s.abort(peer_errc::undefined, peer_message(peer_errc::undefined), failed, memory_, now);
-            update(s, now);
+        const error_code failed = parts_.poller.watch(wanted, static_cast<watched*>(&s));
+        if (!failed) {
+            s.watching = wanted;
+        } else if (!s.committing()) {
+            give_up(s, failed, now);
             return;
         }
-        s.watching = wanted;
+        // A commit decides by itself how the transfer ends, and it is watched again then.
     }
     if (const auto due = s.deadline()) {
         wheel_.schedule(s, *due);
     }
+}
+
+/// Ends a transfer that cannot hear its peer any more.
+void service::give_up(served& s, const error_code& why, time_point now) noexcept {
+    s.abort(peer_errc::undefined, peer_message(peer_errc::undefined), why, memory_, now);
+    // One that only repeats its last ACK has nothing to abort.
+    s.drop(why, memory_, now);
+    TFTP_ASSERT(s.closed());
+    update(s, now);
 }
 
 void service::retire(served& s) noexcept {

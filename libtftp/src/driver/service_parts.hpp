@@ -89,6 +89,9 @@ public:
     /// Returns the request as it arrived, at another time.
     [[nodiscard]] arrival resumed(time_point now) const noexcept;
 
+    /// Returns when it arrived.
+    [[nodiscard]] time_point since() const noexcept { return since_; }
+
     admission::place place;
     /// What it opened: one of the two.
     result<std::shared_ptr<source>> from;
@@ -103,13 +106,14 @@ private:
     key who_;
     request_view request_;
     std::optional<std::uint64_t> announced_;
+    time_point since_;
     bool cancelled_ = false;
 };
 
 /// Destroys the file of a transfer that is over where that may wait.
 class service::dispose_job final : public blocking_job {
 public:
-    dispose_job(std::shared_ptr<void> content, std::uint64_t lane) noexcept
+    dispose_job(std::shared_ptr<const void> content, std::uint64_t lane) noexcept
         : blocking_job(lane), content_(std::move(content)) {}
 
     void run() noexcept override { content_.reset(); }
@@ -117,7 +121,7 @@ public:
     void done() noexcept override {}
 
 private:
-    std::shared_ptr<void> content_;
+    std::shared_ptr<const void> content_;
 };
 
 } // namespace tftp::io

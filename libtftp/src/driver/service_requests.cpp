@@ -27,6 +27,9 @@ constexpr std::uint8_t crowded_sends = 2;
 /// Requests taken at a time: transfers under way wait no longer than for these.
 constexpr std::size_t requests_max = 8;
 
+/// How often requests are looked through whose file is being opened.
+constexpr auto stale_interval = std::chrono::seconds(1);
+
 constexpr const char* busy_text = "server busy";
 
 /// What one netascii transfer keeps of converted text.
@@ -79,7 +82,8 @@ service::open_job::open_job(service& owner, const arrival& a, admission::place c
       datagram_(a.datagram.begin(), a.datagram.end()),
       who_(a.who),
       request_(std::get<request_view>(*decode(datagram_))),
-      announced_(owner.content_for(a).announced_size) {}
+      announced_(owner.content_for(a).announced_size),
+      since_(a.now) {}
 
 service::open_job::~open_job() {
     // Once cancelled it is in no table, and the service may be gone.
@@ -253,6 +257,7 @@ void service::begin(const arrival& a) {
 }
 
 result<admission::place> service::admit(const arrival& a) {
+    drop_stale_openings(a.now);
     if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
         drop_oldest_half_open(a.now);
     }
@@ -267,7 +272,7 @@ result<admission::place> service::admit(const arrival& a) {
 void service::open_elsewhere(const arrival& a, admission::place place) {
     auto job = std::make_unique<open_job>(*this, a, std::move(place));
     opening_.emplace(a.who, job.get());
-    if (!offload(std::move(job))) {
+    if (!offload(std::move(job), queueing::bounded)) {
         // No ERROR: the client asks again, and may find the pool less busy.
         report(a, errc::overloaded);
     }
@@ -303,7 +308,9 @@ void service::begin_read(
         return;
     }
     std::shared_ptr<source> from = std::move(*opened);
-    from->share(cache_);
+    if (auto surplus = from->share(cache_); surplus && from->remote()) {
+        dispose(std::move(surplus), from->lane());
+    }
     const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, from->size());
     if (a.request.mode == transfer_mode::netascii) {
@@ -316,6 +323,8 @@ void service::begin_read(
     }
     auto port = open_port(a, {});
     if (!port) {
+        from->unshare();
+        release(from);
         return;
     }
     add(std::make_unique<served>(
@@ -343,6 +352,7 @@ void service::begin_write(
     }
     auto port = open_port(a, answered.agreed);
     if (!port) {
+        release(into);
         return;
     }
     const std::uint16_t fits = window_that_fits(*port, answered.agreed.blksize);
@@ -355,6 +365,24 @@ void service::begin_write(
             std::move(place)
         ),
         a.now);
+}
+
+/// Gives up requests whose file is not open after as long as a silent client is borne: whoever
+/// asked has gone, and their disk may never answer.
+void service::drop_stale_openings(time_point now) noexcept {
+    if (now < stale_at_) {
+        return;
+    }
+    stale_at_ = now + stale_interval;
+    std::erase_if(opening_, [&](const auto& entry) {
+        open_job& job = *entry.second;
+        if (now - job.since() < config_.engine.give_up) {
+            return false;
+        }
+        report(job.resumed(now), errc::stalled);
+        job.cancel();
+        return true;
+    });
 }
 
 void service::drop_oldest_half_open(time_point now) noexcept {

@@ -17,7 +17,9 @@ namespace conditions = boost::system::errc;
 
 /// How long to wait for a buffer or a pool thread before looking again.
 constexpr auto blocked_wait = std::chrono::seconds(1);
-constexpr auto pool_wait = std::chrono::milliseconds(10);
+/// Doubled each time, so that those that wait for a stalled disk cost little.
+constexpr auto pool_wait_min = std::chrono::milliseconds(10);
+constexpr unsigned pool_wait_doublings_max = 6;
 
 /// Largest payload of UDP over IPv4, and so of one segmented send.
 constexpr std::size_t run_octets_max = 65507;
@@ -103,11 +105,15 @@ void transfer::on_writable(scratch& memory, time_point now) noexcept {
 
 void transfer::pause(time_point now) noexcept {
     resting_ = true;
-    deadline_ = now + pool_wait;
+    wait_for_pool(now);
+}
+
+void transfer::wait_for_pool(time_point now) noexcept {
+    deadline_ = now + pool_wait_min * (1U << pool_waits_);
+    pool_waits_ = static_cast<std::uint8_t>(std::min(pool_waits_ + 1U, pool_wait_doublings_max));
 }
 
 void transfer::on_deadline(scratch& memory, time_point now) noexcept {
-    resting_ = false;
     with_engine([now](auto& engine) { engine.on_deadline(now); });
     act(memory, now);
 }
@@ -184,6 +190,8 @@ void transfer::stored(receiver& engine, time_point now) noexcept {
 }
 
 void transfer::act(scratch& memory, time_point now) noexcept {
+    // What comes next sets another deadline.
+    resting_ = false;
     with_engine([&](auto& engine) { act(engine, memory, now); });
 }
 
@@ -290,6 +298,7 @@ bool transfer::start_collecting() noexcept {
     if (!share.held()) {
         return false;
     }
+    pool_waits_ = 0;
     collecting_.emplace().share = std::move(share);
     return true;
 }
@@ -309,7 +318,7 @@ void transfer::collect(receiver& engine, const store& effect) noexcept {
 
 void transfer::start_write(receiver& engine, collected what) noexcept {
     what.share.shrink(what.octets.size());
-    writing_ = hand_over<write_job>(std::move(what), size_to_reserve(engine));
+    writing_ = hand_over<write_job>(queueing::always, std::move(what), size_to_reserve(engine));
     if (!writing_) {
         write_failed(engine, errc::overloaded);
     }
@@ -317,9 +326,9 @@ void transfer::start_write(receiver& engine, collected what) noexcept {
 
 /// Returns false when the pool takes no more now, or memory is out.
 template <class Job, class... Arguments>
-bool transfer::hand_over(Arguments&&... arguments) noexcept {
+bool transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
     std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
-    return made && host_->offload(std::move(made));
+    return made && host_->offload(std::move(made), how);
 }
 
 void transfer::finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept {
@@ -332,7 +341,7 @@ void transfer::finish_write(receiver& engine, const error_code& outcome, time_po
 
 void transfer::commit(receiver& engine, time_point now) noexcept {
     engine.on_commit_begun();
-    if (host_ != nullptr && hand_over<commit_job>()) {
+    if (host_ != nullptr && hand_over<commit_job>(queueing::always)) {
         return;
     }
     const bool waits = host_ != nullptr && sink_->remote();
@@ -371,8 +380,12 @@ bool transfer::send_run(
     const auto filled = fill(offset, wanted, gaps);
     if (!filled) {
         if (filled.error() == errc::would_block) {
-            const bool waiting = start_cold_read(offset, wanted);
-            deadline_ = now + (waiting ? duration(blocked_wait) : duration(pool_wait));
+            if (start_cold_read(offset, wanted)) {
+                pool_waits_ = 0;
+                deadline_ = now + blocked_wait;
+            } else {
+                wait_for_pool(now);
+            }
             return false;
         }
         const peer_errc code = to_peer_errc(filled.error());
@@ -451,7 +464,8 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
 
 bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
     budget_share share(host_->buffers(), wanted);
-    return share.held() && hand_over<cold_read>(std::move(share), offset, wanted);
+    return share.held() &&
+           hand_over<cold_read>(queueing::bounded, std::move(share), offset, wanted);
 }
 
 void transfer::send_datagram(const send_control& control) noexcept {
@@ -492,7 +506,9 @@ bool transfer::initiator() const noexcept {
 
 void transfer::on_completed(const error_code& outcome, time_point now) noexcept {
     completed_ = true;
-    outcome_ = outcome;
+    // Nothing was sent for so long that the peer had nothing to answer.
+    const bool ours = outcome == errc::timed_out && job_ != nullptr;
+    outcome_ = ours ? make_error_code(errc::stalled) : outcome;
     ended_ = now;
 }
 
@@ -531,6 +547,9 @@ const parameters& transfer::agreed() const noexcept {
 }
 
 void transfer::release_file() noexcept {
+    if (source_) {
+        source_->unshare();
+    }
     if (host_ != nullptr) {
         host_->release(source_);
         host_->release(sink_);

@@ -52,6 +52,15 @@ std::unique_ptr<blocking_job> job_list::take_first(Predicate wanted) noexcept {
     return nullptr;
 }
 
+template <class Predicate>
+std::size_t job_list::count(Predicate wanted) const noexcept {
+    std::size_t found = 0;
+    for (const blocking_job* job = first_.get(); job != nullptr; job = job->next_.get()) {
+        found += wanted(*job) ? 1U : 0U;
+    }
+    return found;
+}
+
 } // namespace detail
 
 result<std::unique_ptr<completion_queue>> completion_queue::create() noexcept {
@@ -132,12 +141,21 @@ blocking_pool::~blocking_pool() {
     }
 }
 
+bool blocking_pool::has_room(std::uint64_t lane) const noexcept {
+    const std::size_t lane_queue_max = std::max<std::size_t>(queue_max_ / 8, 1);
+    if (waiting_.size() < lane_queue_max) {
+        return true;
+    }
+    const auto same = [lane](const blocking_job& job) { return lane_of(job) == lane; };
+    return waiting_.size() < queue_max_ && (lane == 0 || waiting_.count(same) < lane_queue_max);
+}
+
 bool blocking_pool::submit(
-    std::unique_ptr<blocking_job> job, completion_queue& completions
+    std::unique_ptr<blocking_job> job, completion_queue& completions, queueing how
 ) noexcept {
     {
         const std::lock_guard lock(mutex_);
-        if (waiting_.size() >= queue_max_) {
+        if (how == queueing::bounded && !has_room(lane_of(*job))) {
             return false;
         }
         if (idle_ <= waiting_.size() && threads_.size() < threads_max_ && !start_thread() &&

@@ -1,5 +1,6 @@
 #include "beneath.hpp"
 #include "replacement.hpp"
+#include "storage.hpp"
 #include "target.hpp"
 #include "vectors.hpp"
 
@@ -40,6 +41,10 @@ error_code check(int outcome) noexcept {
 bool is_same_file(const struct ::stat& one, const struct ::stat& other) noexcept {
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
+
+/// Largest announced size for which space is taken before the content comes, in octets: what any
+/// file system gives at once.
+constexpr std::uint64_t allocation_max = std::uint64_t{256} << 20;
 
 template <class Call>
 int uninterrupted(Call&& call) noexcept {
@@ -211,7 +216,10 @@ void file_sink::make_temporary_name() noexcept {
 }
 
 error_code file_sink::allocate() noexcept {
-    if (announced_ == 0) {
+    // In memory it takes the pages and clears them, and much of a disk takes long as well: then
+    // space is found, or not, block by block.
+    if (announced_ == 0 || announced_ > allocation_max ||
+        storage_of(content_.get()) == storage::memory) {
         return {};
     }
     // The size stays 0: only what was written ever counts.
@@ -350,7 +358,11 @@ error_code file_sink::take_name() noexcept {
 error_code file_sink::replace_in_turn(const char* name) noexcept {
     std::unique_lock<std::mutex> turn;
     if (options_.ledger) {
-        turn = options_.ledger->turn();
+        struct ::stat about = {};
+        if (::fstat(directory_.get(), &about) != 0) {
+            return last_error();
+        }
+        turn = options_.ledger->turn(about.st_dev);
     }
     replacement old(
         directory_.get(), name, options_.existing == overwrite::keep ? options_.versions_max : 0

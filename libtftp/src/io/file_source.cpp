@@ -14,14 +14,20 @@ file_source::file_source(std::shared_ptr<const opened_file> file) noexcept
     : file_(std::move(file)) {}
 
 file_source::~file_source() {
+    unshare();
+}
+
+std::shared_ptr<const void> file_source::share(file_cache& cache) noexcept {
+    cache_ = &cache;
+    const auto own = std::exchange(file_, cache.files.share(file_));
+    return own == file_ ? nullptr : own;
+}
+
+void file_source::unshare() noexcept {
     if (cache_ != nullptr && file_.use_count() == 1) {
         cache_->chunks.forget(*file_);
     }
-}
-
-void file_source::share(file_cache& cache) noexcept {
-    file_ = cache.files.share(std::move(file_));
-    cache_ = &cache;
+    cache_ = nullptr;
 }
 
 std::uint64_t file_source::lane() const noexcept {

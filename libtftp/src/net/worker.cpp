@@ -14,7 +14,7 @@ namespace {
 constexpr int turns_max = 8;
 
 /// How long a stop waits for commits: an upload that reaches its name is acknowledged.
-constexpr auto commit_patience = std::chrono::seconds(1);
+constexpr auto commit_patience = std::chrono::milliseconds(600);
 
 [[nodiscard]] io::udp_port_factory make_ports(const std::optional<io::port_range>& range) noexcept {
     return range ? io::udp_port_factory(*range) : io::udp_port_factory();

@@ -60,6 +60,8 @@ const char* text_of(errc code) noexcept {
         return "Too many transfers of this client are under way";
     case errc::too_fast:
         return "This client asks too often";
+    case errc::stalled:
+        return "The file system did not answer in time";
     }
     return "Unknown TFTP error";
 }

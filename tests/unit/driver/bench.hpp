@@ -53,6 +53,8 @@ public:
 
     [[nodiscard]] bool remote() const noexcept override { return far; }
 
+    void unshare() noexcept override { unshared = true; }
+
 private:
     std::string content_;
 
@@ -60,6 +62,7 @@ public:
     std::optional<std::uint64_t> promised;
     bool cold = false;
     bool far = false;
+    bool unshared = false;
     error_code error;
     int reads = 0;
 };
@@ -107,8 +110,9 @@ class manual_host final : public io::transfer_host {
 public:
     explicit manual_host(io::scratch& memory) : memory_(memory) {}
 
-    [[nodiscard]] bool offload(std::unique_ptr<io::blocking_job> job) noexcept override {
-        if (full) {
+    [[nodiscard]] bool
+    offload(std::unique_ptr<io::blocking_job> job, io::queueing how) noexcept override {
+        if (gone || (full && how == io::queueing::bounded)) {
             return false;
         }
         jobs.push_back(std::move(job));
@@ -119,7 +123,7 @@ public:
 
     [[nodiscard]] io::buffer_budget& buffers() noexcept override { return *budget; }
 
-    void dispose(std::shared_ptr<void> content, std::uint64_t) noexcept override {
+    void dispose(std::shared_ptr<const void> content, std::uint64_t) noexcept override {
         disposed.push_back(std::move(content));
     }
 
@@ -133,10 +137,13 @@ public:
     }
 
     std::vector<std::unique_ptr<io::blocking_job>> jobs;
-    std::vector<std::shared_ptr<void>> disposed;
+    std::vector<std::shared_ptr<const void>> disposed;
     std::optional<io::buffer_budget> budget{std::in_place, std::size_t{64} << 20};
     time_point now = start;
+    /// No room for what may be turned away.
     bool full = false;
+    /// No thread at all.
+    bool gone = false;
 
 private:
     io::scratch& memory_;

@@ -30,8 +30,8 @@ TEST_CASE("a directory is served and written through its policy", "[driver][cont
     CHECK((*first)->lane() != 0);
     CHECK((*first)->lane() == (*second)->lane());
     CHECK_FALSE((*first)->remote());
-    (*first)->share(cache);
-    (*second)->share(cache);
+    static_cast<void>((*first)->share(cache));
+    static_cast<void>((*second)->share(cache));
     // One descriptor for both.
     CHECK(cache.files.size() == 1);
 

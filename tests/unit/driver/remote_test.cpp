@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <vector>
 
 /// Uploads to, and downloads from, a file system that may wait for another machine: nothing of it
 /// is touched in the thread that serves.
@@ -138,6 +139,48 @@ TEST_CASE("a remote upload passes through less memory than a batch", "[driver][t
     CHECK(b.host.budget->left() == 100);
 }
 
+TEST_CASE("those that wait for memory look less and less often", "[driver][transfer][limits]") {
+    bench b(std::string(1000, 'x'), {}, hosted);
+    b.source->cold = true;
+    const io::budget_share all(*b.host.budget, b.host.budget->left());
+    b.begin();
+    std::vector<duration> waits;
+    for (int i = 0; i < 8; ++i) {
+        waits.push_back(*b.under_test->deadline() - b.now);
+        b.pass(waits.back());
+    }
+    CHECK(waits.front() == 10ms);
+    CHECK(waits[1] == 20ms);
+    CHECK(waits.back() == 640ms);
+}
+
+TEST_CASE("a read that outlasts the client is the disk's fault", "[driver][transfer]") {
+    bench b(std::string(1000, 'x'), {}, hosted);
+    b.source->cold = true;
+    b.begin();
+    REQUIRE(b.host.jobs.size() == 1);
+    for (int i = 0; i < 100 && !b.under_test->closed(); ++i) {
+        b.pass(1s);
+    }
+    b.check_closed(errc::stalled);
+}
+
+TEST_CASE("a commit that ends has the port read again", "[driver][transfer][limits]") {
+    bench b(option_pairs{}, hosted);
+    begin(b, ack(0));
+    b.say(data(1, 10));
+    b.host.work();
+    {
+        // Copies come while memory is short: the transfer rests.
+        const io::budget_share all(*b.host.budget, b.host.budget->left());
+        b.say(data(1, 10));
+        CHECK_FALSE(b.under_test->wants().read);
+        b.host.work();
+    }
+    CHECK(b.under_test->wants().read);
+    b.expect(ack(1));
+}
+
 TEST_CASE("a cold read waits while memory is short", "[driver][transfer][limits]") {
     bench b(std::string(1000, 'x'), {}, hosted);
     b.source->cold = true;
@@ -152,16 +195,34 @@ TEST_CASE("a cold read waits while memory is short", "[driver][transfer][limits]
     CHECK(b.host.budget->left() == std::size_t{64} << 20);
 }
 
-TEST_CASE("a pool that takes nothing ends a remote upload", "[driver][transfer]") {
+TEST_CASE("an upload that was begun needs no room in the pool's queue", "[driver][transfer]") {
+    const bool far = GENERATE(false, true);
+    bench b(option_pairs{}, hosted);
+    b.sink->far = far;
+    b.begin();
+    b.expect(ack(0));
+    b.host.full = true;
+    b.say(data(1, 10));
+    if (far) {
+        b.host.work();
+    }
+    // Never in the thread that serves.
+    CHECK(b.sink->commits == 0);
+    b.host.work();
+    CHECK(b.sink->commits == 1);
+    b.expect(ack(1));
+}
+
+TEST_CASE("a pool without threads ends a remote upload", "[driver][transfer]") {
     bench b(option_pairs{}, hosted);
     begin(b, ack(0));
     SECTION("before a write") {
-        b.host.full = true;
+        b.host.gone = true;
         b.say(full(1));
     }
     SECTION("before the commit") {
         b.say(data(1, 10));
-        b.host.full = true;
+        b.host.gone = true;
         b.host.work();
     }
     CHECK(b.error_code_sent() == peer_errc::undefined);
@@ -175,9 +236,12 @@ TEST_CASE("a remote file is destroyed by the host", "[driver][transfer]") {
         b.source->far = true;
         b.begin();
         b.say(ack(1));
+        CHECK_FALSE(b.source->unshared);
         b.under_test->release_file();
         REQUIRE(b.host.disposed.size() == 1);
         CHECK(b.host.disposed[0] == b.source);
+        // It may be destroyed in another thread now.
+        CHECK(b.source->unshared);
     }
     SECTION("of an upload that ends while it is written") {
         bench b(option_pairs{}, hosted);

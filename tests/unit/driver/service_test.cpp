@@ -60,7 +60,7 @@ public:
     }
 
     [[nodiscard]] bool submit(
-        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions
+        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing
     ) noexcept override {
         accept(*job, completions);
         waiting.push_back(std::move(job));
@@ -508,6 +508,29 @@ TEST_CASE("service keeps many transfers apart under loss", "[driver][service]") 
     w.clients.clear();
     transfers.clear();
     check_all_given_back(w, 0);
+}
+
+TEST_CASE("a file that does not open in time is given up", "[driver][service][limits]") {
+    auto pool = std::make_unique<busy_pool>();
+    io::service_config config = sim_config();
+    config.limits.transfers_max = 1;
+    sim_world w(config, pool.get());
+    const auto client = w.peer(2000);
+    const auto other = w.peer(2001);
+    w.say(*client, rrq("cold"));
+    REQUIRE(pool->waiting.size() == 1);
+    w.advance(29s);
+    w.say(*other, rrq("cold"));
+    expect_error(*other, peer_errc::undefined);
+    w.advance(2s);
+    // Its place is free, although its job still waits.
+    w.say(*other, rrq("cold"));
+    CHECK_FALSE(other->take());
+    CHECK(pool->waiting.size() == 2);
+    REQUIRE(w.finished.all.size() == 2);
+    CHECK(w.finished.all[0].outcome == errc::overloaded);
+    CHECK(w.finished.all[1].outcome == errc::stalled);
+    pool.reset();
 }
 
 TEST_CASE("a pool ends before the service for which it was opening a file", "[driver][service]") {

@@ -81,7 +81,8 @@ TEST_CASE(
             [&] { ran = std::this_thread::get_id(); },
             [&] { finished = std::this_thread::get_id(); }
         ),
-        *queue
+        *queue,
+        queueing::bounded
     ));
     drain(*queue, 1);
     CHECK(ran != std::this_thread::get_id());
@@ -111,7 +112,8 @@ TEST_CASE("pool runs jobs of a narrow lane one at a time and in order", "[io][bl
                 },
                 [&, i, k] { finished[k].push_back(i); }
             ),
-            *queue
+            *queue,
+            queueing::bounded
         ));
     }
     drain(*queue, 300);
@@ -135,7 +137,8 @@ TEST_CASE("pool is not held up by a stalled lane", "[io][blocking_pool]") {
             job(
                 stalled, [&] { release.acquire(); }, [&] { ++stalled_jobs; }
             ),
-            *queue
+            *queue,
+            queueing::bounded
         ));
     }
     for (int i = 0; i < 9; ++i) {
@@ -143,7 +146,8 @@ TEST_CASE("pool is not held up by a stalled lane", "[io][blocking_pool]") {
             job(
                 stalled, [] {}, [&] { ++stalled_jobs; }
             ),
-            *queue
+            *queue,
+            queueing::bounded
         ));
     }
     int others = 0;
@@ -152,7 +156,8 @@ TEST_CASE("pool is not held up by a stalled lane", "[io][blocking_pool]") {
             job(
                 0, [] {}, [&] { ++others; }
             ),
-            *queue
+            *queue,
+            queueing::bounded
         ));
     }
     drain(*queue, 10);
@@ -174,17 +179,53 @@ TEST_CASE("pool refuses jobs beyond its bound", "[io][blocking_pool]") {
                 started.release();
                 release.acquire();
             }),
-        *queue
+        *queue,
+        queueing::bounded
     ));
     started.acquire();
     const int before = test_job::destroyed;
-    CHECK(pool.submit(job(0, [] {}), *queue));
-    CHECK(pool.submit(job(0, [] {}), *queue));
-    CHECK_FALSE(pool.submit(job(0, [] {}), *queue));
+    CHECK(pool.submit(job(0, [] {}), *queue, queueing::bounded));
+    CHECK(pool.submit(job(0, [] {}), *queue, queueing::bounded));
+    CHECK_FALSE(pool.submit(job(0, [] {}), *queue, queueing::bounded));
     CHECK(test_job::destroyed == before + 1);
     release.release();
     drain(*queue, 3);
-    CHECK(pool.submit(job(0, [] {}), *queue));
+    CHECK(pool.submit(job(0, [] {}), *queue, queueing::bounded));
+    drain(*queue, 1);
+}
+
+TEST_CASE("one lane leaves room in the queue to the others", "[io][blocking_pool][lanes]") {
+    constexpr std::uint64_t stalled = 7;
+    const auto queue = make_queue();
+    std::counting_semaphore<> started(0);
+    std::counting_semaphore<> release(0);
+    blocking_pool pool(2, 16, 1);
+    const auto submit = [&](std::uint64_t lane, queueing how) {
+        return pool.submit(job(lane, [] {}), *queue, how);
+    };
+    REQUIRE(pool.submit(
+        job(stalled,
+            [&] {
+                started.release();
+                release.acquire();
+            }),
+        *queue,
+        queueing::bounded
+    ));
+    started.acquire();
+    // An eighth of 16 may wait.
+    CHECK(submit(stalled, queueing::bounded));
+    CHECK(submit(stalled, queueing::bounded));
+    CHECK_FALSE(submit(stalled, queueing::bounded));
+    // What was begun is brought to its end, and others are not concerned.
+    for (int i = 0; i < 20; ++i) {
+        CHECK(submit(stalled, queueing::always));
+    }
+    CHECK(submit(stalled + 1, queueing::always));
+    drain(*queue, 1);
+    release.release();
+    drain(*queue, 23);
+    CHECK(submit(stalled, queueing::bounded));
     drain(*queue, 1);
 }
 
@@ -198,7 +239,8 @@ TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {
                 job(
                     1, [] {}, again
                 ),
-                *queue
+                *queue,
+                queueing::bounded
             ));
         }
     };
@@ -206,7 +248,8 @@ TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {
         job(
             1, [] {}, again
         ),
-        *queue
+        *queue,
+        queueing::bounded
     ));
     drain(*queue, 50);
     CHECK(left == 0);
@@ -233,7 +276,8 @@ TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]")
                     },
                     [&] { ++finished; }
                 ),
-                *queue
+                *queue,
+                queueing::bounded
             ));
             started.acquire();
             for (int i = 0; i < 5; ++i) {
@@ -241,7 +285,8 @@ TEST_CASE("pool drops waiting jobs when it is destroyed", "[io][blocking_pool]")
                     job(
                         1, [&] { ++ran; }, [&] { ++finished; }
                     ),
-                    *queue
+                    *queue,
+                    queueing::bounded
                 ));
             }
             releaser = std::thread([&] { release.release(); });
@@ -267,7 +312,7 @@ TEST_CASE("pool serves several workers, each with its own completions", "[io][bl
     std::atomic<int> wrong_thread = 0;
     std::atomic<int> refused = 0;
     {
-        blocking_pool pool(4, 100);
+        blocking_pool pool(4, 1024);
         std::vector<std::thread> threads;
         for (int w = 0; w < workers; ++w) {
             threads.emplace_back([&, w] {
@@ -286,7 +331,8 @@ TEST_CASE("pool serves several workers, each with its own completions", "[io][bl
                             [&] { ++ran; },
                             [&] { wrong_thread += std::this_thread::get_id() != self ? 1 : 0; }
                         ),
-                        queue
+                        queue,
+                        queueing::bounded
                     );
                     refused += taken ? 0 : 1;
                     outstanding += taken ? 1 : 0;
@@ -313,7 +359,7 @@ TEST_CASE("pool says when a job does not end", "[io][blocking_pool]") {
     blocking_pool pool;
     CHECK(pool.wait_idle(0ms));
     std::binary_semaphore release(0);
-    REQUIRE(pool.submit(job(0, [&] { release.acquire(); }), *queue));
+    REQUIRE(pool.submit(job(0, [&] { release.acquire(); }), *queue, queueing::bounded));
     CHECK_FALSE(pool.wait_idle(1ms));
     release.release();
     CHECK(pool.wait_idle(30s));

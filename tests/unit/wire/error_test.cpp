@@ -14,7 +14,7 @@ using namespace tftp;
 
 namespace {
 
-constexpr int errc_count = 23;
+constexpr int errc_count = 24;
 constexpr int peer_errc_count = 9;
 
 error_code from_errno(int value) {
@@ -136,6 +136,7 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::crowded_out, peer_errc::undefined},
         {errc::client_overloaded, peer_errc::undefined},
         {errc::too_fast, peer_errc::undefined},
+        {errc::stalled, peer_errc::undefined},
     };
     static_assert(std::size(table) == errc_count);
     for (const auto& [value, expected] : table) {

@@ -153,10 +153,10 @@ private:
         time_point now;
     };
 
-    [[nodiscard]] bool offload(std::unique_ptr<blocking_job> job) noexcept override;
+    [[nodiscard]] bool offload(std::unique_ptr<blocking_job> job, queueing how) noexcept override;
     void resumed(transfer& owner) noexcept override;
     [[nodiscard]] buffer_budget& buffers() noexcept override;
-    void dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept override;
+    void dispose(std::shared_ptr<const void> content, std::uint64_t lane) noexcept override;
 
     // Requests, in service_requests.cpp.
     void on_requests(listener& from, time_point now) noexcept;
@@ -174,6 +174,7 @@ private:
     begin_read(const arrival& a, admission::place place, result<std::shared_ptr<source>> opened);
     void
     begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
+    void drop_stale_openings(time_point now) noexcept;
     void drop_oldest_half_open(time_point now) noexcept;
     /// Null when the system gives no port; the request is refused then.
     [[nodiscard]] std::unique_ptr<datagram_port>
@@ -191,6 +192,7 @@ private:
 
     void add(std::unique_ptr<served> made, time_point now);
     void update(served& s, time_point now) noexcept;
+    void give_up(served& s, const error_code& why, time_point now) noexcept;
     void retire(served& s) noexcept;
 
     service_parts parts_;
@@ -211,6 +213,8 @@ private:
     token_bucket pace_;
     /// Requests whose file is being opened in the pool, which owns the jobs.
     std::unordered_map<key, open_job*, key_hash> opening_;
+    /// When they are looked through next.
+    time_point stale_at_ = time_point::min();
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
     /// Transfers whose client has not answered yet, oldest first.
     std::list<served*> half_open_;

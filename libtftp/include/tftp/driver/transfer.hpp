@@ -42,7 +42,8 @@ public:
 
     /// Runs `job` in another thread, then its `done()` in this one. Returns false when it cannot be
     /// taken now.
-    [[nodiscard]] virtual bool offload(std::unique_ptr<blocking_job> job) noexcept = 0;
+    [[nodiscard]] virtual bool
+    offload(std::unique_ptr<blocking_job> job, queueing how) noexcept = 0;
 
     /// A job of `owner` is done: call its on_resumed().
     virtual void resumed(transfer& owner) noexcept = 0;
@@ -51,7 +52,7 @@ public:
     [[nodiscard]] virtual buffer_budget& buffers() noexcept = 0;
 
     /// Destroys `content`, the file of a transfer that is over, where that may wait. lane: its own.
-    virtual void dispose(std::shared_ptr<void> content, std::uint64_t lane) noexcept = 0;
+    virtual void dispose(std::shared_ptr<const void> content, std::uint64_t lane) noexcept = 0;
 
     /// Gives up a hold on `file`, a source or a sink, if any: where that may wait when it is
     /// remote.
@@ -169,7 +170,7 @@ private:
     };
 
     template <class Job, class... Arguments>
-    [[nodiscard]] bool hand_over(Arguments&&... arguments) noexcept;
+    [[nodiscard]] bool hand_over(queueing how, Arguments&&... arguments) noexcept;
 
     void feed(const received& message, scratch& memory, time_point now) noexcept;
     void flush(scratch& memory, time_point now) noexcept;
@@ -214,6 +215,7 @@ private:
     void drop_engine(const error_code& why) noexcept;
     void take_refusals() noexcept;
     void pause(time_point now) noexcept;
+    void wait_for_pool(time_point now) noexcept;
     [[nodiscard]] bool initiator() const noexcept;
     void on_completed(const error_code& outcome, time_point now) noexcept;
     [[nodiscard]] std::size_t messages_max() const noexcept;
@@ -237,6 +239,8 @@ private:
     bool writing_ = false;
     /// Nothing is taken from the port for a moment: there is no memory for it.
     bool resting_ = false;
+    /// How often in a row there was no room in the pool, or no memory.
+    std::uint8_t pool_waits_ = 0;
     bool reserved_ = false;
     bool pending_last_ = false;
     bool completed_ = false;

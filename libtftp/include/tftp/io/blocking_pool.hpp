@@ -63,6 +63,9 @@ public:
     /// Removes the first job for which `wanted` holds; null when there is none.
     template <class Predicate>
     [[nodiscard]] std::unique_ptr<blocking_job> take_first(Predicate wanted) noexcept;
+    /// Returns for how many jobs `wanted` holds.
+    template <class Predicate>
+    [[nodiscard]] std::size_t count(Predicate wanted) const noexcept;
 
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
 
@@ -112,6 +115,15 @@ private:
     std::atomic<std::size_t> in_pool_ = 0;
 };
 
+/// Whether a job may be turned away.
+enum class queueing : std::uint8_t {
+    /// Not taken when too many wait already.
+    bounded,
+    /// Taken however many wait: what was begun has to be brought to its end. As many of them as
+    /// transfers at most.
+    always,
+};
+
 /// Where jobs run: the threads of a `blocking_pool`, or virtual time in simulations.
 class job_runner {
 public:
@@ -123,8 +135,9 @@ public:
     /// Queues `job`; its completion comes through `completions`.
     ///
     /// Returns false, and destroys the job, when it cannot be taken now.
-    [[nodiscard]] virtual bool
-    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept = 0;
+    [[nodiscard]] virtual bool submit(
+        std::unique_ptr<blocking_job> job, completion_queue& completions, queueing how
+    ) noexcept = 0;
 
 protected:
     /// Takes `job` in: `finish` or `discard` follows before `completions` is destroyed.
@@ -144,9 +157,9 @@ protected:
 /// Thread-safe. Threads start with the first jobs; none exists before.
 class blocking_pool final : public job_runner {
 public:
-    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1. lane_max: threads that the jobs of
-    /// one lane may occupy, >= 1, so that a stalled disk leaves the others to everybody else; with
-    /// 1 they run in the order of submission.
+    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1; an eighth of them of one lane, at
+    /// least one. lane_max: threads that the jobs of one lane may occupy, >= 1. So a stalled disk
+    /// leaves room to everybody else; with 1 they run in the order of submission.
     explicit blocking_pool(
         std::size_t threads_max = 16, std::size_t queue_max = 4096, std::size_t lane_max = 4
     ) noexcept
@@ -156,9 +169,11 @@ public:
     /// thread may submit any more.
     ~blocking_pool() override;
 
-    /// Returns false, and destroys the job, when too many wait already or no thread can be started.
-    [[nodiscard]] bool
-    submit(std::unique_ptr<blocking_job> job, completion_queue& completions) noexcept override;
+    /// Returns false, and destroys the job, when too many wait already, or when there is no thread
+    /// and none can be started.
+    [[nodiscard]] bool submit(
+        std::unique_ptr<blocking_job> job, completion_queue& completions, queueing how
+    ) noexcept override;
 
     /// Waits until no job waits or runs, at most for `patience`; returns false when some still do:
     /// a disk does not answer. No other thread may submit any more.
@@ -168,6 +183,7 @@ public:
     [[nodiscard]] std::size_t threads() const noexcept;
 
 private:
+    [[nodiscard]] bool has_room(std::uint64_t lane) const noexcept;
     void work() noexcept;
     [[nodiscard]] std::unique_ptr<blocking_job> take_runnable() noexcept;
     [[nodiscard]] bool start_thread() noexcept;

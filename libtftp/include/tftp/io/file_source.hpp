@@ -28,7 +28,9 @@ public:
     [[nodiscard]] bool remote() const noexcept override { return file_->remote(); }
 
     /// Reads of less than `read_ahead::small_read` octets come from the cache from now on.
-    void share(file_cache& cache) noexcept override;
+    [[nodiscard]] std::shared_ptr<const void> share(file_cache& cache) noexcept override;
+
+    void unshare() noexcept override;
 
     [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;

@@ -45,11 +45,19 @@ public:
     /// Returns true when even its destruction may wait for another machine or process.
     [[nodiscard]] virtual bool remote() const noexcept { return false; }
 
-    /// Shares descriptors and memory with other sources of the calling thread, which is the one
-    /// that calls `try_read` and destroys it. Called at most once, before the first read.
+    /// Shares descriptors and memory with other sources of the calling thread, the one that calls
+    /// `try_read`. Called at most once, before the first read.
     ///
-    /// cache: outlives the source.
-    virtual void share(file_cache& cache) noexcept { static_cast<void>(cache); }
+    /// cache: outlives the source, or its `unshare()`. Returns what it has no use for any more, if
+    /// anything; when remote(), the destruction of that may wait.
+    [[nodiscard]] virtual std::shared_ptr<const void> share(file_cache& cache) noexcept {
+        static_cast<void>(cache);
+        return nullptr;
+    }
+
+    /// Takes back `share()`, in the same thread: the source may be destroyed in any thread then. It
+    /// is not to be read by `try_read` any more.
+    virtual void unshare() noexcept {}
 
     /// Fills `gaps` in order with the content from octet `offset` on, without blocking.
     ///
@@ -96,6 +104,8 @@ public:
     [[nodiscard]] std::uint64_t lane() const noexcept override { return text_->lane(); }
 
     [[nodiscard]] bool remote() const noexcept override { return text_->remote(); }
+
+    void unshare() noexcept override { text_->unshare(); }
 
     /// Empty: the converted size is not known before the end.
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override;

@@ -2,6 +2,7 @@
 
 #include <tftp/wire/error.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -36,13 +37,16 @@ public:
         return stored_.load(std::memory_order_relaxed);
     }
 
-    /// Waits for the turn to replace a file; it lasts as long as the lock that is returned.
-    [[nodiscard]] std::unique_lock<std::mutex> turn() { return std::unique_lock(replacing_); }
+    /// Waits for the turn to replace a file on `device` (st_dev); it lasts as long as the lock that
+    /// is returned. Another device that stalls does not hold it up, as far as 16 can be told apart.
+    [[nodiscard]] std::unique_lock<std::mutex> turn(std::uint64_t device) {
+        return std::unique_lock(replacing_[device % replacing_.size()]);
+    }
 
 private:
     const std::uint64_t limit_;
     std::atomic<std::uint64_t> stored_;
-    std::mutex replacing_;
+    std::array<std::mutex, 16> replacing_;
 };
 
 /// Returns the sizes of all regular files beneath `directory` together, in octets.

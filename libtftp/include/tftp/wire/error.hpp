@@ -66,6 +66,8 @@ enum class errc : int {
     client_overloaded = 22,
     /// One client asked more often than it may; it got no answer.
     too_fast = 23,
+    /// The file system did not answer for as long as a silent peer is borne.
+    stalled = 24,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
