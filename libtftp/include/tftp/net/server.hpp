@@ -82,8 +82,8 @@ public:
     /// after `grace` it is a stop(). Any thread.
     void drain(duration grace);
 
-    /// Ends all transfers with ERROR 0, but for uploads that are being committed: these get a
-    /// second to end in their own way. Called again it waits for nothing. Any thread.
+    /// Ends all transfers with ERROR 0, but for uploads that are being committed: these get
+    /// 0.6 s to end in their own way. Called again it waits for nothing. Any thread.
     void stop();
 
     /// Once run() has returned: waits at most for `patience` for what still waits for a disk.
