@@ -36,7 +36,6 @@ constexpr int port_attempts = 16;
                                                          : 1;
 }
 
-/// For the table of clients, which strangers fill.
 [[nodiscard]] endpoint any(address_family family, std::uint16_t port) noexcept {
     endpoint e;
     e.family = family;
