@@ -61,6 +61,16 @@ template <class Value, std::size_t Count>
     throw usage_error(fmt::format("--{} takes one of {}, not '{}'", option, known, text));
 }
 
+/// Requests that were sent to such an address are dropped (RFC 1123 s.4.2.3.5). The broadcast
+/// addresses of networks are known to their interfaces alone.
+[[nodiscard]] bool is_of_many(const tftp::endpoint& e) noexcept {
+    if (e.family == tftp::address_family::ipv6) {
+        return e.address[0] == 0xff;
+    }
+    return (e.address[0] & 0xf0U) == 0xe0 ||
+           e.same_host(tftp::endpoint::ipv4(255, 255, 255, 255, 0));
+}
+
 [[nodiscard]] tftp::endpoint address(const std::string& text) {
     const auto parsed = tftp::io::parse_endpoint(text, tftp_port);
     if (!parsed) {
@@ -69,6 +79,11 @@ template <class Value, std::size_t Count>
             "'{}'",
             text
         ));
+    }
+    if (is_of_many(*parsed)) {
+        throw usage_error(
+            fmt::format("--listen takes no broadcast or multicast address, as '{}' is one", text)
+        );
     }
     return *parsed;
 }

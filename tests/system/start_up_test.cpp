@@ -140,6 +140,9 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
         for (const char* bad : {"localhost", "127.0.0.1:", "127.0.0.1:65536", "::1:x", ":69", ""}) {
             check_bad_value({"--listen", bad}, how);
         }
+        for (const char* many : {"224.0.0.1:0", "255.255.255.255:0", "[ff02::1%lo]:0"}) {
+            check_bad_value({"--listen", many}, "--listen takes no broadcast or multicast address");
+        }
     }
     SECTION("a word") {
         check_bad_value({"--writable", "yes"}, "one of never, existing, create, not 'yes'");

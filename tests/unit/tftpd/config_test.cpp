@@ -1,0 +1,52 @@
+#include <tftp/io/socket_address.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <config.hpp>
+#include <string>
+#include <vector>
+
+using namespace tftpd;
+using Catch::Matchers::Message;
+
+namespace {
+
+config parse_all(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "tftpd");
+    arguments.push_back("/srv/tftp");
+    return parse(static_cast<int>(arguments.size()), arguments.data());
+}
+
+} // namespace
+
+TEST_CASE("no group of machines is listened for", "[tftpd][config][rfc1123]") {
+    for (const std::string many :
+         {"224.0.0.1",
+          "224.0.0.1:0",
+          "239.255.255.255:69",
+          "255.255.255.255",
+          "255.255.255.255:0",
+          "ff00::",
+          "[ff02::1%lo]:0",
+          "[ffff::1]:69"}) {
+        INFO(many);
+        CHECK_THROWS_MATCHES(
+            parse_all({"--listen", "127.0.0.1", "--listen", many.c_str()}),
+            usage_error,
+            Message("--listen takes no broadcast or multicast address, as '" + many + "' is one")
+        );
+    }
+    for (const std::string one :
+         {"0.0.0.0:69",
+          "223.255.255.255:69",
+          "240.0.0.1:69",
+          "255.255.255.254:69",
+          "[::]:69",
+          "[fe80::1%lo]:69",
+          "[feff::1]:69"}) {
+        INFO(one);
+        const config read = parse_all({"--listen", one.c_str()});
+        REQUIRE(read.listen.size() == 1);
+        CHECK(tftp::io::to_string(read.listen.front()) == one);
+    }
+}
