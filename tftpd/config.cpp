@@ -210,6 +210,17 @@ void read_overwrite(const std::string& text, tftp::io::access_policy& out) {
     );
 }
 
+/// Who says what becomes of uploads expects some: without --writable there are none.
+void refuse_upload_options(const values& given) {
+    for (const char* option : {"overwrite", "upload-dir", "quota-file", "quota-total"}) {
+        if (given.has(option)) {
+            throw usage_error(
+                fmt::format("--{} needs --writable existing or --writable create", option)
+            );
+        }
+    }
+}
+
 void read_access(const values& given, tftp::io::access_policy& out) {
     using tftp::io::symlinks;
     using tftp::io::writable;
@@ -237,6 +248,9 @@ void read_access(const values& given, tftp::io::access_policy& out) {
     if (const auto* text = given.text("symlinks")) {
         out.symlinks =
             word<symlinks>("symlinks", *text, {{"no", symlinks::no}, {"inside", symlinks::inside}});
+    }
+    if (out.writable == writable::never) {
+        refuse_upload_options(given);
     }
 }
 
@@ -342,9 +356,6 @@ void read_process(const values& given, config& out) {
     }
     out.directory = directories.front();
     if (const auto* text = given.text("upload-dir")) {
-        if (out.access.writable == tftp::io::writable::never) {
-            throw usage_error("--upload-dir needs --writable existing or --writable create");
-        }
         out.upload_directory = *text;
     }
     return out;

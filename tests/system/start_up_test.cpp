@@ -170,6 +170,14 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
         check_bad_value({"--grace", "1.5"}, "from 0 to 86400, not '1.5'");
         check_bad_value({"--grace", "86401"}, "not '86401'");
     }
+    SECTION("how to take uploads, and that there are none") {
+        check_bad_value(
+            {"--writable", "never", "--overwrite", "deny"},
+            "--overwrite needs --writable existing or --writable create"
+        );
+        check_bad_value({"--quota-file", "1"}, "--quota-file needs --writable existing or");
+        check_bad_value({"--quota-total", "1"}, "--quota-total needs --writable existing or");
+    }
     SECTION("a port range") {
         check_bad_value({"--port-range", "4000"}, "FIRST:LAST, not '4000'");
         check_bad_value({"--port-range", "0:9"}, "from 1 to 65535, not '0'");
@@ -185,7 +193,8 @@ TEST_CASE("tftpd takes every documented value", "[system][tftpd]") {
     const temp_dir dir;
     const std::vector<std::vector<std::string>> lines = {
         {"--listen", "127.0.0.1", "--listen", "[::1]:6969", "--listen", "::1"},
-        {"--writable", "never", "--overwrite", "deny", "--fsync", "no", "--symlinks", "no"},
+        {"--writable", "never", "--fsync", "no", "--symlinks", "no"},
+        {"--writable", "existing", "--overwrite", "deny", "--upload-dir", dir.path().string()},
         {"--writable", "existing", "--overwrite", "replace", "--fsync", "yes"},
         {"--writable=create", "--quota-file=9223372036854775807", "--symlinks=inside"},
         {"--writable=create", "--quota-total=9223372036854775807", "--overwrite=keep=1000"},

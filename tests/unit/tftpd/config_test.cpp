@@ -1,9 +1,11 @@
+#include <tftp/io/export_root.hpp>
 #include <tftp/io/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
 #include <config.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace tftpd;
@@ -49,4 +51,26 @@ TEST_CASE("no group of machines is listened for", "[tftpd][config][rfc1123]") {
         REQUIRE(read.listen.size() == 1);
         CHECK(tftp::io::to_string(read.listen.front()) == one);
     }
+}
+
+TEST_CASE("what says how to take uploads needs --writable", "[tftpd][config]") {
+    const std::vector<std::pair<std::string, const char*>> options = {
+        {"--overwrite", "deny"},
+        {"--overwrite", "keep=3"},
+        {"--upload-dir", "/srv/in"},
+        {"--quota-file", "1000"},
+        {"--quota-total", "1000"},
+    };
+    for (const auto& [option, value] : options) {
+        INFO(option << ' ' << value);
+        const std::string refusal = option + " needs --writable existing or --writable create";
+        CHECK_THROWS_MATCHES(parse_all({option.c_str(), value}), usage_error, Message(refusal));
+        CHECK_THROWS_MATCHES(
+            parse_all({option.c_str(), value, "--writable", "never"}), usage_error, Message(refusal)
+        );
+        for (const char* writable : {"existing", "create"}) {
+            CHECK_NOTHROW(parse_all({option.c_str(), value, "--writable", writable}));
+        }
+    }
+    CHECK(parse_all({"--fsync", "no"}).access.writable == tftp::io::writable::never);
 }
