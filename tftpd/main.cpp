@@ -205,8 +205,9 @@ void raise_descriptor_limit() {
     }
 }
 
-/// What the user must be able to do once privileges are dropped.
-void require_rights(const tftpd::config& wanted) {
+/// Requires what the user must be able to do once privileges are dropped. Returns a line for what
+/// is no reason not to start, but may not be meant; empty when there is nothing.
+[[nodiscard]] std::optional<std::string> require_rights(const tftpd::config& wanted) {
     tftpd::require_entry(wanted.directory);
     if (wanted.upload_directory) {
         const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
@@ -215,6 +216,10 @@ void require_rights(const tftpd::config& wanted) {
     if (wanted.port_range) {
         tftpd::require_ports_from(wanted.port_range->first);
     }
+    // Uploads can be meant for directories below it alone.
+    const bool uploads = wanted.access.writable != tftp::io::writable::never;
+    return uploads && !wanted.upload_directory ? tftpd::doubt_uploads(wanted.directory)
+                                               : std::nullopt;
 }
 
 /// Opens a directory for a rule of the confinement.
@@ -286,7 +291,9 @@ int check(const tftpd::config& wanted) {
     const auto user = tftpd::choose_identity(wanted.user);
     const std::shared_ptr<tftp::io::content> files = open_content(wanted);
     tftpd::drop_privileges(user);
-    require_rights(wanted);
+    if (const auto warning = require_rights(wanted)) {
+        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning->c_str()));
+    }
     print("tftpd: configuration OK\n");
     return 0;
 }
@@ -299,7 +306,9 @@ int serve(const tftpd::config& wanted) {
     tftpd::log log = open_log(wanted, user);
     tftp::net::server server = make_server(wanted, open_content(wanted), log);
     tftpd::drop_privileges(user);
-    require_rights(wanted);
+    if (const auto warning = require_rights(wanted)) {
+        log.say(*warning);
+    }
     const std::string name = tftpd::own_name();
     // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
     const tftpd::confined confined = confine(wanted, log);

@@ -51,9 +51,13 @@ void clear_bounding_set() noexcept {
     }
 }
 
+/// Returns errno, or 0 when this process has these rights.
+[[nodiscard]] int try_access(const std::string& directory, int rights) noexcept {
+    return ::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) == 0 ? 0 : errno;
+}
+
 void require_access(const std::string& directory, int rights, const char* what_for) {
-    if (::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) != 0) {
-        const int failed = errno;
+    if (const int failed = try_access(directory, rights)) {
         throw privilege_error(fmt::format(
             "user {} cannot {} {}: {}", own_name(), what_for, directory, std::strerror(failed)
         ));
@@ -127,6 +131,17 @@ void require_uploads(const std::string& directory, bool listed) {
     if (listed) {
         require_access(directory, R_OK, "list");
     }
+}
+
+std::optional<std::string> doubt_uploads(const std::string& directory) {
+    if (const int failed = try_access(directory, W_OK | X_OK)) {
+        return fmt::format(
+            "uploads may fail: user {} cannot write to the directory itself: {}",
+            own_name(),
+            std::strerror(failed)
+        );
+    }
+    return std::nullopt;
 }
 
 } // namespace tftpd

@@ -51,4 +51,8 @@ void require_entry(const std::string& directory);
 /// list it.
 void require_uploads(const std::string& directory, bool listed);
 
+/// Returns one line that warns when this process may not write to `directory` itself; empty when it
+/// may. The line does not name the directory: it is for the log, too.
+[[nodiscard]] std::optional<std::string> doubt_uploads(const std::string& directory);
+
 } // namespace tftpd

@@ -3,12 +3,15 @@
 #include "system/daemon.hpp"
 #include "system/proc.hpp"
 
+#include <tftp/io/socket_address.hpp>
+
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include <unistd.h>
 
@@ -119,6 +122,50 @@ TEST_CASE("tftpd serves port 69 with nothing but the capability for it", "[syste
     daemon_process daemon({}, {"0.0.0.0:69"}, wrapper);
     for (const proc_status& status : threads_of(daemon.process().id())) {
         check_powerless(status);
+    }
+}
+
+TEST_CASE("tftpd warns when uploads cannot go to the directory itself", "[system][tftpd][root]") {
+    need_root();
+    const temp_dir dir;
+    std::filesystem::create_directory(dir.path() / "in");
+    std::filesystem::permissions(dir.path() / "in", std::filesystem::perms::all);
+    std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
+    const std::string warning = "tftpd: uploads may fail: user nobody cannot write to the "
+                                "directory itself: Permission denied\n";
+
+    SECTION("in the log, and goes on: some directories in it may be meant") {
+        command what = command_of({tftpd_program(), "--listen", "127.0.0.1:0", "--user", "nobody"});
+        for (const std::string& each : daemon_options()) {
+            what.argv.push_back(each);
+        }
+        what.argv.insert(what.argv.end(), {"--writable", "create", dir.path().string()});
+        child_process daemon(what);
+        const auto line = daemon.wait_for_line(" on 127.0.0.1:", daemon_limit);
+        REQUIRE(line);
+        const auto listening = tftp::io::parse_endpoint(line->substr(line->rfind(' ') + 1), 0);
+        REQUIRE(listening.has_value());
+        CHECK_THAT(daemon.errors(), Contains(warning));
+        udp_client client;
+        CHECK(error_code_of(ask(client, *listening, wrq("file"))) == 2);
+        const arrived ready = ask(client, *listening, wrq("in/file"));
+        CHECK(store_rest(client, ready.from, "content").octets == ack(1));
+        CHECK(holds(dir.path() / "in" / "file", "content"));
+    }
+    SECTION("and when it only checks") {
+        const auto check = [&](std::vector<std::string> options) {
+            options.insert(options.begin(), {"--check", "--user", "nobody"});
+            options.push_back(dir.path().string());
+            const run_result result = run_tftpd(options);
+            CHECK(result.status == 0);
+            CHECK(result.output == "tftpd: configuration OK\n");
+            return result.errors;
+        };
+        CHECK(check({"--writable", "create"}) == warning);
+        CHECK(check({"--writable", "existing"}) == warning);
+        CHECK(check({}).empty());
+        const std::string in = (dir.path() / "in").string();
+        CHECK(check({"--writable", "create", "--upload-dir", in}).empty());
     }
 }
 
