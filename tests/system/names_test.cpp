@@ -169,6 +169,18 @@ TEST_CASE("only regular files that all may read are served", "[system][tftpd][na
             CHECK(refusal(daemon, "private") == 2);
         }
     }
+    SECTION("whatever others may do in the directories above a file") {
+        const fs::path closed = daemon.root() / "closed";
+        fs::create_directory(closed);
+        write_file(closed / "file", "content");
+        REQUIRE(::chmod(closed.c_str(), 0700) == 0);
+        if (::geteuid() == 0) {
+            // Not the daemon's own: it cannot enter it.
+            CHECK(refusal(daemon, "closed/file") == 2);
+            REQUIRE(::chown(closed.c_str(), 65534, 65534) == 0);
+        }
+        CHECK(fetch(daemon.server(), "closed/file") == "content");
+    }
     SECTION("no name with control characters, and none that uploads hide behind") {
         CHECK(refusal(daemon, "new\nline") == 2);
         CHECK(refusal(daemon, "\x1b[2J") == 2);
