@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// The real daemon when what the system gives runs out.
@@ -46,7 +47,12 @@ TEST_CASE(
             continue;
         }
         client->send(first.from, ack(1));
-        last.push_back(next(*client));
+        arrived second = next(*client);
+        while (second == first) {
+            // Its timer repeats the block when this test is slow.
+            second = next(*client);
+        }
+        last.push_back(std::move(second));
         busy.push_back(std::move(client));
     }
     CHECK(refused > 20);

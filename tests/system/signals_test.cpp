@@ -8,7 +8,9 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -30,6 +32,33 @@ bool wait_until_deaf(const tftp::endpoint& where) {
         }
     }
     return false;
+}
+
+/// Returns the next datagram that is not `before` once more: its timer repeats it when this test is
+/// slow.
+arrived next_after(udp_client& client, const arrived& before) {
+    arrived message = next(client);
+    while (message == before) {
+        message = next(client);
+    }
+    return message;
+}
+
+/// Waits until the log tells of `wanted` hangups, and returns of how many it does.
+std::size_t count_hangups(daemon_process& daemon, std::size_t wanted) {
+    constexpr std::string_view line = "SIGHUP: there is no log file to open again\n";
+    const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+    for (;;) {
+        const std::string log = daemon.process().errors();
+        std::size_t count = 0;
+        for (auto at = log.find(line); at != log.npos; at = log.find(line, at + 1)) {
+            ++count;
+        }
+        if (count >= wanted || std::chrono::steady_clock::now() > limit) {
+            return count;
+        }
+        std::this_thread::yield();
+    }
 }
 
 } // namespace
@@ -69,7 +98,7 @@ TEST_CASE("tftpd ends what outlasts the grace", "[system][tftpd][signals]") {
     udp_client client;
     const arrived answer = ask(client, daemon.server(), rrq("file"));
     daemon.process().send_signal(SIGTERM);
-    const arrived last = next(client);
+    const arrived last = next_after(client, answer);
     CHECK(last.from == answer.from);
     CHECK(error_code_of(last) == 0);
     CHECK_THAT(text(last.octets), Contains("server is stopping"));
@@ -86,7 +115,7 @@ TEST_CASE("a second signal ends everything at once", "[system][tftpd][signals]")
     REQUIRE(wait_until_deaf(daemon.server()));
     CHECK(!daemon.process().wait(0ms));
     daemon.process().send_signal(SIGTERM);
-    const arrived last = next(client);
+    const arrived last = next_after(client, answer);
     CHECK(last.from == answer.from);
     CHECK(error_code_of(last) == 0);
     CHECK(daemon.process().wait(daemon_limit) == 0);
@@ -109,9 +138,9 @@ TEST_CASE("SIGPIPE, SIGXFSZ and SIGHUP", "[system][tftpd][signals]") {
     }
     SECTION("SIGHUP without a log file does nothing, each time, and says so") {
         daemon_process daemon;
-        for (int i = 0; i < 3; ++i) {
+        for (std::size_t times = 1; times <= 3; ++times) {
             daemon.process().send_signal(SIGHUP);
-            CHECK_THAT(daemon.line("SIGHUP"), Contains("there is no log file to open again"));
+            CHECK(count_hangups(daemon, times) == times);
             CHECK(daemon.serves());
         }
     }
