@@ -218,8 +218,9 @@ TEST_CASE("both fronts behave the same", "[net][driver][client]") {
         const auto began = clock::now();
         const auto ended = f.get(ask(nobody, "file"), into);
         CHECK(ended.outcome == boost::system::errc::connection_refused);
-        CHECK(clock::now() - began < 900ms);
         CHECK(ended.counters.timeouts == 0);
+        // A request that nobody refuses is repeated for 31 s.
+        CHECK(clock::now() - began < 10s);
     }
     SECTION("silence ends after the retries") {
         const loopback_peer silent(family);

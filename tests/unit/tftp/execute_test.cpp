@@ -268,7 +268,8 @@ TEST_CASE("a closed port is known at once", "[tftp][execute]") {
     }
     const report r = execute_quietly(ask(io::verb::read, port, dir / "f"));
     CHECK(r.code == exit_code::network);
-    CHECK(r.summary.elapsed < 1s);
+    // A request that nobody refuses is repeated for 31 s.
+    CHECK(r.summary.elapsed < 10s);
     CHECK(dir.entries() == 0);
 }
 
