@@ -194,8 +194,7 @@ TEST_CASE("a commit is whole or not at all when tftpd ends", "[system][tftpd][si
         }
         while (one_is_done && next(clients[0]).octets != ack(2)) {
         }
-        // A commit has a second, and a disk that does not answer half a second more.
-        check_end(daemon, 2s);
+        check_end(daemon, 1s);
         for (const std::string& name : names_in(daemon.root())) {
             INFO(name);
             CHECK(name.starts_with("upload-"));
