@@ -86,6 +86,10 @@ private:
 /// Returns the next datagram. Fails the test when none comes.
 [[nodiscard]] arrived next(udp_client& client);
 
+/// Returns the next datagram that is not `before` once more: its timer repeats it when a test is
+/// slow. Fails the test when none comes.
+[[nodiscard]] arrived next_after(udp_client& client, const arrived& before);
+
 /// Throws away what has come, sends a datagram and returns the next one that comes. Fails the test
 /// when none does.
 [[nodiscard]] arrived ask(udp_client& client, const tftp::endpoint& where, const datagram& message);

@@ -30,6 +30,14 @@ arrived next(udp_client& client) {
     return *message;
 }
 
+arrived next_after(udp_client& client, const arrived& before) {
+    arrived message = next(client);
+    while (message == before) {
+        message = next(client);
+    }
+    return message;
+}
+
 arrived ask(udp_client& client, const tftp::endpoint& where, const datagram& message) {
     while (client.receive(std::chrono::milliseconds(0))) {
     }

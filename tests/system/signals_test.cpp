@@ -34,16 +34,6 @@ bool wait_until_deaf(const tftp::endpoint& where) {
     return false;
 }
 
-/// Returns the next datagram that is not `before` once more: its timer repeats it when this test is
-/// slow.
-arrived next_after(udp_client& client, const arrived& before) {
-    arrived message = next(client);
-    while (message == before) {
-        message = next(client);
-    }
-    return message;
-}
-
 /// Waits until the log tells of `wanted` hangups, and returns of how many it does.
 std::size_t count_hangups(daemon_process& daemon, std::size_t wanted) {
     constexpr std::string_view line = "SIGHUP: there is no log file to open again\n";
