@@ -90,8 +90,9 @@ void tell(const std::string& line) {
     if (asked.json) {
         printed = print(cli::json_object(r) + '\n');
     }
-    if (r.summary.outcome == errc::stopped) {
-        die_of(stop_signal.load());
+    // Also what the signal interrupted before the transfer began, such as the opening of a FIFO.
+    if (const int number = stop_signal; number != 0 && r.code != cli::exit_code::ok) {
+        die_of(number);
     }
     return r.code == cli::exit_code::ok ? printed : r.code;
 }

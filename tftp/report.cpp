@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -105,13 +106,22 @@ constexpr std::size_t peer_text_max = 200;
     );
 }
 
+/// Returns true when content appears as a file, when it is whole. What goes to a stream is there as
+/// far as it came.
+[[nodiscard]] bool publishes(const report& r) {
+    std::error_code ignored;
+    const auto there = std::filesystem::status(r.asked.local, ignored);
+    return reads(r) && !r.asked.local.empty() &&
+           (!std::filesystem::exists(there) || std::filesystem::is_regular_file(there));
+}
+
 [[nodiscard]] std::string own_failure(const report& r) {
     const error_code& outcome = r.summary.outcome;
     if (outcome == errc::timed_out) {
         return silence(r);
     }
     if (outcome == errc::stopped) {
-        return reads(r) ? "interrupted: nothing was stored" : "interrupted";
+        return publishes(r) ? "interrupted: nothing was stored" : "interrupted";
     }
     if (outcome == errc::bad_option_answer) {
         return "the server answered with options or sizes that were not asked for: try "
@@ -161,7 +171,8 @@ constexpr std::size_t peer_text_max = 200;
         return reads(r) ? "the directory does not exist" : "no such file";
     case ENOSPC:
     case EDQUOT:
-        return "no room for the file here: nothing was stored";
+        return publishes(r) ? "no room for the file here: nothing was stored"
+                            : "no room for the file here";
     case EPIPE:
         return "whoever reads standard output has gone";
     default:
@@ -183,8 +194,10 @@ void append_error(std::string& out, const report& r) {
                                     ? r.summary.peer_text
                                 : !r.unresolved.empty() ? r.unresolved
                                                         : r.summary.outcome.message();
+    const error_code& outcome = r.summary.outcome;
+    const bool no_errno = r.from == origin::local && outcome.category() == tftp_category();
     out += ",\"error\":{\"code\":";
-    out += r.unresolved.empty() ? std::to_string(r.summary.outcome.value()) : "null";
+    out += r.unresolved.empty() && !no_errno ? std::to_string(outcome.value()) : "null";
     fmt::format_to(
         std::back_inserter(out),
         ",\"source\":\"{}\",\"message\":{}}}}}",

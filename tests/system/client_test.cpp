@@ -6,11 +6,17 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <sys/stat.h>
 
 using namespace tftp::test;
 using Catch::Matchers::EndsWith;
@@ -22,6 +28,16 @@ command client(const std::vector<std::string>& arguments) {
     command what = command_of({TFTP_TFTP_PROGRAM});
     what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
     return what;
+}
+
+/// Returns what the kernel says a process does: R, S (waits), D, ...
+char state_of(pid_t process) {
+    std::ifstream stat("/proc/" + std::to_string(process) + "/stat");
+    std::string text;
+    std::getline(stat, text, ')');
+    char state = '?';
+    stat >> state;
+    return state;
 }
 
 } // namespace
@@ -45,6 +61,34 @@ TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
     CHECK(run(client({"put", where, got, "upload"}), daemon_limit).status == 9);
     CHECK(run(client({"get", where, "missing", "-o", got}), daemon_limit).status == 6);
     CHECK(holds(got, content));
+}
+
+TEST_CASE("what standard output goes to is written to, not replaced", "[system][tftp]") {
+    daemon_process daemon;
+    const temp_dir here;
+    const std::string where = tftp::io::to_string(daemon.server());
+    write_file(daemon.root() / "file", "content\n");
+    const fs::path mixed = here.path() / "mixed";
+    const auto name = GENERATE(std::string("/dev/stdout"), std::string("mixed"));
+    const std::string script = "cd '" + here.path().string() + "' && { echo before; " +
+                               TFTP_TFTP_PROGRAM + " get --quiet " + where + " file -o " + name +
+                               "; echo after; } >mixed";
+    CHECK(run(command_of({"sh", "-c", script}), daemon_limit).status == 0);
+    CHECK(holds(mixed, "before\ncontent\nafter\n"));
+}
+
+TEST_CASE("a signal ends tftp while it opens a FIFO", "[system][tftp][signals]") {
+    const temp_dir here;
+    const fs::path fifo = here.path() / "fifo";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    child_process getting(client({"get", "127.0.0.1", "file", "-o", fifo.string()}));
+    // It opens the file first, and that waits for a reader.
+    const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+    while (state_of(getting.id()) != 'S' && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::yield();
+    }
+    getting.send_signal(SIGTERM);
+    CHECK(getting.wait(daemon_limit) == 128 + SIGTERM);
 }
 
 TEST_CASE("many clients at once get whole files", "[system][tftpd][tftp]") {

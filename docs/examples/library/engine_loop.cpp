@@ -69,6 +69,10 @@ void act(tftp::receiver& engine, int socket, pause& state) {
                 reinterpret_cast<const char*>(store->payload.data()),
                 static_cast<std::streamsize>(store->payload.size())
             );
+            if (!std::cout.flush()) {
+                // What is not stored must never be acknowledged.
+                engine.abort(tftp::peer_errc::disk_full, "no room", tftp::errc::stopped);
+            }
         } else if (const auto* done = std::get_if<tftp::completed>(&effect)) {
             std::cerr << "done    " << (done->outcome ? done->outcome.message() : "well") << '\n';
             state.outcome = done->outcome;

@@ -2,11 +2,14 @@
 
 #include <tftp/io/file_sink.hpp>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <fcntl.h>
@@ -55,6 +58,22 @@ result<std::unique_ptr<sink>> open_beside(std::string path, const file_sink_opti
     return std::unique_ptr<sink>(std::make_unique<file_sink>(std::move(target), options));
 }
 
+/// Returns where a name that leads to nothing leads: the end of its symbolic links, if any.
+result<std::string> follow_links(std::string path) {
+    constexpr int links_max = 40; // as the kernel has it
+    for (int links = 0; links < links_max; ++links) {
+        std::array<char, PATH_MAX> target{};
+        const ::ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+        if (size < 0) {
+            return path;
+        }
+        const std::string_view next(target.data(), static_cast<std::size_t>(size));
+        const std::size_t end = next.starts_with('/') ? 0 : path.rfind('/') + 1;
+        path.replace(end, std::string::npos, next);
+    }
+    return system_error_code(ELOOP);
+}
+
 } // namespace
 
 error_code fd_sink::reserve(std::uint64_t /*size_bytes*/) noexcept {
@@ -94,7 +113,11 @@ make_file_sink(const char* path, const file_sink_options& options) noexcept {
     struct ::stat about = {};
     try {
         if (::stat(path, &about) != 0) {
-            return errno == ENOENT ? open_beside(path, options) : last_error();
+            if (errno != ENOENT) {
+                return last_error();
+            }
+            result<std::string> end = follow_links(path);
+            return end ? open_beside(std::move(*end), options) : end.error();
         }
         if (S_ISDIR(about.st_mode)) {
             return system_error_code(EISDIR);

@@ -3,10 +3,12 @@
 
 #include <tftp/io/file_source.hpp>
 
+#include <cstddef>
 #include <new>
 #include <utility>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace tftp::io {
 
@@ -60,6 +62,11 @@ result<std::unique_ptr<source>> make_file_source(const char* path) noexcept {
     result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(fd));
     if (!file) {
         return file.error();
+    }
+    // What /proc makes up on each read has no size: nothing would be sent, and nobody told.
+    std::byte first{};
+    if ((*file)->size() == 0 && ::pread((*file)->native_handle(), &first, 1, 0) > 0) {
+        return make_error_code(errc::not_regular);
     }
     std::unique_ptr<source> made(new (std::nothrow) file_source(std::move(file).value()));
     if (!made) {

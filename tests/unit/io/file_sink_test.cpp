@@ -330,6 +330,36 @@ TEST_CASE("a new name is taken back when its directory cannot be flushed", "[io]
     CHECK(directory.entries() == 0);
 }
 
+TEST_CASE("file sink for a client makes what a link leads to", "[io][file_sink]") {
+    const temp_directory directory;
+    fs::create_directory(directory / "sub");
+    fs::create_symlink("sub/first", directory / "link");
+    SECTION("relative to the link") {
+        fs::create_symlink("new", directory / "sub/first");
+    }
+    SECTION("absolute") {
+        fs::create_symlink(directory / "sub/new", directory / "sub/first");
+    }
+    {
+        const auto sink = open_sink(directory / "link");
+        REQUIRE_FALSE(write(*sink, 0, "content"));
+        REQUIRE_FALSE(sink->commit());
+    }
+    CHECK(fs::is_symlink(directory / "link"));
+    CHECK(fs::is_symlink(directory / "sub/first"));
+    CHECK(directory.content("sub/new") == "content");
+}
+
+TEST_CASE("file sink for a client refuses links in a circle", "[io][file_sink]") {
+    const temp_directory directory;
+    fs::create_symlink("two", directory / "one");
+    fs::create_symlink("one", directory / "two");
+    CHECK(
+        try_open(directory / "one").error() == boost::system::errc::too_many_symbolic_link_levels
+    );
+    CHECK(directory.entries() == 2);
+}
+
 TEST_CASE("file sink for a client keeps links and follows them", "[io][file_sink]") {
     const temp_directory directory;
     fs::create_directory(directory / "sub");

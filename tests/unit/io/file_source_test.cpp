@@ -148,6 +148,9 @@ TEST_CASE("file source is only made from a regular file", "[io][file_source]") {
     CHECK(io::make_file_source((directory / "fifo").c_str()).error() == errc::not_regular);
     CHECK(io::make_file_source(directory.path().c_str()).error() == errc::not_regular);
     CHECK(io::make_file_source("/dev/zero").error() == errc::not_regular);
+    // Of no size, but not empty.
+    CHECK(io::make_file_source("/proc/self/status").error() == errc::not_regular);
+    CHECK(io::make_file_source(directory.write("empty", "").c_str()).has_value());
     CHECK(
         io::make_file_source((directory / "none").c_str()).error() ==
         boost::system::errc::no_such_file_or_directory
