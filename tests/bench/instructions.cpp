@@ -1,5 +1,6 @@
 // One server and one client in one thread, on real sockets and files and a clock of their own: the
 // same calls each time, so that their instructions can be counted. See instructions.py.
+#include "support/counting_sink.hpp"
 #include "support/files.hpp"
 #include "support/loopback.hpp"
 
@@ -13,7 +14,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -51,24 +51,6 @@ constexpr workload workloads[] = {
 
 class silent final : public io::observer {
     void on_finished(const io::transfer_summary&) noexcept override {}
-};
-
-/// Takes octets as a file does, and counts them.
-class null_sink final : public io::sink {
-public:
-    [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
-
-    [[nodiscard]] error_code
-    write(std::uint64_t, std::span<const ::iovec> payloads) noexcept override {
-        for (const ::iovec& each : payloads) {
-            octets += each.iov_len;
-        }
-        return {};
-    }
-
-    [[nodiscard]] error_code commit() noexcept override { return {}; }
-
-    std::size_t octets = 0;
 };
 
 [[nodiscard]] io::directory_content open_root(const std::string& path) {
@@ -127,7 +109,7 @@ public:
 
 private:
     [[nodiscard]] std::uint64_t transfer() {
-        null_sink into;
+        test::counting_sink into;
         io::memory_source from(std::as_bytes(std::span(content_)));
         const auto client = what_.verb == io::verb::read
                                 ? io::begin_get(asked_, into, ports_, now_).value()

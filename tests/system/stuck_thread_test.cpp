@@ -1,11 +1,8 @@
 // A thread of the daemon that hangs, whatever it waits for.
-#include "support/files.hpp"
-#include "support/process.hpp"
 #include "system/daemon.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
