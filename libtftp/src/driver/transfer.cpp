@@ -92,6 +92,7 @@ void transfer::on_readable(scratch& memory, time_point now) noexcept {
             return;
         }
     } else {
+        pool_waits_ = 0;
         for (const received& message : *messages) {
             feed(message, memory, now);
         }

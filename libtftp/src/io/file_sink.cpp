@@ -42,8 +42,8 @@ bool is_same_file(const struct ::stat& one, const struct ::stat& other) noexcept
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/// Largest announced size for which space is taken before the content comes, in octets: what any
-/// file system gives at once.
+/// Largest announced size for which space is taken before the content comes, in octets: the thread
+/// that serves waits for it, and what that costs grows with the size.
 constexpr std::uint64_t allocation_max = std::uint64_t{256} << 20;
 
 template <class Call>
