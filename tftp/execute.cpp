@@ -17,7 +17,6 @@
 #include <optional>
 #include <utility>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tftp::cli {
@@ -86,17 +85,8 @@ private:
     error_code failure_;
 };
 
-/// Returns true when `path` leads to the file that standard output goes to, as /dev/stdout does: to
-/// be written to, not to be replaced.
-[[nodiscard]] bool is_standard_output(const char* path) noexcept {
-    struct ::stat named = {};
-    struct ::stat output = {};
-    return ::stat(path, &named) == 0 && ::fstat(STDOUT_FILENO, &output) == 0 &&
-           S_ISREG(named.st_mode) && named.st_dev == output.st_dev && named.st_ino == output.st_ino;
-}
-
 [[nodiscard]] result<std::unique_ptr<io::sink>> open_sink(const arguments& asked) {
-    if (asked.local.empty() || is_standard_output(asked.local.c_str())) {
+    if (asked.local.empty()) {
         return std::unique_ptr<io::sink>(std::make_unique<io::fd_sink>(STDOUT_FILENO));
     }
     io::file_sink_options options;

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -77,6 +78,22 @@ void tell(const std::string& line) {
     }
 }
 
+/// Takes a name that leads to the file of standard output, as /dev/stdout does, for standard
+/// output: that file is to be written to, not to be replaced.
+void recognise_standard_output(cli::arguments& asked) {
+    struct ::stat named = {};
+    struct ::stat output = {};
+    const bool same = asked.verb == io::verb::read && ::stat(asked.local.c_str(), &named) == 0 &&
+                      ::fstat(STDOUT_FILENO, &output) == 0 && S_ISREG(named.st_mode) &&
+                      named.st_dev == output.st_dev && named.st_ino == output.st_ino;
+    if (same && asked.json) {
+        throw cli::usage_error("the file and --json cannot both go to standard output");
+    }
+    if (same) {
+        asked.local.clear();
+    }
+}
+
 [[nodiscard]] cli::exit_code transfer(const cli::arguments& asked) {
     const int terminal = !asked.quiet && ::isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : -1;
     const cli::report r = cli::execute(asked, terminal, stop_signal);
@@ -102,7 +119,7 @@ void tell(const std::string& line) {
         std::fputs(std::string(cli::usage_text()).c_str(), stderr);
         return cli::exit_code::usage;
     }
-    const cli::arguments asked = cli::parse_arguments(words);
+    cli::arguments asked = cli::parse_arguments(words);
     switch (asked.action) {
     case cli::action::show_help:
         return print(cli::help_text());
@@ -112,6 +129,7 @@ void tell(const std::string& line) {
         break;
     }
     install_signal_handlers();
+    recognise_standard_output(asked);
     return transfer(asked);
 }
 

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 using namespace tftp::test;
+using Catch::Matchers::Contains;
 using Catch::Matchers::EndsWith;
 namespace fs = std::filesystem;
 
@@ -74,6 +75,13 @@ TEST_CASE("what standard output goes to is written to, not replaced", "[system][
                                TFTP_TFTP_PROGRAM + " get --quiet " + where + " file -o " + name +
                                "; echo after; } >mixed";
     CHECK(run(command_of({"sh", "-c", script}), daemon_limit).status == 0);
+    CHECK(holds(mixed, "before\ncontent\nafter\n"));
+
+    const std::string both = "cd '" + here.path().string() + "' && " + TFTP_TFTP_PROGRAM +
+                             " get --json " + where + " file -o " + name + " >>mixed";
+    const run_result refused = run(command_of({"sh", "-c", both}), daemon_limit);
+    CHECK(refused.status == 2);
+    CHECK_THAT(refused.errors, Contains("cannot both go to standard output"));
     CHECK(holds(mixed, "before\ncontent\nafter\n"));
 }
 
