@@ -275,4 +275,11 @@ TEST_CASE("a receive that keeps failing has the port rest", "[driver][transfer]"
     CHECK(b.under_test->wants().read);
     b.readable();
     CHECK(b.blocks() == std::vector<unsigned>{2});
+    // What fails again later begins with a short rest again.
+    b.network.faults.push_back(
+        {port_call::receive, b.network.calls(port_call::receive) + 1, ENOMEM, 0}
+    );
+    b.say(ack(2));
+    REQUIRE(b.under_test->deadline());
+    CHECK(*b.under_test->deadline() - b.now == 10ms);
 }
