@@ -1,0 +1,244 @@
+// bench_limit: the packets of a transfer without TFTP. What they cost is what the kernel asks of
+// any server and any client of this shape: the floor for both.
+#include "bench/batch.hpp"
+#include "bench/tally.hpp"
+
+#include <tftp/io/unique_fd.hpp>
+#include <tftp/wire/packet.hpp>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace tftp::bench {
+namespace {
+
+namespace po = boost::program_options;
+using std::chrono::microseconds;
+using clock = std::chrono::steady_clock;
+
+/// Longest wait for one packet: nothing is lost here, so a longer one is a fault.
+constexpr int silence_max_seconds = 10;
+
+struct plan {
+    std::size_t blksize = 1468;
+    std::uint64_t windowsize = 1;
+    std::uint64_t blocks = 100'000;
+    /// -1: wherever the system puts it.
+    int sender_cpu = -1;
+    int receiver_cpu = -1;
+};
+
+[[noreturn]] void fail(const char* what) {
+    throw std::system_error(errno, std::generic_category(), what);
+}
+
+[[nodiscard]] plan parse(int argc, char** argv) {
+    plan out;
+    po::options_description options("bench_limit sends blocks and ACKs of no protocol.");
+    // clang-format off
+    options.add_options()
+        ("blksize", po::value(&out.blksize)->value_name("N"), "octets of a block (default: 1468)")
+        ("windowsize", po::value(&out.windowsize)->value_name("N"), "blocks for each ACK (default: 1)")
+        ("blocks", po::value(&out.blocks)->value_name("N"), "blocks in all (default: 100000)")
+        ("sender-cpu", po::value(&out.sender_cpu)->value_name("N"), "where the sender runs")
+        ("receiver-cpu", po::value(&out.receiver_cpu)->value_name("N"), "where the receiver runs");
+    // clang-format on
+    po::variables_map given;
+    po::store(po::parse_command_line(argc, argv, options), given);
+    po::notify(given);
+    if (out.blksize == 0 || out.blksize > blksize_max || out.windowsize == 0 || out.blocks == 0) {
+        throw std::invalid_argument("blocks are 1 to 65464 octets, and there is at least one");
+    }
+    return out;
+}
+
+void stay_on(int cpu) {
+    if (cpu < 0) {
+        return;
+    }
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(std::size_t(cpu), &cpus);
+    if (::sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
+        fail("sched_setaffinity");
+    }
+}
+
+/// Two sockets on loopback, connected to each other.
+[[nodiscard]] std::pair<io::unique_fd, io::unique_fd> connected_pair() {
+    std::array<io::unique_fd, 2> fds;
+    std::array<sockaddr_in, 2> addresses{};
+    for (std::size_t i = 0; i < 2; ++i) {
+        fds[i] = io::unique_fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        addresses[i].sin_family = AF_INET;
+        addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        auto* address = reinterpret_cast<sockaddr*>(&addresses[i]);
+        socklen_t size = sizeof addresses[i];
+        const timeval limit{silence_max_seconds, 0};
+        if (!fds[i] || ::bind(fds[i].get(), address, size) != 0 ||
+            ::getsockname(fds[i].get(), address, &size) != 0 ||
+            ::setsockopt(fds[i].get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) {
+            fail("socket");
+        }
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto* other = reinterpret_cast<const sockaddr*>(&addresses[1 - i]);
+        if (::connect(fds[i].get(), other, sizeof addresses[1 - i]) != 0) {
+            fail("connect");
+        }
+    }
+    return {std::move(fds[0]), std::move(fds[1])};
+}
+
+/// Sends windows, each by as few calls as there can be, and waits for one ACK after each.
+void send_all(int fd, const plan& how) {
+    const std::size_t datagram = how.blksize + header_size;
+    const std::uint64_t at_once = segments_of(datagram);
+    const std::vector<std::byte> octets(std::min(at_once, how.windowsize) * datagram);
+    std::array<std::byte, header_size> ack{};
+    for (std::uint64_t sent = 0; sent < how.blocks;) {
+        const std::uint64_t window_end = std::min(how.blocks, sent + how.windowsize);
+        while (sent < window_end) {
+            const std::uint64_t run = std::min(at_once, window_end - sent);
+            if (!send_segmented(fd, bytes_view(octets).first(run * datagram), datagram)) {
+                fail("send");
+            }
+            sent += run;
+        }
+        if (::recv(fd, ack.data(), ack.size(), 0) < 0) {
+            fail("receive an ACK");
+        }
+    }
+}
+
+/// Receives blocks and sends an ACK for each window.
+void receive_all(int fd, const plan& how) {
+    receive_ring ring;
+    std::uint64_t received = 0;
+    std::uint64_t acknowledged = 0;
+    while (received < how.blocks) {
+        if (how.windowsize == 1) {
+            const bytes_span buffer = ring.single();
+            if (::recv(fd, buffer.data(), buffer.size(), 0) < 0) {
+                fail("receive");
+            }
+            ++received;
+        } else {
+            const int messages = ring.receive(fd, MSG_WAITFORONE);
+            if (messages < 0) {
+                fail("receive");
+            }
+            for (int i = 0; i < messages; ++i) {
+                ring.split(i, [&](bytes_view) {
+                    ++received;
+                    return true;
+                });
+            }
+        }
+        if (received == how.blocks || received - acknowledged == how.windowsize) {
+            acknowledged = received;
+            const auto ack = encode_ack(std::uint16_t(received));
+            if (::send(fd, ack.data(), ack.size(), 0) < 0) {
+                fail("send an ACK");
+            }
+        }
+    }
+}
+
+/// The receiver as a process of its own; ends the process. The CPU time goes through `report`.
+[[noreturn]] void run_receiver(int fd, int report, const plan& how) {
+    // It must not outlive a sender that fails.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    try {
+        stay_on(how.receiver_cpu);
+        const auto before = cpu_time();
+        receive_all(fd, how);
+        const microseconds used = cpu_time() - before;
+        ::_exit(::write(report, &used, sizeof used) == sizeof used ? 0 : 1);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench_limit: receiver: {}\n", error.what());
+        ::_exit(1);
+    }
+}
+
+int run(int argc, char** argv) {
+    const plan how = parse(argc, argv);
+    auto [sender, receiver] = connected_pair();
+    if (how.windowsize > 1) {
+        enable_coalescing(receiver.get());
+        size_buffers(sender.get(), 2 * how.windowsize, how.blksize + header_size);
+        size_buffers(receiver.get(), 2 * how.windowsize, how.blksize + header_size);
+    }
+    std::array<int, 2> report{};
+    if (::pipe(report.data()) != 0) {
+        fail("pipe");
+    }
+    const pid_t child = ::fork();
+    if (child < 0) {
+        fail("fork");
+    }
+    if (child == 0) {
+        run_receiver(receiver.get(), report[1], how);
+    }
+    ::close(report[1]);
+    stay_on(how.sender_cpu);
+    const auto before = cpu_time();
+    const auto begun = clock::now();
+    send_all(sender.get(), how);
+    const std::chrono::duration<double> wall = clock::now() - begun;
+    const microseconds own = cpu_time() - before;
+    microseconds other{};
+    int status = 0;
+    if (::read(report[0], &other, sizeof other) != sizeof other ||
+        ::waitpid(child, &status, 0) != child || status != 0) {
+        throw std::runtime_error("the receiver failed");
+    }
+    const auto blocks = double(how.blocks);
+    fmt::print(
+        R"({{"blocks": {}, "wall_s": {:.6f}, "blocks_per_s": {:.1f}, "mib_per_s": {:.2f}, )"
+        R"("sender_us_per_block": {:.4f}, "receiver_us_per_block": {:.4f}}})"
+        "\n",
+        how.blocks,
+        wall.count(),
+        blocks / wall.count(),
+        blocks * double(how.blksize) / wall.count() / 1024 / 1024,
+        double(own.count()) / blocks,
+        double(other.count()) / blocks
+    );
+    return 0;
+}
+
+} // namespace
+} // namespace tftp::bench
+
+/// Exit status: 0, or 2 when anything failed.
+int main(int argc, char** argv) {
+    try {
+        return tftp::bench::run(argc, argv);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench_limit: {}\n", error.what());
+        return 2;
+    }
+}

@@ -1,0 +1,177 @@
+"""docs/performance.md: the results as tables."""
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from judge import Result, Verdict
+from measure import Placement
+from servers import Program
+from workloads import ATFTPD, BOUND, DNSMASQ, GOODPUT, HPA, MIB, OURS, UNITS
+
+#: Load average of a machine on which nothing else runs; its own last runs are part of it.
+IDLE_LOAD_MAX = 0.5
+
+SERVERS = (OURS, ATFTPD, HPA, DNSMASQ)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Where and how the figures were taken."""
+
+    machine: str
+    kernel: str
+    commit: str
+    command: str
+    date: str
+    load_average: float
+    runs: int
+    placement: Placement
+    programs: dict[str, Program]
+    plots: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the file of results."""
+        return {
+            "machine": self.machine,
+            "kernel": self.kernel,
+            "commit": self.commit,
+            "command": self.command,
+            "date": self.date,
+            "load_average_at_start": self.load_average,
+            "runs": self.runs,
+            "server_cpu": self.placement.server,
+            "load_cpu": self.placement.load,
+            "versions": {name: program.version for name, program in self.programs.items()},
+        }
+
+
+def number(value: float) -> str:
+    """Three figures that mean something."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _warning(where: Circumstances) -> list[str]:
+    """Said where the figures are worth less."""
+    if where.load_average <= IDLE_LOAD_MAX:
+        return []
+    return ["**Other programs ran at the same time: these figures are not to be relied on.**", ""]
+
+
+def _head(where: Circumstances) -> list[str]:
+    versions = ", ".join(program.version for program in where.programs.values())
+    return [
+        "# Performance",
+        "",
+        f"Written by `{where.command}`; [testing.md](testing.md#benchmarks) says what is measured and how.",
+        "",
+        f"- Commit {where.commit}, {where.date}.",
+        f"- {where.machine}; kernel {where.kernel}; load average when it began: {where.load_average:.2f}.",
+        f"- {versions}.",
+        f"- Median of {where.runs} interleaved {'run' if where.runs == 1 else 'runs'},"
+        " smallest and largest in brackets. Loopback of a network"
+        " namespace of its own; every octet compared.",
+        f"- Servers on CPU {where.placement.server}; the load on the same CPU where one client waits for the server"
+        f" (\"one CPU\"), otherwise on CPU {where.placement.load}.",
+        "",
+        *_warning(where),
+        "Server CPU is user and system time of the whole process tree. A ratio is ours to the peer's, of"
+        " the medians: less is better, but for goodput. A peer that did not complete is no measure.",
+        "",
+    ]
+
+
+def _verdict_cells(verdict: Verdict, metric: str) -> tuple[str, str]:
+    """What was reached, and what was wanted."""
+    target = verdict.target
+    unit = f" {UNITS[metric]}" if target.against == BOUND else "x"
+    sign = ">=" if metric == GOODPUT else "<="
+    bounds = f"{sign} {number(target.must)}{unit}"
+    if target.aim is not None:
+        bounds += f", aim {sign} {number(target.aim)}{unit}"
+    if verdict.value is None:
+        return "-", bounds
+    return f"{number(verdict.value)}{unit} {verdict.peer or ''}".strip(), bounds
+
+
+def _summary(results: list[Result]) -> list[str]:
+    out = [
+        "## Targets",
+        "",
+        "| row | workload | ratio | target | reached |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        metric = result.workload.metric
+        cells = [_verdict_cells(verdict, metric) for verdict in result.verdicts()] or [("-", "-")]
+        out.append(
+            f"| {result.workload.row} | {result.workload.title} | {'; '.join(c[0] for c in cells)} | "
+            f"{'; '.join(c[1] for c in cells)} | {result.reached()} |"
+        )
+    return [*out, ""]
+
+
+def _server_row(result: Result, name: str, wanted_runs: int) -> str:
+    spread = result.spread(name)
+    if spread is None:
+        return f"| {name} | - | - | - | {'; '.join(result.trouble(name))} |"
+    runs = result.samples[name]
+    rate = statistics.median(s.load["octets"] / MIB / s.load["wall_s"] for s in runs)
+    load_us = statistics.median(s.load["cpu_s"] * 1e6 / max(1, s.load["blocks"]) for s in runs)
+    notes = result.trouble(name)
+    if len(runs) < wanted_runs:
+        notes = [*notes, f"runs: {len(runs)}"]
+    again = sum(s.load["requests_again"] for s in runs)
+    if again:
+        notes = [*notes, f"{again} requests sent again"]
+    twice = sum(s.load["blocks_twice"] for s in runs)
+    if twice:
+        notes = [*notes, f"{twice} of {sum(s.load['blocks'] for s in runs)} blocks twice"]
+    figure = f"{number(spread.median)} [{number(spread.least)} to {number(spread.most)}]"
+    return f"| {name} | {figure} | {number(rate)} | {number(load_us)} | {'; '.join(notes)} |"
+
+
+def _limit_row(result: Result) -> list[str]:
+    if not result.limits:
+        return []
+    middle = {
+        key: statistics.median(found[key] for found in result.limits)
+        for key in ("sender_us_per_block", "receiver_us_per_block", "mib_per_s")
+    }
+    return [
+        f"| limit | {number(middle['sender_us_per_block'])} | {number(middle['mib_per_s'])} | "
+        f"{number(middle['receiver_us_per_block'])} | the same packets without TFTP |"
+    ]
+
+
+def _details(result: Result, wanted_runs: int) -> list[str]:
+    work = result.workload
+    place = "one CPU" if work.together else "two CPUs"
+    servers = [name for name in SERVERS if name in result.samples or name in result.failures]
+    return [
+        f"### Row {work.row}: {work.title}",
+        "",
+        f"| {place} | {work.metric}, {UNITS[work.metric]} | MiB/s | load CPU per block, us | |",
+        "|---|---|---|---|---|",
+        *(_server_row(result, name, wanted_runs) for name in servers),
+        *_limit_row(result),
+        "",
+    ]
+
+
+def markdown(results: list[Result], left_out: list[tuple[int, str]], where: Circumstances) -> str:
+    """The whole document."""
+    lines = _head(where)
+    lines += _summary(results)
+    if left_out:
+        lines += ["Not measured:", ""]
+        lines += [f"- row {row}: {why}" for row, why in sorted(left_out)]
+        lines += [""]
+    for plot in where.plots:
+        lines += [f"![{plot}]({plot})", ""]
+    lines += ["## Figures", ""]
+    for result in results:
+        lines += _details(result, where.runs)
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,349 @@
+"""The table of workloads: what is asked of each server, and what ours must reach.
+
+One entry is one measurement. To add one, append it to WORKLOADS; nothing else knows the rows.
+"""
+
+from dataclasses import dataclass, field
+
+KIB = 1024
+MIB = 1024 * KIB
+
+OURS = "tftpd"
+ATFTPD = "atftpd"
+HPA = "in.tftpd"
+DNSMASQ = "dnsmasq"
+ALL = (ATFTPD, HPA, DNSMASQ)
+
+#: What the ratio of a row is made of.
+CPU_BLOCK = "server CPU per block"
+CPU_TRANSFER = "server CPU per transfer"
+GOODPUT = "goodput"
+IDLE = "memory of an idle server (PSS)"
+USER_MEMORY = "user memory per transfer"
+KERNEL_MEMORY = "kernel memory per transfer, the client's socket included"
+FETCH = "a fetch of 300 octets meanwhile"
+UNITS = {
+    CPU_BLOCK: "us",
+    CPU_TRANSFER: "us",
+    GOODPUT: "MiB/s",
+    IDLE: "KiB",
+    USER_MEMORY: "KiB",
+    KERNEL_MEMORY: "KiB",
+    FETCH: "ms",
+}
+#: Taken while all transfers stand still.
+HELD = (IDLE, USER_MEMORY, KERNEL_MEMORY, FETCH)
+#: Target.against of a bound of our own figure, not of a ratio.
+BOUND = "bound"
+
+#: Thousands of clients share the CPU of the load: an answer may wait there for more than a second,
+#: which it does not on machines of their own.
+STORM_TIMEOUT_MS = 3000
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much one run moves."""
+
+    size: int
+    transfers: int = 1
+    clients: int = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound of the ratio of ours to a peer: at most, or at least for what should be large."""
+
+    #: "best" of all peers that completed, one peer's name, "others": the best but dnsmasq; or BOUND.
+    against: str
+    must: float
+    aim: float | None = None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One measurement; every server gets the same, but for the amount."""
+
+    row: int
+    title: str
+    full: Amount
+    quick: Amount
+    peers: tuple[str, ...]
+    targets: tuple[Target, ...]
+    blksize: int = 1468
+    windowsize: int = 1
+    batched: bool = False
+    put: bool = False
+    metric: str = CPU_BLOCK
+    #: Server and load on one CPU, or each on its own.
+    together: bool = True
+    #: Transfers of ours are this many times those of the peers: a fast server needs more of them
+    #: for as much CPU time.
+    own_times: int = 1
+    #: Amounts of single peers, where the common one would last too long: full and quick.
+    peer_amounts: dict[str, tuple[Amount, Amount]] = field(default_factory=dict)
+    loss_ppm: int = 0
+    timeout_ms: int = 1000
+    limit_s: int = 60
+    quick_limit_s: int = 20
+    #: Most blocks of ours that may come twice, as a part of all; None: not judged.
+    twice_max: float | None = None
+    #: Most requests of ours that may have to be sent again; None: not judged.
+    requests_again_max: int | None = None
+    #: Measure the same packets without TFTP as well.
+    with_limit: bool = False
+
+    def limit(self, scale: str) -> int:
+        """Seconds until a run is cut."""
+        return self.quick_limit_s if scale == "quick" else self.limit_s
+
+    def amount(self, server: str, scale: str) -> Amount:
+        """What `server` is asked for at `scale`: full, quick or smoke."""
+        if scale == "smoke":
+            return self._smoke()
+        chosen = (self.full, self.quick)
+        if server != OURS and server in self.peer_amounts:
+            chosen = self.peer_amounts[server]
+        amount = chosen[0] if scale == "full" else chosen[1]
+        if server == OURS:
+            return Amount(amount.size, amount.transfers * self.own_times, amount.clients)
+        return amount
+
+    def _smoke(self) -> Amount:
+        """So little that all of the table takes seconds, past one window and one block."""
+        size_max = 16 * KIB if self.loss_ppm else max(128 * KIB, 3 * self.blksize)
+        clients = min(self.full.clients, 20)
+        transfers = 2 * clients if clients > 1 and self.metric not in HELD else clients
+        return Amount(min(self.full.size, size_max), transfers, clients)
+
+
+def _single_reads() -> list[Workload]:
+    rows = []
+    for blksize, full, quick in (
+        (512, Amount(16 * MIB, 8), Amount(16 * MIB, 1)),
+        (1468, Amount(64 * MIB, 4), Amount(16 * MIB, 2)),
+    ):
+        rows.append(
+            Workload(
+                row=1,
+                title=f"one client, lockstep, {blksize}",
+                full=full,
+                quick=quick,
+                blksize=blksize,
+                peers=ALL,
+                targets=(Target("best", 1.0, 0.88),),
+                with_limit=True,
+            )
+        )
+    for row, windowsize, bounds in (
+        (2, 16, ((1 / 5, 1 / 8), (1 / 3, 1 / 4))),
+        (3, 64, ((1 / 8, 1 / 12), (1 / 4, 1 / 6))),
+    ):
+        for batched, (must, aim) in zip((True, False), bounds):
+            rows.append(
+                Workload(
+                    row=row,
+                    title=f"one client, 1468, window {windowsize}, {'UDP_GRO' if batched else 'plain'}",
+                    full=Amount(64 * MIB, 4),
+                    quick=Amount(64 * MIB, 1),
+                    windowsize=windowsize,
+                    batched=batched,
+                    peers=(ATFTPD,),
+                    targets=(Target("best", must, aim),),
+                    own_times=5,
+                    with_limit=batched,
+                )
+            )
+    return rows
+
+
+def _large_blocks() -> list[Workload]:
+    return [
+        Workload(
+            row=5,
+            title="one client, 65464, window 1",
+            full=Amount(256 * MIB, 16),
+            quick=Amount(256 * MIB, 4),
+            blksize=65464,
+            peers=(ATFTPD, HPA),
+            targets=(Target("best", 0.87, 0.78),),
+            with_limit=True,
+        ),
+        Workload(
+            row=5,
+            title="one client, 65464, window 8",
+            full=Amount(256 * MIB, 16),
+            quick=Amount(256 * MIB, 4),
+            blksize=65464,
+            windowsize=8,
+            peers=(ATFTPD,),
+            targets=(Target("best", 0.75, 0.65),),
+            with_limit=True,
+        ),
+    ]
+
+
+def _many_readers() -> list[Workload]:
+    rows = [
+        Workload(
+            row=6,
+            title="100 clients x 1 MiB, lockstep",
+            full=Amount(MIB, 400, 100),
+            quick=Amount(256 * KIB, 100, 100),
+            peers=ALL,
+            targets=(Target(DNSMASQ, 1.0, 0.9), Target("others", 0.5)),
+            together=False,
+        ),
+        Workload(
+            row=7,
+            title="1,000 clients x 1 MiB, lockstep",
+            full=Amount(MIB, 1000, 1000),
+            quick=Amount(128 * KIB, 1000, 1000),
+            peers=(DNSMASQ,),
+            targets=(Target("best", 0.95, 0.85),),
+            together=False,
+            timeout_ms=STORM_TIMEOUT_MS,
+            limit_s=90,
+            twice_max=0.001,
+        ),
+        Workload(
+            row=7,
+            title="5,000 clients x 256 KiB, lockstep",
+            full=Amount(256 * KIB, 5000, 5000),
+            quick=Amount(32 * KIB, 5000, 5000),
+            peers=(DNSMASQ,),
+            targets=(Target("best", 0.75, 0.62),),
+            together=False,
+            timeout_ms=STORM_TIMEOUT_MS,
+            limit_s=90,
+            twice_max=0.001,
+        ),
+    ]
+    for clients in (100, 400, 1000, 5000):
+        # atftpd aborts at about 500 transfers: two descriptors each, and an fd_set.
+        peers = (ATFTPD,) if clients < 500 else ()
+        rows.append(
+            Workload(
+                row=8,
+                title=f"{clients:,} clients x 1 MiB, window 16",
+                full=Amount(MIB, 2 * clients if peers else clients, clients),
+                quick=Amount(256 * KIB, clients, clients),
+                windowsize=16,
+                batched=True,
+                peers=peers,
+                targets=(Target("best", 1 / 6, 1 / 9),) if peers else (),
+                together=False,
+                own_times=2 if peers else 1,
+                timeout_ms=1000 if peers else STORM_TIMEOUT_MS,
+                limit_s=90,
+            )
+        )
+    return rows
+
+
+def _others() -> list[Workload]:
+    rows = [
+        Workload(
+            row=9,
+            title="20,000 transfers of 300 octets, 64 at a time",
+            full=Amount(300, 20_000, 64),
+            quick=Amount(300, 5000, 64),
+            peers=ALL,
+            peer_amounts={HPA: (Amount(300, 4000, 64), Amount(300, 500, 64))},
+            targets=(Target(DNSMASQ, 0.65, 0.5), Target("others", 1 / 4)),
+            metric=CPU_TRANSFER,
+            together=False,
+        ),
+    ]
+    slow = {name: (Amount(256 * KIB), Amount(256 * KIB)) for name in ALL}
+    for windowsize, peers, target in (
+        (1, ALL, Target("best", 20, 40)),
+        (16, (ATFTPD,), Target("best", 40, 100)),
+    ):
+        rows.append(
+            Workload(
+                row=10,
+                title=f"1 % loss each way, {'lockstep' if windowsize == 1 else 'window 16'}",
+                full=Amount(4 * MIB),
+                quick=Amount(4 * MIB),
+                windowsize=windowsize,
+                batched=windowsize > 1,
+                peers=peers,
+                peer_amounts=slow,
+                targets=(target,),
+                metric=GOODPUT,
+                loss_ppm=10_000,
+                timeout_ms=3000,
+                limit_s=30,
+                quick_limit_s=5,
+            )
+        )
+    for windowsize, peers, target in (
+        (1, (ATFTPD, HPA), Target("best", 1.0, 0.88)),
+        (16, (ATFTPD,), Target("best", 0.55, 0.35)),
+    ):
+        rows.append(
+            Workload(
+                row=11,
+                title=f"upload of 64 MiB, {'lockstep' if windowsize == 1 else 'window 16'}",
+                full=Amount(64 * MIB, 2),
+                quick=Amount(64 * MIB),
+                windowsize=windowsize,
+                batched=windowsize > 1,
+                put=True,
+                peers=peers,
+                targets=(target,),
+            )
+        )
+    return rows
+
+
+def _held() -> list[Workload]:
+    """Transfers that stand still: the clients have a first block, and say nothing."""
+    few = {name: (Amount(64 * KIB, 400, 400), Amount(64 * KIB, 100, 100)) for name in (ATFTPD, HPA)}
+    rows = [
+        Workload(
+            row=12,
+            title=metric,
+            full=Amount(64 * KIB, 4000, 4000),
+            quick=Amount(64 * KIB, 1000, 1000),
+            peers=ALL,
+            peer_amounts=few,
+            targets=(Target(BOUND, must, aim),),
+            metric=metric,
+            together=False,
+            timeout_ms=STORM_TIMEOUT_MS,
+        )
+        for metric, must, aim in ((IDLE, 4096, 3072), (USER_MEMORY, 4, 2), (KERNEL_MEMORY, 6, 4))
+    ]
+    rows.append(
+        Workload(
+            row=13,
+            title="5,000 requests at once that are never acknowledged, and a small fetch meanwhile",
+            full=Amount(4 * KIB, 5000, 5000),
+            quick=Amount(4 * KIB, 5000, 5000),
+            # No options, so that each is answered by DATA and stays half open.
+            blksize=512,
+            peers=(DNSMASQ,),
+            targets=(Target(BOUND, 20, 5),),
+            metric=FETCH,
+            together=False,
+            timeout_ms=STORM_TIMEOUT_MS,
+            limit_s=20,
+            requests_again_max=0,
+        )
+    )
+    return rows
+
+
+WORKLOADS: tuple[Workload, ...] = tuple(
+    sorted(_single_reads() + _large_blocks() + _many_readers() + _others() + _held(), key=lambda w: w.row)
+)
+
+#: Rows of the table that no entry measures, and what they are.
+NOT_MEASURED: dict[int, str] = {
+    4: "window 64, our server with our client, against the limit and the best pair",
+    14: "our client against atftp, curl and BusyBox",
+    15: "10,000 concurrent transfers and beyond the limit of descriptors",
+    16: "cold files: how a slow disk delays the transfers of others",
+}
