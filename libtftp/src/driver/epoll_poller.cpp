@@ -1,14 +1,63 @@
 #include <tftp/driver/epoll_poller.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <system_error>
+
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 namespace tftp::io {
 
-epoll_poller::epoll_poller() : set_(::epoll_create1(EPOLL_CLOEXEC)) {
-    if (!set_) {
-        throw std::system_error(errno, std::generic_category(), "epoll_create1");
+namespace {
+
+[[nodiscard]] unique_fd must(int fd, const char* what) {
+    if (fd == -1) {
+        throw std::system_error(errno, std::generic_category(), what);
     }
+    return unique_fd(fd);
+}
+
+/// For the timer and the wake-ups: a null token, which those of a service are not, and
+/// edge-triggered, so that nobody has to read them.
+[[nodiscard]] ::epoll_event own_event() noexcept {
+    ::epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    return event;
+}
+
+[[nodiscard]] ::itimerspec absolute(time_point when) noexcept {
+    // Zero would switch the timer off.
+    const auto since = std::max(when.time_since_epoch(), duration(1));
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
+    ::itimerspec out{};
+    out.it_value.tv_sec = seconds.count();
+    out.it_value.tv_nsec = std::chrono::nanoseconds(since - seconds).count();
+    return out;
+}
+
+} // namespace
+
+epoll_poller::epoll_poller()
+    : set_(must(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      timer_(must(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")),
+      wakeups_(must(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+    for (const int fd : {timer_.get(), wakeups_.get()}) {
+        if (const error_code failed = add(fd, own_event())) {
+            throw std::system_error(failed, "epoll_ctl");
+        }
+    }
+}
+
+error_code epoll_poller::add(int fd, ::epoll_event event) noexcept {
+    if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ||
+        (errno == EEXIST && ::epoll_ctl(set_.get(), EPOLL_CTL_MOD, fd, &event) == 0)) {
+        return {};
+    }
+    return {errno, boost::system::system_category()};
 }
 
 error_code epoll_poller::watch(const interest& wanted, void* token) noexcept {
@@ -20,27 +69,69 @@ error_code epoll_poller::watch(const interest& wanted, void* token) noexcept {
     ::epoll_event event{};
     event.events = (wanted.read ? EPOLLIN : 0U) | (wanted.write ? EPOLLOUT : 0U);
     event.data.ptr = token;
-    if (::epoll_ctl(set_.get(), EPOLL_CTL_ADD, wanted.fd, &event) == 0 ||
-        (errno == EEXIST && ::epoll_ctl(set_.get(), EPOLL_CTL_MOD, wanted.fd, &event) == 0)) {
-        return {};
-    }
-    return {errno, boost::system::system_category()};
+    return add(wanted.fd, event);
 }
 
 void epoll_poller::unwatch(int fd) noexcept {
     static_cast<void>(::epoll_ctl(set_.get(), EPOLL_CTL_DEL, fd, nullptr));
 }
 
-std::size_t epoll_poller::dispatch(service& target, time_point now) noexcept {
-    const int ready = ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), 0);
-    for (int i = 0; i < ready; ++i) {
-        const ::epoll_event& event = events_[static_cast<std::size_t>(i)];
+void epoll_poller::arm(time_point until) noexcept {
+    // One that expires early is harmless, so a deadline that moved later costs nothing.
+    if (armed_ && *armed_ <= until) {
+        return;
+    }
+    const ::itimerspec when = absolute(until);
+    if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) {
+        armed_ = until;
+    }
+}
+
+void epoll_poller::turn(service& target, std::optional<time_point> until) {
+    if (until) {
+        arm(*until);
+    }
+    const int ready =
+        ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), -1);
+    if (ready < 0 && errno != EINTR) {
+        throw std::system_error(errno, std::generic_category(), "epoll_wait");
+    }
+    const time_point now = clock::now();
+    report(target, ready > 0 ? static_cast<std::size_t>(ready) : 0, now);
+    if (armed_ && *armed_ <= now) {
+        armed_.reset();
+        target.on_deadline(now);
+    }
+    target.settle();
+}
+
+void epoll_poller::wake() noexcept {
+    const int before = errno;
+    const std::uint64_t one = 1;
+    // Fails only when the counter would overflow: turn() has not looked at any of 2^64 calls.
+    while (::write(wakeups_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    errno = before;
+}
+
+void epoll_poller::report(service& target, std::size_t ready, time_point now) noexcept {
+    for (std::size_t i = 0; i < ready; ++i) {
+        const ::epoll_event& event = events_[i];
+        if (event.data.ptr == nullptr) {
+            continue;
+        }
         // An error waits to be read like a datagram.
         const bool readable = (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         target.on_ready(event.data.ptr, readable, (event.events & EPOLLOUT) != 0, now);
     }
+}
+
+std::size_t epoll_poller::dispatch(service& target, time_point now) noexcept {
+    const int count = ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), 0);
+    const std::size_t ready = count > 0 ? static_cast<std::size_t>(count) : 0;
+    report(target, ready, now);
     target.settle();
-    return ready > 0 ? static_cast<std::size_t>(ready) : 0;
+    return ready;
 }
 
 } // namespace tftp::io

@@ -1,6 +1,5 @@
 #include <tftp/net/worker.hpp>
 
-#include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <chrono>
@@ -9,9 +8,6 @@
 namespace tftp::net {
 
 namespace {
-
-/// Looks at the epoll set before it waits for it again: a wait costs Asio an epoll_ctl.
-constexpr int turns_max = 8;
 
 /// How long a stop waits for commits: an upload that reaches its name is acknowledged.
 constexpr auto commit_patience = std::chrono::milliseconds(600);
@@ -29,15 +25,9 @@ worker::worker(const setup& parts)
           {parts.files, ports_, poller_, *this, parts.pool, parts.admission},
           parts.service,
           clock::now()
-      ),
-      ready_(context_, poller_.native_handle()),
-      timer_(context_),
-      grace_(context_) {}
+      ) {}
 
-worker::~worker() {
-    // The poller owns the descriptor.
-    static_cast<void>(ready_.release());
-}
+worker::~worker() = default;
 
 void worker::listen(std::unique_ptr<io::datagram_port> port) {
     if (const error_code failed = service_.listen(std::move(port))) {
@@ -46,97 +36,85 @@ void worker::listen(std::unique_ptr<io::datagram_port> port) {
 }
 
 void worker::run() {
-    wait();
-    context_.run();
-}
-
-void worker::wait() {
-    ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](error_code failed) {
-        if (!failed) {
-            turn();
-            wait();
-        }
-    });
-}
-
-void worker::turn() {
-    for (int turns = 0; turns < turns_max; ++turns) {
-        if (poller_.dispatch(service_, clock::now()) == 0) {
-            break;
-        }
-    }
-    after_turn();
-}
-
-void worker::after_turn() {
-    running_.store(service_.running(), std::memory_order_relaxed);
-    // A drain also lets uploads repeat their final ACK; a stop only lets commits come to an end.
-    const bool over = mode_ == mode::stopping
-                          ? service_.running() == 0
-                          : mode_ == mode::draining && service_.transfers() == 0;
-    if (over) {
-        context_.stop();
-    } else {
-        arm();
+    while (!over()) {
+        poller_.turn(service_, next_deadline());
+        running_.store(service_.running(), std::memory_order_relaxed);
+        follow_orders();
     }
 }
 
-void worker::arm() {
-    const auto due = service_.deadline();
-    // A timer that fires early is harmless, so a deadline that moved later costs nothing.
-    if (!due || (armed_ && *armed_ <= *due)) {
-        return;
+bool worker::over() const noexcept {
+    switch (mode_) {
+    case mode::serving:
+        return false;
+    case mode::draining:
+        // A drain also lets uploads repeat their final ACK.
+        return service_.transfers() == 0;
+    case mode::stopping:
+        // A stop only lets commits come to an end.
+        return ended_ || service_.running() == 0;
     }
-    armed_ = due;
-    timer_.expires_at(*due);
-    timer_.async_wait([this](error_code failed) {
-        if (failed) {
-            return;
-        }
-        armed_.reset();
-        service_.on_deadline(clock::now());
-        service_.settle();
-        after_turn();
-    });
+    return ended_;
 }
 
-void worker::drain(duration grace) {
-    boost::asio::post(context_, [this, grace] {
-        if (mode_ != mode::serving) {
-            return;
-        }
+std::optional<time_point> worker::next_deadline() const noexcept {
+    return earlier(service_.deadline(), patience_);
+}
+
+void worker::follow_orders() {
+    orders asked;
+    if (ordered_.load(std::memory_order_relaxed)) {
+        const std::lock_guard lock(mutex_);
+        asked = std::exchange(orders_, {});
+        ordered_.store(false, std::memory_order_relaxed);
+    }
+    if (asked.drain) {
+        begin_drain(*asked.drain);
+    }
+    for (; asked.stops > 0; --asked.stops) {
+        begin_stop();
+    }
+    if (patience_ && *patience_ <= clock::now()) {
+        begin_stop();
+    }
+}
+
+void worker::begin_drain(duration grace) {
+    if (mode_ == mode::serving) {
         mode_ = mode::draining;
         service_.close_listeners();
-        grace_.expires_after(grace);
-        grace_.async_wait([this](error_code failed) {
-            if (!failed) {
-                end();
-            }
-        });
-        after_turn();
-    });
+        patience_ = clock::now() + grace;
+    }
 }
 
-void worker::stop() {
-    boost::asio::post(context_, [this] { end(); });
-}
-
-void worker::end() {
+void worker::begin_stop() {
     if (mode_ == mode::stopping) {
-        context_.stop();
+        ended_ = true;
         return;
     }
     mode_ = mode::stopping;
     service_.close_listeners();
     service_.abort_all(clock::now());
     service_.settle();
-    grace_.expires_after(commit_patience);
-    grace_.async_wait([this](error_code failed) {
-        if (!failed) {
-            context_.stop();
-        }
-    });
-    after_turn();
+    patience_ = clock::now() + commit_patience;
+}
+
+void worker::drain(duration grace) {
+    {
+        const std::lock_guard lock(mutex_);
+        orders_.drain = grace;
+        ordered_.store(true, std::memory_order_relaxed);
+    }
+    poller_.wake();
+}
+
+void worker::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        ++orders_.stops;
+        ordered_.store(true, std::memory_order_relaxed);
+    }
+    poller_.wake();
 }
 
 void worker::on_finished(const io::transfer_summary& summary) noexcept {

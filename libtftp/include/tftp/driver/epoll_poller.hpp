@@ -8,20 +8,32 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 
 #include <sys/epoll.h>
 
 namespace tftp::io {
 
-/// Watches the descriptors of a `service` in one epoll set, which is itself one descriptor: any
-/// event loop waits on that one. Not thread-safe.
+/// Watches the descriptors of a `service` in one epoll set. A thread of its own waits in turn();
+/// any other event loop waits on the set, which is itself one descriptor, and calls dispatch().
+/// Not thread-safe, but for wake().
 class epoll_poller final : public poller {
 public:
-    /// Throws std::system_error when the kernel gives no epoll set.
+    /// Throws std::system_error when the kernel gives no descriptors.
     epoll_poller();
 
     [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
     void unwatch(int fd) noexcept override;
+
+    /// Waits until something watched is ready, wake() was called, or `until` has come, if given;
+    /// then tells `target` what is ready, calls its on_deadline() when a time has come, and settles
+    /// it. May return early.
+    ///
+    /// Throws std::system_error when the kernel refuses to wait.
+    void turn(service& target, std::optional<time_point> until);
+
+    /// Has the running turn() return, or the next one. Any thread; async-signal-safe.
+    void wake() noexcept;
 
     /// Returns the descriptor that is readable when something watched is ready.
     [[nodiscard]] int native_handle() const noexcept { return set_.get(); }
@@ -33,7 +45,15 @@ public:
     static constexpr std::size_t events_max = 256;
 
 private:
+    [[nodiscard]] error_code add(int fd, ::epoll_event event) noexcept;
+    void arm(time_point until) noexcept;
+    void report(service& target, std::size_t ready, time_point now) noexcept;
+
     unique_fd set_;
+    unique_fd timer_;
+    unique_fd wakeups_;
+    /// When the timer expires; a wait for a later time leaves it alone.
+    std::optional<time_point> armed_;
     std::array<::epoll_event, events_max> events_{};
 };
 

@@ -7,21 +7,17 @@
 #include <tftp/io/udp_port.hpp>
 #include <tftp/wire/time.hpp>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 namespace tftp::net {
 
-/// One thread of a server: a `service` behind Asio. Asio waits on one descriptor, the epoll set of
-/// all ports, and on one timer; datagrams never pass through it.
+/// One thread of a server: a `service` and the epoll set that it waits on.
 ///
 /// Members run in the thread that calls run(), except where they say otherwise.
 class worker final : private io::observer {
@@ -45,7 +41,8 @@ public:
     /// Takes requests from `port` too; throws boost::system::system_error. Before run().
     void listen(std::unique_ptr<io::datagram_port> port);
 
-    /// Serves until stop() or drain() has done its work.
+    /// Serves until stop() or drain() has done its work. Throws std::system_error when the kernel
+    /// refuses to wait.
     void run();
 
     /// See `server::drain`. Any thread.
@@ -61,24 +58,33 @@ public:
 private:
     enum class mode : std::uint8_t { serving, draining, stopping };
 
-    void on_finished(const io::transfer_summary& summary) noexcept override;
-    void wait();
-    void turn();
-    void arm();
-    void after_turn();
-    void end();
+    /// What other threads have asked for since the last turn.
+    struct orders {
+        /// The grace of the drain.
+        std::optional<duration> drain;
+        unsigned stops = 0;
+    };
 
-    boost::asio::io_context context_{1};
+    void on_finished(const io::transfer_summary& summary) noexcept override;
+    void follow_orders();
+    void begin_drain(duration grace);
+    void begin_stop();
+    [[nodiscard]] bool over() const noexcept;
+    [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
+
     io::udp_port_factory ports_;
     io::epoll_poller poller_;
     const std::function<void(const io::transfer_summary&)>& on_finished_;
     io::service service_;
-    boost::asio::posix::stream_descriptor ready_;
-    boost::asio::steady_timer timer_;
-    boost::asio::steady_timer grace_;
-    std::optional<time_point> armed_;
+    std::mutex mutex_;
+    /// Guarded by mutex_, which turns without orders do not take.
+    orders orders_;
+    std::atomic<bool> ordered_ = false;
     std::atomic<std::size_t> running_ = 0;
     mode mode_ = mode::serving;
+    /// When a drain becomes a stop, and a stop ends whatever still runs.
+    std::optional<time_point> patience_;
+    bool ended_ = false;
 };
 
 } // namespace tftp::net
