@@ -4,6 +4,7 @@
 #include <tftp/wire/assert.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <iterator>
 #include <malloc.h>
@@ -17,6 +18,12 @@ namespace {
 
 /// So many transfers at once are out of the ordinary.
 constexpr std::size_t crowd = 512;
+
+/// A file is kept for one to two of these after its last transfer.
+constexpr auto kept_interval = std::chrono::milliseconds(2500);
+
+/// More than this is unmapped by the pool: it takes longer than 0.2 ms.
+constexpr std::size_t unmapped_here_max = std::size_t{16} << 20;
 
 } // namespace
 
@@ -108,14 +115,17 @@ void service::on_ready(void* token, bool readable, bool writable, time_point now
 }
 
 std::optional<time_point> service::deadline() const noexcept {
-    const std::optional<time_point> next = wheel_.next();
-    return next && listening_again_ ? std::min(*next, *listening_again_)
-                                    : (next ? next : listening_again_);
+    return earlier(wheel_.next(), earlier(listening_again_, cache_aging_));
 }
 
 void service::on_deadline(time_point now) noexcept {
     if (listening_again_ && *listening_again_ <= now) {
         resume_listeners(now);
+    }
+    if (cache_aging_ && *cache_aging_ <= now) {
+        give_up_files();
+        cache_aging_.reset();
+        keep_files(now);
     }
     wheel_.expire(now, [&](deadline_entry& entry) -> std::optional<time_point> {
         auto& s = static_cast<served&>(entry);
@@ -142,6 +152,28 @@ void service::settle() noexcept {
         shrink_table(transfers_);
         shrink_table(opening_);
         ::malloc_trim(0);
+    }
+}
+
+/// Has files that are kept looked through again.
+void service::keep_files(time_point now) noexcept {
+    if (!cache_aging_ && cache_.size() != 0) {
+        cache_aging_ = now + kept_interval;
+    }
+}
+
+void service::give_up_files() noexcept {
+    const std::size_t before = cache_.size();
+    cache_.age([this](auto file) { close_file(std::move(file)); });
+    if (cache_.size() < before) {
+        // The allocator would keep what was read ahead.
+        ::malloc_trim(0);
+    }
+}
+
+void service::close_file(std::shared_ptr<const opened_file> file) noexcept {
+    if (parts_.pool != nullptr && file->map().mapped() > unmapped_here_max) {
+        dispose(std::move(file), 0);
     }
 }
 

@@ -311,6 +311,7 @@ void service::begin_read(
     if (auto surplus = from->share(cache_); surplus && from->remote()) {
         dispose(std::move(surplus), from->lane());
     }
+    keep_files(a.now);
     const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, from->size());
     if (a.request.mode == transfer_mode::netascii) {
@@ -393,6 +394,12 @@ void service::drop_oldest_half_open(time_point now) noexcept {
     }
 }
 
+/// Descriptors or memory are short.
+void service::make_room(time_point now) noexcept {
+    cache_.clear([this](auto file) { close_file(std::move(file)); });
+    drop_oldest_half_open(now);
+}
+
 std::unique_ptr<datagram_port>
 service::open_port(const arrival& a, const parameters& receives) noexcept {
     port_options options;
@@ -408,7 +415,7 @@ service::open_port(const arrival& a, const parameters& receives) noexcept {
     }
     // Nothing the client asked for is wrong. One that never answered may hold what is missing.
     refuse(a, peer_errc::undefined, busy_text, opened.error());
-    drop_oldest_half_open(a.now);
+    make_room(a.now);
     return nullptr;
 }
 
@@ -457,7 +464,7 @@ void service::refuse(const arrival& a, const error_code& why) noexcept {
     if (exhausted) {
         // A client that never answered may hold what is missing; it is given back at the end of
         // this turn.
-        drop_oldest_half_open(a.now);
+        make_room(a.now);
     }
 }
 

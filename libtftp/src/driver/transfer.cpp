@@ -15,8 +15,6 @@ namespace {
 
 namespace conditions = boost::system::errc;
 
-/// How long to wait for a buffer or a pool thread before looking again.
-constexpr auto blocked_wait = std::chrono::seconds(1);
 /// Doubled each time, so that those that wait for a stalled disk cost little.
 constexpr auto pool_wait_min = std::chrono::milliseconds(10);
 constexpr unsigned pool_wait_doublings_max = 6;
@@ -325,13 +323,6 @@ void transfer::start_write(receiver& engine, collected what) noexcept {
     }
 }
 
-/// Returns false when the pool takes no more now, or memory is out.
-template <class Job, class... Arguments>
-bool transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
-    std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
-    return made && host_->offload(std::move(made), how);
-}
-
 void transfer::finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept {
     if (outcome) {
         write_failed(engine, outcome);
@@ -356,117 +347,6 @@ void transfer::finish_commit(receiver& engine, const error_code& outcome, time_p
     } else {
         engine.on_stored(now);
     }
-}
-
-bool transfer::send_run(
-    sender& engine, const send_data& run, scratch& memory, time_point now
-) noexcept {
-    if (job_ != nullptr) {
-        deadline_ = now + blocked_wait;
-        return false;
-    }
-    const std::size_t blksize = engine.agreed().blksize;
-    const std::size_t segment = blksize + header_size;
-    const auto gaps = memory.vectors().first(run.count);
-    for (std::size_t i = 0; i < gaps.size(); ++i) {
-        std::byte* const header = memory.arena().data() + i * segment;
-        encode_data_header(
-            std::span<std::byte, header_size>(header, header_size),
-            to_wire(run.first_block + i, engine.wrap())
-        );
-        gaps[i] = {header + header_size, blksize};
-    }
-    const std::uint64_t offset = (run.first_block - 1) * blksize;
-    const std::size_t wanted = gaps.size() * blksize;
-    const auto filled = fill(offset, wanted, gaps);
-    if (!filled) {
-        if (filled.error() == errc::would_block) {
-            if (start_cold_read(offset, wanted)) {
-                pool_waits_ = 0;
-                deadline_ = now + blocked_wait;
-            } else {
-                wait_for_pool(now);
-            }
-            return false;
-        }
-        const peer_errc code = to_peer_errc(filled.error());
-        engine.abort(code, peer_message(code), filled.error());
-        return true;
-    }
-    const auto size = source_->size();
-    const bool short_read =
-        size ? offset + filled->bytes < std::min<std::uint64_t>(*size, offset + wanted)
-             : filled->bytes < wanted && !filled->end;
-    if (short_read) {
-        engine.abort(peer_errc::undefined, "the file became shorter", errc::source_shrank);
-        return true;
-    }
-    if (!size && filled->end) {
-        engine.on_source_end(offset + filled->bytes);
-    }
-    const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
-    const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
-    const auto sent = port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment);
-    if (!sent && sent.error() == conditions::operation_would_block && wait_for_buffer(now)) {
-        return false;
-    }
-    if (sent) {
-        buffer_full_since_.reset();
-    } else {
-        // Any other failure is a loss like one on the wire, unless it is the peer's refusal.
-        send_error_ = sent.error();
-        take_refusals();
-    }
-    const std::size_t left = sent ? *sent : blocks;
-    engine.on_sent(run, static_cast<std::uint16_t>(left), now);
-    return left == blocks || !wait_for_buffer(now);
-}
-
-/// Returns false when the buffer has been full for so long that nothing seems to leave it: what it
-/// does not take is lost then, so that the engine's timer goes on and gives up in the end.
-bool transfer::wait_for_buffer(time_point now) noexcept {
-    if (!buffer_full_since_) {
-        buffer_full_since_ = now;
-    }
-    if (now - *buffer_full_since_ >= blocked_wait) {
-        return false;
-    }
-    want_write_ = true;
-    deadline_ = *buffer_full_since_ + blocked_wait;
-    return true;
-}
-
-result<read_outcome>
-transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept {
-    if (cold_.octets == nullptr && !cold_.error) {
-        const auto outcome = source_->try_read(offset, gaps);
-        if (outcome || outcome.error() != errc::would_block || host_ != nullptr) {
-            return outcome;
-        }
-        return source_->read(offset, gaps);
-    }
-    const cold_octets cold = std::exchange(cold_, {});
-    if (cold.error) {
-        return cold.error;
-    }
-    const bool covers = cold.offset == offset && (cold.outcome.bytes >= wanted || cold.outcome.end);
-    if (!covers) {
-        // An ACK or a timeout changed what is to be sent meanwhile.
-        return source_->try_read(offset, gaps);
-    }
-    std::size_t copied = 0;
-    for (const ::iovec& gap : gaps) {
-        const std::size_t part = std::min(gap.iov_len, cold.outcome.bytes - copied);
-        std::memcpy(gap.iov_base, cold.octets.get() + copied, part);
-        copied += part;
-    }
-    return read_outcome{copied, cold.outcome.end && copied == cold.outcome.bytes};
-}
-
-bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
-    budget_share share(host_->buffers(), wanted);
-    return share.held() &&
-           hand_over<cold_read>(queueing::bounded, std::move(share), offset, wanted);
 }
 
 void transfer::send_datagram(const send_control& control) noexcept {

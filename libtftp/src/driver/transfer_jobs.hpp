@@ -3,6 +3,7 @@
 #include <tftp/driver/transfer.hpp>
 #include <tftp/io/blocking_pool.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,6 +17,9 @@
 /// transfer as long as that lives, and keeps the file until then; what is left of a file that may
 /// wait goes back to the pool.
 namespace tftp::io {
+
+/// How long a transfer waits for a buffer or a pool thread before it looks again.
+inline constexpr auto blocked_wait = std::chrono::seconds(1);
 
 /// What is known of a job while it is away.
 class transfer::job : public blocking_job {
@@ -137,5 +141,12 @@ private:
 
     error_code outcome_;
 };
+
+/// Returns false when the pool takes no more now, or memory is out.
+template <class Job, class... Arguments>
+bool transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
+    std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
+    return made && host_->offload(std::move(made), how);
+}
 
 } // namespace tftp::io

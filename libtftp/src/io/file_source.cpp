@@ -3,6 +3,7 @@
 
 #include <tftp/io/file_source.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <utility>
@@ -21,13 +22,13 @@ file_source::~file_source() {
 
 std::shared_ptr<const void> file_source::share(file_cache& cache) noexcept {
     cache_ = &cache;
-    const auto own = std::exchange(file_, cache.files.share(file_));
+    const auto own = std::exchange(file_, cache.share(file_));
     return own == file_ ? nullptr : own;
 }
 
 void file_source::unshare() noexcept {
-    if (cache_ != nullptr && file_.use_count() == 1) {
-        cache_->chunks.forget(*file_);
+    if (cache_ != nullptr) {
+        cache_->leave(file_);
     }
     cache_ = nullptr;
 }
@@ -45,7 +46,22 @@ file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexc
     if (cache_ != nullptr && total_size(gaps) < read_ahead::small_read) {
         return cache_->chunks.try_read(*file_, offset, gaps);
     }
-    return file_->try_read(offset, gaps);
+    result<read_outcome> got = file_->try_read(offset, gaps);
+    if (got && cache_ != nullptr) {
+        // Windows are not made of whole pieces: what follows the last read belongs to it.
+        read_begin_ = offset == read_end_ ? read_begin_ : offset;
+        read_end_ = offset + got->bytes;
+        file_->map().on_read(read_begin_, read_end_);
+        read_begin_ = std::max(read_begin_, read_end_ / content_map::piece * content_map::piece);
+    }
+    return got;
+}
+
+bytes_view file_source::in_place(std::uint64_t offset, std::size_t size) noexcept {
+    if (cache_ == nullptr || size < read_ahead::small_read || file_->remote()) {
+        return {};
+    }
+    return file_->map().view(file_->native_handle(), offset, size);
 }
 
 result<read_outcome>

@@ -41,7 +41,10 @@ bool was_cut_before(int fd, std::uint64_t end) noexcept {
 } // namespace
 
 opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept
-    : fd_(std::move(fd)), identity_(identity), permissions_(permissions) {
+    : fd_(std::move(fd)),
+      identity_(identity),
+      permissions_(permissions),
+      map_(identity.size_bytes) {
     const storage on = storage_of(fd_.get());
     // They refuse RWF_NOWAIT before Linux 6.6, and do not need it.
     in_memory_ = on == storage::memory;
@@ -71,6 +74,10 @@ result<std::shared_ptr<const opened_file>> opened_file::adopt(unique_fd fd) noex
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }
+}
+
+bool opened_file::shrank() const noexcept {
+    return was_cut_before(fd_.get(), size());
 }
 
 result<read_outcome> opened_file::read_with(

@@ -99,6 +99,7 @@ error_code read_ahead::fill(chunk& into, const opened_file& file, std::size_t ne
             return got.error();
         }
         into.filled += *got;
+        file.map().on_read(into.index * chunk_size, into.index * chunk_size + into.filled);
     }
     return {};
 }

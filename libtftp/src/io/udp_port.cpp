@@ -1,4 +1,5 @@
 #include "linux.hpp"
+#include "vectors.hpp"
 
 #include <tftp/io/socket_address.hpp>
 #include <tftp/io/udp_port.hpp>
@@ -20,7 +21,6 @@ namespace tftp::io {
 namespace {
 
 using detail::get_option;
-using detail::last_error;
 using detail::set_option;
 
 bool is(const error_code& error, int number) noexcept {
@@ -180,24 +180,32 @@ result<endpoint> bound_endpoint(int fd) noexcept {
     return address.to_endpoint();
 }
 
-::msghdr message_to(socket_address& peer, ::iovec& octets) noexcept {
+/// sendmsg reads through pointers that are not const.
+::msghdr message_to(socket_address& peer, std::span<const ::iovec> parts) noexcept {
     ::msghdr message{};
     message.msg_name = peer.data();
     message.msg_namelen = peer.size();
-    message.msg_iov = &octets;
-    message.msg_iovlen = 1;
+    message.msg_iov = const_cast<::iovec*>(parts.data());
+    message.msg_iovlen = parts.size();
     return message;
 }
 
-/// sendmsg reads through a pointer that is not const.
 ::iovec vector_of(bytes_view octets) noexcept {
     return {const_cast<std::byte*>(octets.data()), octets.size()};
 }
 
-error_code send_message(int fd, const ::msghdr& message) noexcept {
+/// What a receive that failed has brought: nothing, when nothing was queued.
+result<std::span<const received>> none_or_error() noexcept {
+    if (errno == EAGAIN) {
+        return std::span<const received>();
+    }
+    return last_error();
+}
+
+error_code send_message(int fd, const ::msghdr& message, int flags) noexcept {
     ssize_t sent = 0;
     do {
-        sent = ::sendmsg(fd, &message, MSG_DONTWAIT);
+        sent = ::sendmsg(fd, &message, flags);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? last_error() : error_code();
 }
@@ -209,6 +217,7 @@ udp_port::udp_port(unique_fd fd, const endpoint& local, const port_options& opti
       local_(local),
       refusals_(options.refusals),
       local_addresses_(options.local_addresses),
+      coalesces_(options.coalesce),
       sends_(options.sends) {}
 
 result<std::unique_ptr<udp_port>>
@@ -278,9 +287,34 @@ error_code udp_port::share() noexcept {
     return set_option(fd_.get(), SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
+/// One datagram without control messages, as blocks and ACKs of a lockstep transfer are.
+result<std::span<const received>> udp_port::receive_plain(scratch& memory) noexcept {
+    const bytes_span slot = memory.slot(0);
+    socket_address from;
+    ::ssize_t size = 0;
+    do {
+        ::socklen_t from_size = socket_address::capacity;
+        size =
+            ::recvfrom(fd_.get(), slot.data(), slot.size(), MSG_DONTWAIT, from.data(), &from_size);
+    } while (size < 0 && errno == EINTR);
+    if (size < 0) {
+        return none_or_error();
+    }
+    received& message = memory.messages().front();
+    message.octets = slot.first(static_cast<std::size_t>(size));
+    message.segment = std::max<std::size_t>(message.octets.size(), 1);
+    message.from = from.to_endpoint();
+    message.to = {};
+    message.to_group = false;
+    return std::span<const received>(&message, 1);
+}
+
 result<std::span<const received>>
 udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
     TFTP_ASSERT(messages_max >= 1 && messages_max <= scratch::receive_slots);
+    if (messages_max == 1 && !local_addresses_ && !coalesces_) {
+        return receive_plain(memory);
+    }
     // Left without initial values: only what this call uses is set, and all of it would be 5 KiB.
     ::mmsghdr headers[scratch::receive_slots];
     ::iovec vectors[scratch::receive_slots];
@@ -311,10 +345,7 @@ udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         }
     } while (count < 0 && errno == EINTR);
     if (count < 0) {
-        if (errno == EAGAIN) {
-            return std::span<const received>();
-        }
-        return last_error();
+        return none_or_error();
     }
     const std::span<received> messages = memory.messages().first(static_cast<std::size_t>(count));
     for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -324,6 +355,22 @@ udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         describe(headers[i].msg_hdr, size, messages[i]);
     }
     return std::span<const received>(messages);
+}
+
+/// Whether a segmented send failed because the kernel will not cut it, which is kept in mind.
+bool udp_port::refused_segments(const error_code& error, std::size_t segment) noexcept {
+    if (is(error, EIO)) {
+        // The device or a transformation on the way (IPsec) cannot do it at any size.
+        segment_refused_ = 0;
+        return true;
+    }
+    if (is(error, EINVAL) || is(error, EMSGSIZE)) {
+        // Larger than the route's MTU; or, EINVAL only, not for this socket or not in this
+        // kernel at all, which then shows once more for each smaller size.
+        segment_refused_ = segment;
+        return true;
+    }
+    return false;
 }
 
 result<std::uint16_t> udp_port::send_run(
@@ -339,31 +386,70 @@ result<std::uint16_t> udp_port::send_run(
         return std::uint16_t{1};
     }
     if (segments(segment)) {
-        socket_address destination(peer);
-        ::iovec octets = vector_of(run);
-        ::msghdr message = message_to(destination, octets);
-        send_control control;
-        if (local_addresses_) {
-            control.add_source(local);
-        }
-        control.add(SOL_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(segment));
-        control.attach(message);
-        const error_code error = send_message(fd_.get(), message);
+        const ::iovec whole = vector_of(run);
+        const error_code error =
+            send_parts(peer, local, std::span(&whole, 1), segment, MSG_DONTWAIT);
         if (!error || is(error, ENOBUFS)) {
             return static_cast<std::uint16_t>(count);
         }
-        if (is(error, EIO)) {
-            // The device or a transformation on the way (IPsec) cannot do it at any size.
-            segment_refused_ = 0;
-        } else if (is(error, EINVAL) || is(error, EMSGSIZE)) {
-            // Larger than the route's MTU; or, EINVAL only, not for this socket or not in this
-            // kernel at all, which then shows once more for each smaller size.
-            segment_refused_ = segment;
-        } else {
+        if (!refused_segments(error, segment)) {
             return error;
         }
     }
     return send_each(peer, local, run, segment);
+}
+
+error_code udp_port::hold(
+    const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
+) noexcept {
+    const bool single = total_size(parts) <= segment;
+    if (!single && !segments(segment)) {
+        return make_error_code(boost::system::errc::operation_not_supported);
+    }
+    segment_held_ = single ? 0 : segment;
+    const error_code error = send_parts(peer, local, parts, segment_held_, MSG_DONTWAIT | MSG_MORE);
+    return !single && refused_segments(error, segment)
+               ? make_error_code(boost::system::errc::operation_not_supported)
+               : error;
+}
+
+error_code udp_port::release() noexcept {
+    // Nothing more, and no MSG_MORE.
+    const error_code error = send_message(fd_.get(), ::msghdr{}, MSG_DONTWAIT);
+    if (segment_held_ != 0 && refused_segments(error, segment_held_)) {
+        return make_error_code(boost::system::errc::operation_not_supported);
+    }
+    return is(error, ENOBUFS) ? error_code() : error;
+}
+
+void udp_port::discard() noexcept {
+    // What is held goes with a send that fails, as one from nowhere does.
+    const ::iovec nowhere{nullptr, 1};
+    ::msghdr message{};
+    message.msg_iov = const_cast<::iovec*>(&nowhere);
+    message.msg_iovlen = 1;
+    static_cast<void>(send_message(fd_.get(), message, MSG_DONTWAIT | MSG_MORE));
+}
+
+/// segment: 0 for a single datagram.
+error_code udp_port::send_parts(
+    const endpoint& peer,
+    const endpoint& local,
+    std::span<const ::iovec> parts,
+    std::size_t segment,
+    int flags
+) noexcept {
+    socket_address destination(peer);
+    ::msghdr message = message_to(destination, parts);
+    send_control control;
+    if (local_addresses_) {
+        control.add_source(local);
+    }
+    if (segment != 0) {
+        control.add(SOL_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(segment));
+    }
+    control.attach(message);
+    return send_message(fd_.get(), message, flags);
 }
 
 result<std::uint16_t> udp_port::send_each(
@@ -382,7 +468,7 @@ result<std::uint16_t> udp_port::send_each(
         const bytes_view datagram = rest.first(std::min(segment, rest.size()));
         rest = rest.subspan(datagram.size());
         vectors[count] = vector_of(datagram);
-        headers[count].msg_hdr = message_to(destination, vectors[count]);
+        headers[count].msg_hdr = message_to(destination, std::span(&vectors[count], 1));
         headers[count].msg_len = 0;
         control.attach(headers[count].msg_hdr);
     }
@@ -407,15 +493,8 @@ result<std::uint16_t> udp_port::send_each(
 
 error_code
 udp_port::send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept {
-    socket_address destination(peer);
-    ::iovec octets = vector_of(datagram);
-    ::msghdr message = message_to(destination, octets);
-    send_control control;
-    if (local_addresses_) {
-        control.add_source(local);
-    }
-    control.attach(message);
-    const error_code error = send_message(fd_.get(), message);
+    const ::iovec whole = vector_of(datagram);
+    const error_code error = send_parts(peer, local, std::span(&whole, 1), 0, MSG_DONTWAIT);
     return is(error, ENOBUFS) ? error_code() : error;
 }
 
@@ -433,8 +512,8 @@ std::optional<refusal> udp_port::next_refusal() noexcept {
         control{};
     for (;;) {
         socket_address destination;
-        ::iovec octets{quoted.data(), quoted.size()};
-        ::msghdr message = message_to(destination, octets);
+        const ::iovec octets{quoted.data(), quoted.size()};
+        ::msghdr message = message_to(destination, std::span(&octets, 1));
         message.msg_namelen = socket_address::capacity;
         message.msg_control = control.data();
         message.msg_controllen = control.size();

@@ -176,6 +176,10 @@ private:
     begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
     void drop_stale_openings(time_point now) noexcept;
     void drop_oldest_half_open(time_point now) noexcept;
+    void keep_files(time_point now) noexcept;
+    void give_up_files() noexcept;
+    void make_room(time_point now) noexcept;
+    void close_file(std::shared_ptr<const opened_file> file) noexcept;
     /// Null when the system gives no port; the request is refused then.
     [[nodiscard]] std::unique_ptr<datagram_port>
     open_port(const arrival& a, const parameters& receives) noexcept;
@@ -204,6 +208,8 @@ private:
     /// Requests are read into memory of their own: answering one uses `memory_`.
     scratch requests_;
     file_cache cache_;
+    /// When files are given up that nobody asked for again, while some are kept.
+    std::optional<time_point> cache_aging_;
     route_probe routes_;
     std::unique_ptr<completion_queue> completions_;
     std::unique_ptr<watched> completions_token_;

@@ -161,6 +161,16 @@ private:
         error_code error;
     };
 
+    /// What came of a run of DATA.
+    struct sent_run {
+        /// As `datagram_port::send_run` returns it, or why there was nothing to send.
+        result<std::uint16_t> left;
+        /// Blocks it was, fewer than asked for when the content ends.
+        std::size_t blocks = 0;
+        /// It never came to the port.
+        bool unread = false;
+    };
+
     /// Octets on their way to a remote sink, until they are handed to the pool.
     struct collected {
         budget_share share;
@@ -195,6 +205,12 @@ private:
 
     [[nodiscard]] bool
     send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
+    [[nodiscard]] sent_run
+    send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept;
+    [[nodiscard]] sent_run
+    send_read(sender& engine, const send_data& run, scratch& memory) noexcept;
+    [[nodiscard]] bool
+    on_unread(sender& engine, const send_data& run, const error_code& why, time_point now) noexcept;
     [[nodiscard]] bool wait_for_buffer(time_point now) noexcept;
     [[nodiscard]] result<read_outcome>
     fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept;

@@ -69,6 +69,33 @@ public:
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept = 0;
 
+    /// Copies a run into the port, which then holds it: nothing leaves before release(), or ever
+    /// after discard(), one of which comes next. So that octets which somebody else may change can
+    /// be looked after once they are safe.
+    ///
+    /// parts: the octets of the run one after the other, at most two parts a datagram; the rest as
+    /// for `send_run`. Errors: `operation_not_supported` when the port cannot do this, or not for
+    /// such a run: send_run() it; `bad_address` when a part stands in memory that has gone; others
+    /// as `send_run`. Nothing is held then.
+    [[nodiscard]] virtual error_code hold(
+        const endpoint& peer,
+        const endpoint& local,
+        std::span<const ::iovec> parts,
+        std::size_t segment
+    ) noexcept {
+        static_cast<void>(peer);
+        static_cast<void>(local);
+        static_cast<void>(parts);
+        static_cast<void>(segment);
+        return make_error_code(boost::system::errc::operation_not_supported);
+    }
+
+    /// Sends what is held, all of it. Errors as `hold`: nothing has left then.
+    [[nodiscard]] virtual error_code release() noexcept { return {}; }
+
+    /// Forgets what is held.
+    virtual void discard() noexcept {}
+
     /// Sends one datagram. Errors as `send_run`.
     [[nodiscard]] virtual error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept = 0;

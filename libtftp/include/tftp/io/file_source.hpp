@@ -32,6 +32,12 @@ public:
 
     void unshare() noexcept override;
 
+    /// Empty for less than `read_ahead::small_read` octets, before share(), and until the octets
+    /// were read by some source of the same cache.
+    [[nodiscard]] bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept override;
+
+    [[nodiscard]] bool intact() const noexcept override { return !file_->shrank(); }
+
     [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
     [[nodiscard]] result<read_outcome>
@@ -43,6 +49,9 @@ public:
 private:
     std::shared_ptr<const opened_file> file_;
     file_cache* cache_ = nullptr;
+    /// What was read last without a gap, but for pieces that file_->map() knows of already.
+    std::uint64_t read_begin_ = 0;
+    std::uint64_t read_end_ = 0;
 };
 
 /// Opens the regular file at `path`, anywhere in the file system: for a client's upload.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/content_map.hpp>
 #include <tftp/io/source.hpp>
 #include <tftp/io/unique_fd.hpp>
 #include <tftp/wire/error.hpp>
@@ -30,7 +31,8 @@ struct file_identity {
 /// share one; all reads are positional.
 ///
 /// The size is a promise: octets beyond it are never returned, and a file that has become shorter
-/// is an error, never an early end. Thread-safe: nothing changes after construction.
+/// is an error, never an early end. Thread-safe, but for map(): nothing else changes after
+/// construction.
 class opened_file {
 public:
     /// Takes over a descriptor opened for reading and fixes the size.
@@ -52,6 +54,13 @@ public:
 
     /// Returns true when another machine or process answers for the file: even close(2) may wait.
     [[nodiscard]] bool remote() const noexcept { return remote_; }
+
+    /// Returns true when the file has become shorter since.
+    [[nodiscard]] bool shrank() const noexcept;
+
+    /// Returns where the content stands in memory. Only for the thread that shares the file with
+    /// other transfers; nothing is seen there of a file that is remote().
+    [[nodiscard]] content_map& map() const noexcept { return map_; }
 
     /// Returns the descriptor; it stays owned by this object.
     [[nodiscard]] int native_handle() const noexcept { return fd_.get(); }
@@ -83,6 +92,7 @@ private:
     ::mode_t permissions_;
     bool in_memory_ = false;
     bool remote_ = false;
+    mutable content_map map_;
 };
 
 } // namespace tftp::io

@@ -66,14 +66,15 @@ public:
     /// Returns room for the descriptions of received messages.
     [[nodiscard]] std::span<received, receive_slots> messages() noexcept { return messages_; }
 
-    /// Returns gaps for positional reads or payloads for gathered writes.
-    [[nodiscard]] std::span<::iovec, segments_max> vectors() noexcept { return vectors_; }
+    /// Returns gaps for positional reads, payloads for gathered writes, or headers and payloads in
+    /// turn for gathered sends.
+    [[nodiscard]] std::span<::iovec, 2 * segments_max> vectors() noexcept { return vectors_; }
 
 private:
     std::unique_ptr<std::byte[]> arena_;
     std::unique_ptr<std::byte[]> ring_;
     std::array<received, receive_slots> messages_{};
-    std::array<::iovec, segments_max> vectors_{};
+    std::array<::iovec, 2 * segments_max> vectors_{};
 };
 
 } // namespace tftp::io

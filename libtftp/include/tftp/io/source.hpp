@@ -15,7 +15,7 @@
 
 namespace tftp::io {
 
-struct file_cache;
+class file_cache;
 
 /// What one read brought. `end` is true when the content ends with these octets.
 struct read_outcome {
@@ -66,6 +66,22 @@ public:
     /// the system says: they end the transfer.
     [[nodiscard]] virtual result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept = 0;
+
+    /// Returns `size` octets, at least 1, from octet `offset` on where they stand in memory, for a
+    /// send that takes them from there; empty when they have to be read.
+    ///
+    /// For system calls alone: a file that becomes shorter takes its octets away, and the program
+    /// that touches them is killed; a system call fails with EFAULT. Lifetime: until unshare(), or
+    /// the end of the source.
+    [[nodiscard]] virtual bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept {
+        static_cast<void>(offset);
+        static_cast<void>(size);
+        return {};
+    }
+
+    /// Returns false when octets that were copied from where they stood may not be the content's:
+    /// to be asked after the copy.
+    [[nodiscard]] virtual bool intact() const noexcept { return true; }
 
     /// Like `try_read`, but waits for the octets; never `errc::would_block`.
     [[nodiscard]] virtual result<read_outcome>

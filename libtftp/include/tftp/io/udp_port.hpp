@@ -49,6 +49,15 @@ public:
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
+    /// Holds one datagram, or a run that leaves in one segmented send.
+    [[nodiscard]] error_code hold(
+        const endpoint& peer,
+        const endpoint& local,
+        std::span<const ::iovec> parts,
+        std::size_t segment
+    ) noexcept override;
+    [[nodiscard]] error_code release() noexcept override;
+    void discard() noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
     [[nodiscard]] std::optional<refusal> next_refusal() noexcept override;
@@ -73,18 +82,30 @@ private:
     udp_port(unique_fd fd, const endpoint& local, const port_options& options) noexcept;
     [[nodiscard]] static result<std::unique_ptr<udp_port>>
     make(unique_fd fd, const port_options& options) noexcept;
+    [[nodiscard]] result<std::span<const received>> receive_plain(scratch& memory) noexcept;
     [[nodiscard]] result<std::uint16_t> send_each(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept;
+    [[nodiscard]] error_code send_parts(
+        const endpoint& peer,
+        const endpoint& local,
+        std::span<const ::iovec> parts,
+        std::size_t segment,
+        int flags
+    ) noexcept;
+    [[nodiscard]] bool refused_segments(const error_code& error, std::size_t segment) noexcept;
 
     unique_fd fd_;
     endpoint local_;
     bool refusals_;
     bool local_addresses_;
+    bool coalesces_;
     segmentation sends_;
     // The smallest segment that the kernel refused to cut a run into. Not one flag for all sizes: a
     // port with many peers meets routes of different MTUs.
     std::size_t segment_refused_ = std::numeric_limits<std::size_t>::max();
+    /// Of the run that is held; 0 when that is a single datagram.
+    std::size_t segment_held_ = 0;
 };
 
 /// Ports from `first` to `last`, both included; 1 <= first <= last.

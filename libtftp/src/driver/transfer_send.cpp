@@ -1,0 +1,192 @@
+#include "transfer_jobs.hpp"
+
+#include <tftp/driver/transfer.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+/// From a run of blocks that the engine offers to datagrams on the wire.
+namespace tftp::io {
+
+namespace {
+
+namespace conditions = boost::system::errc;
+
+/// The system call copies block by block and would wait for memory at each: 0.36 us a block of 1468
+/// octets in a run of 44 with this, 0.50 without. Of memory that has gone nothing is fetched.
+void fetch(bytes_view content) noexcept {
+    constexpr std::size_t line = 64;
+    for (std::size_t at = 0; at < content.size(); at += line) {
+        __builtin_prefetch(content.data() + at);
+    }
+}
+
+} // namespace
+
+bool transfer::send_run(
+    sender& engine, const send_data& run, scratch& memory, time_point now
+) noexcept {
+    if (job_ != nullptr) {
+        deadline_ = now + blocked_wait;
+        return false;
+    }
+    sent_run outcome = send_in_place(engine, run, memory);
+    if (!outcome.left && outcome.left.error() == conditions::operation_not_supported) {
+        outcome = send_read(engine, run, memory);
+    }
+    const auto& sent = outcome.left;
+    if (outcome.unread) {
+        return on_unread(engine, run, sent.error(), now);
+    }
+    if (!sent && sent.error() == conditions::operation_would_block && wait_for_buffer(now)) {
+        return false;
+    }
+    if (sent) {
+        buffer_full_since_.reset();
+    } else {
+        // Any other failure is a loss like one on the wire, unless it is the peer's refusal.
+        send_error_ = sent.error();
+        take_refusals();
+    }
+    const std::size_t left = sent ? *sent : outcome.blocks;
+    engine.on_sent(run, static_cast<std::uint16_t>(left), now);
+    return left == outcome.blocks || !wait_for_buffer(now);
+}
+
+/// Sends a run from where its content stands, if that is known and the port can.
+transfer::sent_run
+transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept {
+    const std::size_t blksize = engine.agreed().blksize;
+    const bool cold = cold_.octets != nullptr || cold_.error;
+    const bytes_view content =
+        cold ? bytes_view()
+             : source_->in_place((run.first_block - 1) * blksize, std::size_t{run.count} * blksize);
+    if (content.empty()) {
+        return {make_error_code(conditions::operation_not_supported)};
+    }
+    fetch(content);
+    const auto parts = memory.vectors().first(std::size_t{2} * run.count);
+    for (std::size_t i = 0; i < run.count; ++i) {
+        const auto header = memory.arena().subspan(i * header_size).first<header_size>();
+        encode_data_header(header, to_wire(run.first_block + i, engine.wrap()));
+        // sendmsg takes pointers to mutable octets; it only reads them.
+        auto* const block = const_cast<std::byte*>(content.data() + i * blksize);
+        parts[2 * i] = {header.data(), header_size};
+        parts[2 * i + 1] = {block, blksize};
+    }
+    if (const error_code failed = port_->hold(engine.peer(), {}, parts, blksize + header_size)) {
+        const bool gone = failed == conditions::bad_address;
+        return {gone ? make_error_code(errc::source_shrank) : failed, run.count, gone};
+    }
+    // What was cut off is cleared first, so it may have been copied: it must not leave.
+    if (!source_->intact()) {
+        port_->discard();
+        return {make_error_code(errc::source_shrank), run.count, true};
+    }
+    if (const error_code failed = port_->release()) {
+        return {failed, run.count};
+    }
+    return {run.count, run.count};
+}
+
+/// Reads a run into the arena, between the headers, and sends it.
+transfer::sent_run
+transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexcept {
+    const std::size_t blksize = engine.agreed().blksize;
+    const std::size_t segment = blksize + header_size;
+    const auto gaps = memory.vectors().first(run.count);
+    for (std::size_t i = 0; i < gaps.size(); ++i) {
+        const auto header = memory.arena().subspan(i * segment).first<header_size>();
+        encode_data_header(header, to_wire(run.first_block + i, engine.wrap()));
+        gaps[i] = {header.data() + header_size, blksize};
+    }
+    const std::uint64_t offset = (run.first_block - 1) * blksize;
+    const std::size_t wanted = gaps.size() * blksize;
+    const auto filled = fill(offset, wanted, gaps);
+    if (!filled) {
+        return {filled.error(), run.count, true};
+    }
+    const auto size = source_->size();
+    const bool short_read =
+        size ? offset + filled->bytes < std::min<std::uint64_t>(*size, offset + wanted)
+             : filled->bytes < wanted && !filled->end;
+    if (short_read) {
+        return {make_error_code(errc::source_shrank), run.count, true};
+    }
+    if (!size && filled->end) {
+        engine.on_source_end(offset + filled->bytes);
+    }
+    const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
+    const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
+    return {port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment), blocks};
+}
+
+/// The content of a run is not at hand, or not at all: returns true when the engine has to act.
+bool transfer::on_unread(
+    sender& engine, const send_data& run, const error_code& why, time_point now
+) noexcept {
+    if (why != errc::would_block) {
+        const bool shrank = why == errc::source_shrank;
+        const peer_errc code = shrank ? peer_errc::undefined : to_peer_errc(why);
+        engine.abort(code, shrank ? "the file became shorter" : peer_message(code), why);
+        return true;
+    }
+    const std::size_t blksize = engine.agreed().blksize;
+    if (start_cold_read((run.first_block - 1) * blksize, std::size_t{run.count} * blksize)) {
+        pool_waits_ = 0;
+        deadline_ = now + blocked_wait;
+    } else {
+        wait_for_pool(now);
+    }
+    return false;
+}
+
+/// Returns false when the buffer has been full for so long that nothing seems to leave it: what it
+/// does not take is lost then, so that the engine's timer goes on and gives up in the end.
+bool transfer::wait_for_buffer(time_point now) noexcept {
+    if (!buffer_full_since_) {
+        buffer_full_since_ = now;
+    }
+    if (now - *buffer_full_since_ >= blocked_wait) {
+        return false;
+    }
+    want_write_ = true;
+    deadline_ = *buffer_full_since_ + blocked_wait;
+    return true;
+}
+
+result<read_outcome>
+transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept {
+    if (cold_.octets == nullptr && !cold_.error) {
+        const auto outcome = source_->try_read(offset, gaps);
+        if (outcome || outcome.error() != errc::would_block || host_ != nullptr) {
+            return outcome;
+        }
+        return source_->read(offset, gaps);
+    }
+    const cold_octets cold = std::exchange(cold_, {});
+    if (cold.error) {
+        return cold.error;
+    }
+    const bool covers = cold.offset == offset && (cold.outcome.bytes >= wanted || cold.outcome.end);
+    if (!covers) {
+        // An ACK or a timeout changed what is to be sent meanwhile.
+        return source_->try_read(offset, gaps);
+    }
+    std::size_t copied = 0;
+    for (const ::iovec& gap : gaps) {
+        const std::size_t part = std::min(gap.iov_len, cold.outcome.bytes - copied);
+        std::memcpy(gap.iov_base, cold.octets.get() + copied, part);
+        copied += part;
+    }
+    return read_outcome{copied, cold.outcome.end && copied == cold.outcome.bytes};
+}
+
+bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
+    budget_share share(host_->buffers(), wanted);
+    return share.held() &&
+           hand_over<cold_read>(queueing::bounded, std::move(share), offset, wanted);
+}
+
+} // namespace tftp::io

@@ -1,0 +1,61 @@
+#include <tftp/io/file_cache.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <time.h>
+
+namespace tftp::io {
+
+namespace {
+
+/// Returns true when the content and the names of the file have been as they are for a while.
+[[nodiscard]] bool is_settled(const opened_file& file) noexcept {
+    ::timespec now{};
+    if (::clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0) {
+        return false;
+    }
+    const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    return std::chrono::nanoseconds(now_ns - file.identity().ctime_ns) >= file_cache::settled_after;
+}
+
+} // namespace
+
+std::shared_ptr<const opened_file> file_cache::share(std::shared_ptr<const opened_file> file
+) noexcept {
+    std::shared_ptr<const opened_file> shared = files.share(std::move(file));
+    keep(shared);
+    return shared;
+}
+
+void file_cache::keep(const std::shared_ptr<const opened_file>& file) noexcept {
+    const auto found = std::ranges::find(kept_, file, &kept::file);
+    if (found != kept_.end()) {
+        found->used = true;
+        return;
+    }
+    if (file->remote() || !is_settled(*file)) {
+        return;
+    }
+    if (kept_.size() < kept_max) {
+        try {
+            kept_.push_back({file, true});
+        } catch (const std::bad_alloc&) {
+            // Not kept, and no less usable.
+        }
+        return;
+    }
+    const auto replaced = std::ranges::find_if(kept_, &file_cache::idle);
+    if (replaced != kept_.end()) {
+        chunks.forget(*replaced->file);
+        *replaced = {file, true};
+    }
+}
+
+void file_cache::leave(const std::shared_ptr<const opened_file>& file) noexcept {
+    if (file.use_count() == 1) {
+        chunks.forget(*file);
+    }
+}
+
+} // namespace tftp::io
