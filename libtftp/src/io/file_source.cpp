@@ -44,7 +44,7 @@ std::optional<std::uint64_t> file_source::size() const noexcept {
 result<read_outcome>
 file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
     if (cache_ != nullptr && total_size(gaps) < read_ahead::small_read) {
-        return cache_->chunks.try_read(*file_, offset, gaps);
+        return cache_->chunks.try_read(*file_, offset, gaps, last_chunk_);
     }
     result<read_outcome> got = file_->try_read(offset, gaps);
     if (got && cache_ != nullptr) {
@@ -58,7 +58,7 @@ file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexc
 }
 
 bytes_view file_source::in_place(std::uint64_t offset, std::size_t size) noexcept {
-    if (cache_ == nullptr || size < read_ahead::small_read || file_->remote()) {
+    if (cache_ == nullptr || file_->remote()) {
         return {};
     }
     return file_->map().view(file_->native_handle(), offset, size);

@@ -39,7 +39,7 @@ private:
 } // namespace
 
 result<read_outcome> read_ahead::try_read(
-    const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps
+    const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps, place& last
 ) noexcept {
     const std::uint64_t left = file.size() - std::min(offset, file.size());
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(total_size(gaps), left));
@@ -49,7 +49,7 @@ result<read_outcome> read_ahead::try_read(
         const std::uint64_t at = offset + done;
         const auto begin = static_cast<std::size_t>(at % chunk_size);
         const std::size_t part = std::min(wanted - done, chunk_size - begin);
-        chunk* const from = find_or_recycle(file.serial(), at / chunk_size);
+        chunk* const from = find_or_recycle(file.serial(), at / chunk_size, last);
         if (from == nullptr) {
             return file.try_read(offset, gaps);
         }
@@ -65,12 +65,18 @@ result<read_outcome> read_ahead::try_read(
     return read_outcome{wanted, wanted == left};
 }
 
-read_ahead::chunk* read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index) noexcept {
+read_ahead::chunk*
+read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index, place& last) noexcept {
     ++uses_;
+    if (chunk& same = chunks_[last]; same.file == file && same.index == index) {
+        same.last_use = uses_;
+        return &same;
+    }
     chunk* oldest = &chunks_.front();
     for (chunk& each : chunks_) {
         if (each.file == file && each.index == index) {
             each.last_use = uses_;
+            last = static_cast<place>(&each - chunks_.data());
             return &each;
         }
         if (each.last_use < oldest->last_use) {
@@ -87,6 +93,7 @@ read_ahead::chunk* read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t
     oldest->index = index;
     oldest->last_use = uses_;
     oldest->filled = 0;
+    last = static_cast<place>(oldest - chunks_.data());
     return oldest;
 }
 

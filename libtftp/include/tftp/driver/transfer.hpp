@@ -205,7 +205,7 @@ private:
 
     [[nodiscard]] bool
     send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
-    [[nodiscard]] sent_run
+    [[nodiscard]] std::optional<sent_run>
     send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept;
     [[nodiscard]] sent_run
     send_read(sender& engine, const send_data& run, scratch& memory) noexcept;

@@ -32,8 +32,7 @@ public:
 
     void unshare() noexcept override;
 
-    /// Empty for less than `read_ahead::small_read` octets, before share(), and until the octets
-    /// were read by some source of the same cache.
+    /// Empty before share(), and until the octets were read by some source of the same cache.
     [[nodiscard]] bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept override;
 
     [[nodiscard]] bool intact() const noexcept override { return !file_->shrank(); }
@@ -49,6 +48,7 @@ public:
 private:
     std::shared_ptr<const opened_file> file_;
     file_cache* cache_ = nullptr;
+    read_ahead::place last_chunk_ = 0;
     /// What was read last without a gap, but for pieces that file_->map() knows of already.
     std::uint64_t read_begin_ = 0;
     std::uint64_t read_end_ = 0;

@@ -32,9 +32,15 @@ public:
     read_ahead(const read_ahead&) = delete;
     read_ahead& operator=(const read_ahead&) = delete;
 
+    /// Which chunk a reader used last: where its next octets probably are.
+    using place = std::size_t;
+
     /// Fills `gaps` from octet `offset` of `file` on; promises and errors as `source::try_read`.
-    [[nodiscard]] result<read_outcome>
-    try_read(const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps) noexcept;
+    ///
+    /// last: of this reader, at first 0.
+    [[nodiscard]] result<read_outcome> try_read(
+        const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps, place& last
+    ) noexcept;
 
     /// Gives back all chunks of `file`.
     void forget(const opened_file& file) noexcept;
@@ -53,7 +59,8 @@ private:
         std::unique_ptr<std::byte[]> octets;
     };
 
-    [[nodiscard]] chunk* find_or_recycle(std::uint64_t file, std::uint64_t index) noexcept;
+    [[nodiscard]] chunk*
+    find_or_recycle(std::uint64_t file, std::uint64_t index, place& last) noexcept;
     [[nodiscard]] static error_code
     fill(chunk& into, const opened_file& file, std::size_t needed) noexcept;
 

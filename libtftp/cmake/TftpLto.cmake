@@ -1,0 +1,19 @@
+# Link-time optimisation of the programs: a block passes through four layers, and takes a sixth
+# fewer instructions when they are compiled as one. The libraries hold ordinary code beside what
+# this needs, so that whoever links them decides; a shared library gains nothing.
+
+# tftp_lto(TARGET): for a static library of the data path, and for a program.
+function(tftp_lto target)
+    if(TFTP_LTO
+       AND CMAKE_BUILD_TYPE STREQUAL "Release"
+       AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
+       AND NOT BUILD_SHARED_LIBS
+       AND NOT TFTP_SANITIZE
+    )
+        target_compile_options(${target} PRIVATE -flto=auto -ffat-lto-objects)
+        get_target_property(type ${target} TYPE)
+        if(type STREQUAL "EXECUTABLE")
+            target_link_options(${target} PRIVATE -flto=auto)
+        endif()
+    endif()
+endfunction()
