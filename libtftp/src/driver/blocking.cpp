@@ -2,17 +2,19 @@
 #include <tftp/driver/client_transfer.hpp>
 #include <tftp/io/scratch.hpp>
 #include <tftp/io/udp_port.hpp>
+#include <tftp/io/unique_fd.hpp>
 
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <new>
 #include <utility>
 
 #include <poll.h>
+#include <sys/timerfd.h>
 
 namespace tftp::io {
 
@@ -20,36 +22,66 @@ namespace {
 
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 
-[[nodiscard]] ::timespec to_timespec(duration d) noexcept {
-    const auto positive = std::max(d, duration::zero());
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(positive);
-    ::timespec out{};
-    out.tv_sec = seconds.count();
-    out.tv_nsec = std::chrono::nanoseconds(positive - seconds).count();
-    return out;
-}
+/// Waits for one descriptor or a time. A timer of its own expires at the earliest time so far, and
+/// is left alone while times move on: a timeout of each poll() would start and stop one.
+class waiter {
+public:
+    /// Throws std::bad_alloc when the system gives no timer.
+    waiter() : timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+        if (!timer_) {
+            throw std::bad_alloc();
+        }
+    }
 
-/// Waits for readiness or the deadline. Returns the ready events; none when time is up or a signal
-/// came.
-[[nodiscard]] short wait(const interest& wanted, duration at_most) noexcept {
-    ::pollfd p{};
-    p.fd = wanted.fd;
-    p.events = static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
-    const ::timespec limit = to_timespec(at_most);
-    return ::ppoll(&p, 1, &limit, nullptr) > 0 ? p.revents : short{0};
-}
+    /// Returns the events that are ready; none when `until` may have come, or a signal.
+    [[nodiscard]] short wait(const interest& wanted, time_point until) noexcept {
+        if (until < armed_) {
+            arm(until);
+        }
+        std::array<::pollfd, 2> on{};
+        on[0].fd = wanted.fd;
+        on[0].events =
+            static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
+        on[1].fd = timer_.get();
+        on[1].events = POLLIN;
+        if (::poll(on.data(), on.size(), -1) <= 0) {
+            return 0;
+        }
+        if (on[1].revents != 0) {
+            // It stays readable until it is set again.
+            armed_ = time_point::max();
+        }
+        return on[0].revents;
+    }
+
+private:
+    void arm(time_point until) noexcept {
+        const auto since = std::max(until.time_since_epoch(), duration(1));
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+        ::itimerspec when{};
+        when.it_value.tv_sec = seconds.count();
+        when.it_value.tv_nsec = std::chrono::nanoseconds(since - seconds).count();
+        if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) {
+            armed_ = until;
+        }
+    }
+
+    unique_fd timer_;
+    time_point armed_ = time_point::max();
+};
 
 void run(transfer& t, progress_monitor* monitor) {
     scratch memory;
-    time_point reported = clock::now();
-    t.start(memory, reported);
+    waiter clock_and_port;
+    time_point now = clock::now();
+    time_point reported = now;
+    t.start(memory, now);
     while (!t.closed()) {
-        time_point now = clock::now();
-        duration patience = t.deadline() ? *t.deadline() - now : duration(progress_interval);
+        time_point until = t.deadline().value_or(now + progress_interval);
         if (monitor != nullptr) {
-            patience = std::min<duration>(patience, progress_interval);
+            until = std::min<time_point>(until, now + progress_interval);
         }
-        const short ready = wait(t.wants(), patience);
+        const short ready = clock_and_port.wait(t.wants(), until);
         now = clock::now();
         if ((ready & (POLLIN | POLLERR)) != 0) {
             t.on_readable(memory, now);

@@ -32,6 +32,9 @@ constexpr auto stale_interval = std::chrono::seconds(1);
 
 constexpr const char* busy_text = "server busy";
 
+/// What one upload collects before it is written.
+constexpr std::size_t write_octets = std::size_t{16} << 10;
+
 /// What one netascii transfer keeps of converted text.
 constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
 
@@ -348,6 +351,9 @@ void service::begin_write(
     const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, std::nullopt);
     std::shared_ptr<sink> into = std::move(*opened);
+    if (!into->remote()) {
+        into = std::make_shared<buffered_sink>(std::move(into), write_octets, &buffers());
+    }
     if (a.request.mode == transfer_mode::netascii) {
         into = std::make_shared<netascii_sink>(std::move(into));
     }

@@ -55,7 +55,13 @@ result<std::unique_ptr<sink>> open_beside(std::string path, const file_sink_opti
     file_target target;
     target.directory = std::make_shared<const unique_fd>(std::move(parent));
     target.path = std::move(name);
-    return std::unique_ptr<sink>(std::make_unique<file_sink>(std::move(target), options));
+    auto file = std::make_unique<file_sink>(std::move(target), options);
+    if (options.piece_octets == 0) {
+        return std::unique_ptr<sink>(std::move(file));
+    }
+    return std::unique_ptr<sink>(
+        std::make_unique<buffered_sink>(std::move(file), options.piece_octets)
+    );
 }
 
 /// Returns where a name that leads to nothing leads: the end of its symbolic links, if any.

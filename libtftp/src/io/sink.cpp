@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -34,6 +35,79 @@ error_code memory_sink::write(std::uint64_t offset, std::span<const ::iovec> pay
 error_code memory_sink::commit() noexcept {
     committed_ = true;
     return {};
+}
+
+buffered_sink::buffered_sink(
+    std::shared_ptr<sink> into, std::size_t capacity, buffer_budget* budget
+) noexcept
+    : into_(std::move(into)), capacity_(capacity), budget_(budget) {}
+
+error_code buffered_sink::reserve(std::uint64_t size_bytes) noexcept {
+    return into_->reserve(size_bytes);
+}
+
+bool buffered_sink::take_memory() noexcept {
+    if (octets_ == nullptr) {
+        if (budget_ != nullptr) {
+            share_ = budget_share(*budget_, capacity_);
+            if (!share_.held()) {
+                return false;
+            }
+        }
+        octets_.reset(new (std::nothrow) std::byte[capacity_]);
+    }
+    return octets_ != nullptr;
+}
+
+error_code buffered_sink::write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept {
+    if (!std::exchange(begun_, true) || total_size(payloads) >= capacity_ || !take_memory()) {
+        if (const error_code failed = flush()) {
+            return failed;
+        }
+        return into_->write(offset, payloads);
+    }
+    if (used_ == 0) {
+        offset_ = offset;
+    }
+    for (const ::iovec& payload : payloads) {
+        const auto* octets = static_cast<const std::byte*>(payload.iov_base);
+        if (const error_code failed = collect({octets, payload.iov_len})) {
+            return failed;
+        }
+    }
+    return {};
+}
+
+error_code buffered_sink::collect(bytes_view octets) noexcept {
+    while (!octets.empty()) {
+        const auto end = capacity_ - static_cast<std::size_t>(offset_ % capacity_);
+        const std::size_t part = std::min(octets.size(), end - used_);
+        std::memcpy(octets_.get() + used_, octets.data(), part);
+        used_ += part;
+        octets = octets.subspan(part);
+        if (used_ == end) {
+            if (const error_code failed = flush()) {
+                return failed;
+            }
+        }
+    }
+    return {};
+}
+
+error_code buffered_sink::flush() noexcept {
+    if (used_ == 0) {
+        return {};
+    }
+    const ::iovec whole{octets_.get(), used_};
+    const error_code failed = into_->write(offset_, std::span(&whole, 1));
+    offset_ += used_;
+    used_ = 0;
+    return failed;
+}
+
+error_code buffered_sink::commit() noexcept {
+    const error_code failed = flush();
+    return failed ? failed : into_->commit();
 }
 
 netascii_sink::netascii_sink(std::shared_ptr<sink> text) noexcept : text_(std::move(text)) {}

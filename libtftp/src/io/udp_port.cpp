@@ -402,13 +402,14 @@ result<std::uint16_t> udp_port::send_run(
 error_code udp_port::hold(
     const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
 ) noexcept {
-    const bool single = total_size(parts) <= segment;
-    if (!single && !segments(segment)) {
+    if (!segments(segment)) {
         return make_error_code(boost::system::errc::operation_not_supported);
     }
-    segment_held_ = single ? 0 : segment;
-    const error_code error = send_parts(peer, local, parts, segment_held_, MSG_DONTWAIT | MSG_MORE);
-    return !single && refused_segments(error, segment)
+    segment_held_ = segment;
+    // A single datagram goes as a segment, too: the processor would have to sum up one that is held
+    // otherwise, here and at the receiver.
+    const error_code error = send_parts(peer, local, parts, segment, MSG_DONTWAIT | MSG_MORE);
+    return refused_segments(error, segment)
                ? make_error_code(boost::system::errc::operation_not_supported)
                : error;
 }
@@ -416,7 +417,7 @@ error_code udp_port::hold(
 error_code udp_port::release() noexcept {
     // Nothing more, and no MSG_MORE.
     const error_code error = send_message(fd_.get(), ::msghdr{}, MSG_DONTWAIT);
-    if (segment_held_ != 0 && refused_segments(error, segment_held_)) {
+    if (refused_segments(error, segment_held_)) {
         return make_error_code(boost::system::errc::operation_not_supported);
     }
     return is(error, ENOBUFS) ? error_code() : error;

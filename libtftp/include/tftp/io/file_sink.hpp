@@ -43,6 +43,9 @@ struct file_sink_options {
     std::size_t versions_max = 1;
     /// What is shared with the other sinks of the directory; null when nothing is.
     std::shared_ptr<upload_ledger> ledger{};
+    /// `make_file_sink` writes in pieces of so many octets, see `buffered_sink`; 0: as they
+    /// come.
+    std::size_t piece_octets = 0;
 };
 
 /// Where a file is to appear: a path beneath a directory that stays open.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/buffer_budget.hpp>
 #include <tftp/wire/bytes.hpp>
 #include <tftp/wire/error.hpp>
 #include <tftp/wire/netascii.hpp>
@@ -69,6 +70,47 @@ private:
     std::size_t limit_;
     std::vector<std::byte> content_;
     bool committed_ = false;
+};
+
+/// Collects small writes on their way to a file, whose cost is that of a system call and of each
+/// page that is written in part: a block of 1468 octets takes 1.2 us alone, 0.6 us so.
+class buffered_sink final : public sink {
+public:
+    /// Writes to `into`, which must not be null, at most `capacity` octets at a time and up to
+    /// multiples of it.
+    ///
+    /// capacity: at least 1; what comes in larger pieces is passed on, and so is the first write,
+    /// which finds out what stands in the way of all. The memory is taken at the second, from
+    /// `budget` if there is one, which must outlive the sink; while none is left everything is
+    /// passed on as it comes.
+    buffered_sink(
+        std::shared_ptr<sink> into, std::size_t capacity, buffer_budget* budget = nullptr
+    ) noexcept;
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return into_->lane(); }
+
+    [[nodiscard]] bool remote() const noexcept override { return into_->remote(); }
+
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
+    /// An error may be that of an earlier write.
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
+    [[nodiscard]] error_code commit() noexcept override;
+
+private:
+    [[nodiscard]] bool take_memory() noexcept;
+    [[nodiscard]] error_code collect(bytes_view octets) noexcept;
+    [[nodiscard]] error_code flush() noexcept;
+
+    std::shared_ptr<sink> into_;
+    std::size_t capacity_;
+    buffer_budget* budget_;
+    budget_share share_;
+    std::unique_ptr<std::byte[]> octets_;
+    bool begun_ = false;
+    /// Where the collected octets belong, and how many there are.
+    std::uint64_t offset_ = 0;
+    std::size_t used_ = 0;
 };
 
 /// Turns netascii back into local text on its way to another sink.

@@ -49,7 +49,7 @@ public:
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
-    /// Holds one datagram, or a run that leaves in one segmented send.
+    /// Holds what leaves in one segmented send, be it a single datagram.
     [[nodiscard]] error_code hold(
         const endpoint& peer,
         const endpoint& local,
@@ -104,7 +104,7 @@ private:
     // The smallest segment that the kernel refused to cut a run into. Not one flag for all sizes: a
     // port with many peers meets routes of different MTUs.
     std::size_t segment_refused_ = std::numeric_limits<std::size_t>::max();
-    /// Of the run that is held; 0 when that is a single datagram.
+    /// Of the run that is held.
     std::size_t segment_held_ = 0;
 };
 
