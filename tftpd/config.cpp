@@ -140,6 +140,8 @@ template <class Value, std::size_t Count>
         ("rollover", text("0|1|none"), "what follows block 65535 (default: 0)")
         ("timeout-policy", text("honour|ceiling|decline"),
          "what the client's timeout option sets: the interval (default), a bound, nothing")
+        ("tid-mode", text("exclusive|pooled|single"),
+         "ports of transfers: one each (default), a few shared ones, the port of the request")
         ("port-range", text("FIRST:LAST"), "ports of transfers (default: the system's)")
         ("threads", text("N"), "worker threads (default: one per core)")
         ("max-transfers", text("N"), transfers_help.c_str())
@@ -314,7 +316,20 @@ void read_process(const values& given, config& out) {
     if (const auto* text = given.text("user")) {
         out.user = *text;
     }
+    if (const auto* text = given.text("tid-mode")) {
+        using tftp::io::tid_mode;
+        out.tids = word<tid_mode>(
+            "tid-mode",
+            *text,
+            {{"exclusive", tid_mode::exclusive},
+             {"pooled", tid_mode::pooled},
+             {"single", tid_mode::single}}
+        );
+    }
     if (const auto* text = given.text("port-range")) {
+        if (out.tids == tftp::io::tid_mode::single) {
+            throw usage_error("--port-range has no meaning with --tid-mode single");
+        }
         out.port_range = range(*text);
     }
     if (const auto* text = given.text("threads")) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/driver/limits.hpp>
+#include <tftp/driver/service.hpp>
 #include <tftp/engine/config.hpp>
 #include <tftp/io/export_root.hpp>
 #include <tftp/io/udp_port.hpp>
@@ -42,6 +43,7 @@ struct config {
     std::uint16_t windowsize_max = 256;
     tftp::engine_config engine;
     bool allow_timeout = true;
+    tftp::io::tid_mode tids = tftp::io::tid_mode::exclusive;
     std::optional<tftp::io::port_range> port_range;
     unsigned threads = 0;
     tftp::io::limits limits;

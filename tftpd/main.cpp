@@ -14,9 +14,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -36,6 +39,10 @@ namespace {
 
 constexpr int exit_failed = 1;
 constexpr int exit_cannot_start = 2;
+
+/// A port for each transfer takes this part of the descriptors at most: an upload has two of a
+/// file.
+constexpr std::size_t ports_part = 4;
 
 /// How long the end takes at most once transfers are ended: a stop waits for commits, and then for
 /// disks, and all of it is to be over within a second.
@@ -88,7 +95,10 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
 }
 
 [[nodiscard]] tftp::net::server make_server(
-    const tftpd::config& wanted, std::shared_ptr<tftp::io::content> files, tftpd::log& log
+    const tftpd::config& wanted,
+    std::shared_ptr<tftp::io::content> files,
+    std::size_t descriptors_max,
+    tftpd::log& log
 ) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
@@ -101,6 +111,9 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     }
     setup.service.engine = wanted.engine;
     setup.service.limits = wanted.limits;
+    setup.service.limits.exclusive_ports_max =
+        std::min(wanted.limits.exclusive_ports_max, descriptors_max / ports_part);
+    setup.service.tids = wanted.tids;
     setup.transfer_ports = wanted.port_range;
     setup.workers = wanted.threads;
     setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };
@@ -196,13 +209,16 @@ void open_standard_streams() {
 }
 
 /// A transfer takes one descriptor or two. The usual soft limit of 1024 is there for select(2).
-void raise_descriptor_limit() {
+///
+/// Returns the limit that holds now.
+[[nodiscard]] std::size_t raise_descriptor_limit() {
     ::rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
+        const ::rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
         // With the old limit it serves all the same, only fewer at a time.
-        static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+        return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
     }
+    return SIZE_MAX;
 }
 
 /// Requires what the user must be able to do once privileges are dropped. Returns a line for what
@@ -301,10 +317,10 @@ int check(const tftpd::config& wanted) {
 int serve(const tftpd::config& wanted) {
     ignore_signals();
     bound_allocator();
-    raise_descriptor_limit();
+    const std::size_t descriptors_max = raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
-    tftp::net::server server = make_server(wanted, open_content(wanted), log);
+    tftp::net::server server = make_server(wanted, open_content(wanted), descriptors_max, log);
     tftpd::drop_privileges(user);
     if (const auto warning = require_rights(wanted)) {
         log.say(*warning);

@@ -67,7 +67,7 @@ bool run_with(
     {
         set_remote_disks(what.remote);
         fault_world world;
-        REQUIRE_FALSE(world.start(false, what.pooled));
+        REQUIRE_FALSE(world.start(false, what.pooled, what.tids));
         plan_fault(plan);
         const fault_result ended = world.run(what);
         hit = fault_so_far();
@@ -128,6 +128,30 @@ TEST_CASE("a transfer bears a fault of every call", "[fault]") {
         << (pooled ? " with a pool" : "") << (remote ? ", remote" : "")
         << (verb == io::verb::read ? ", read" : ", write") << ", windowsize " << windowsize
         << (mode == transfer_mode::octet ? ", octet" : ", netascii")
+    );
+    const auto seen = fail_each(what, family);
+    CHECK(seen.size() > 1);
+}
+
+TEST_CASE("a transfer through a shared port bears a fault of every call", "[fault][tid]") {
+    const auto tids = GENERATE(io::tid_mode::pooled, io::tid_mode::single);
+    const auto family = GENERATE(fault_family::socket, fault_family::memory);
+    const auto verb = GENERATE(io::verb::read, io::verb::write);
+    const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4);
+    const bool remote = GENERATE(false, true);
+    if (remote && windowsize == 1) {
+        return; // no other than what a window is cut to
+    }
+    fault_case what;
+    what.verb = verb;
+    what.windowsize = windowsize;
+    what.pooled = remote;
+    what.remote = remote;
+    what.tids = tids;
+    INFO(
+        (tids == io::tid_mode::pooled ? "pooled" : "single")
+        << (remote ? ", remote" : "") << (verb == io::verb::read ? ", read" : ", write")
+        << ", windowsize " << windowsize
     );
     const auto seen = fail_each(what, family);
     CHECK(seen.size() > 1);

@@ -78,10 +78,10 @@ fault_world::fault_world() {
     write_file(local_.path() / source_name, content());
 }
 
-error_code fault_world::start(bool faulty, bool pooled) {
+error_code fault_world::start(bool faulty, bool pooled, io::tid_mode tids) {
     const maybe_armed scope(faulty);
     try {
-        return open_service(pooled);
+        return open_service(pooled, tids);
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     } catch (const std::system_error& failed) {
@@ -89,7 +89,7 @@ error_code fault_world::start(bool faulty, bool pooled) {
     }
 }
 
-error_code fault_world::open_service(bool pooled) {
+error_code fault_world::open_service(bool pooled, io::tid_mode tids) {
     io::access_policy policy;
     policy.writable = io::writable::create;
     policy.overwrite = io::overwrite::replace;
@@ -99,13 +99,16 @@ error_code fault_world::open_service(bool pooled) {
     }
     files_.emplace(std::move(*root));
     poller_.emplace();
+    io::service_config config;
+    config.tids = tids;
     service_ = std::make_unique<io::service>(
         io::service_parts{*files_, ports_, *poller_, observer_, pooled ? &pool_ : nullptr},
-        io::service_config(),
+        config,
         now_
     );
     io::port_options options;
     options.local_addresses = true;
+    options.coalesce = tids == io::tid_mode::single;
     auto port = io::udp_port::open(loopback(address_family::ipv4), options);
     if (!port) {
         return port.error();

@@ -37,6 +37,7 @@ struct fault_case {
     bool pooled = false;
     /// The service takes its files for those of another machine.
     bool remote = false;
+    io::tid_mode tids = io::tid_mode::exclusive;
 };
 
 /// How a transfer ended, seen from its client.
@@ -57,7 +58,8 @@ public:
     fault_world();
 
     /// Starts the service; the fault that is planned may hit. Returns why it cannot serve.
-    [[nodiscard]] error_code start(bool faulty, bool pooled);
+    [[nodiscard]] error_code
+    start(bool faulty, bool pooled, io::tid_mode tids = io::tid_mode::exclusive);
 
     /// Runs one transfer to its end, the planned fault in the way of `what.faulty`.
     [[nodiscard]] fault_result run(const fault_case& what);
@@ -86,7 +88,7 @@ private:
         }
     };
 
-    [[nodiscard]] error_code open_service(bool pooled);
+    [[nodiscard]] error_code open_service(bool pooled, io::tid_mode tids);
     [[nodiscard]] bool turn(const fault_case& what, io::transfer* client);
     [[nodiscard]] bool drive(const fault_case& what, io::transfer* client);
     [[nodiscard]] std::optional<time_point> next_deadline(const io::transfer* client) const;

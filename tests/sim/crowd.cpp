@@ -46,7 +46,7 @@ private:
     [[nodiscard]] watch_rules rules_for(const engine_config& engine, bool prompt) const;
     void add(const client_plan& plan, std::size_t index);
     void add(const field_plan& plan, const endpoint& at);
-    void check_repeats(const sim_socket& closing, const endpoint& host);
+    void check_repeats(const wire_watch& over, const endpoint& host);
     [[nodiscard]] bool refuses(const datagram& d) const;
     void check_clients();
     void count_links(const endpoint& host);
@@ -90,8 +90,8 @@ crowd::crowd(const crowd_plan& plan, std::uint64_t seed, bool trace)
     injector_ =
         std::make_unique<injector>(plan.injector, world_, server_.system(), own_, seeds_.next());
     net_.refuses = [this](const datagram& d) { return refuses(d); };
-    server_.system().on_closing = [this](sim_socket& s) {
-        check_repeats(s, s.watch().peer().with_port(0));
+    server_.system().on_over = [this](const wire_watch& over) {
+        check_repeats(over, over.peer().with_port(0));
     };
 }
 
@@ -108,7 +108,9 @@ void crowd::add(const client_plan& plan, std::size_t index) {
             *own, world_, host, rules_for(own->engine, true), memory_, server_.files(), seeds_
         ));
         own_.back()->begin(net_);
-        own_.back()->system().on_closing = [this, host](sim_socket& s) { check_repeats(s, host); };
+        own_.back()->system().on_over = [this, host](const wire_watch& over) {
+            check_repeats(over, host);
+        };
         hosts_[host] = own_.back().get();
     } else if (const auto* const raw = std::get_if<raw_client_plan>(&plan.peer)) {
         raw_.push_back(
@@ -138,17 +140,16 @@ bool crowd::refuses(const datagram& d) const {
     return found == hosts_.end() || !found->second->system().config().silent;
 }
 
-void crowd::check_repeats(const sim_socket& closing, const endpoint& host) {
+void crowd::check_repeats(const wire_watch& over, const endpoint& host) {
     const auto found = plans_.find(host);
     if (found == plans_.end() || !found->second->orderly) {
         return;
     }
-    const wire_watch& watch = const_cast<sim_socket&>(closing).watch();
     const link_counters& up = net_.to_server(host).counters();
     const link_counters& down = net_.to_client(host).counters();
     const std::uint64_t lost = up.lost + up.unheard + down.lost + down.unheard;
     judge_.require(
-        watch.repeats() <= lost * watch.windowsize() * 2,
+        over.repeats() <= lost * over.windowsize() * 2,
         "more DATA was sent again than the losses explain"
     );
 }

@@ -394,6 +394,22 @@ injector_plan random_injector(const swarm& s) {
     return p;
 }
 
+/// How transfers get their ports.
+void random_ports(const swarm& s, io::service_config& service) {
+    static constexpr std::array modes = {
+        io::tid_mode::exclusive,
+        io::tid_mode::exclusive,
+        io::tid_mode::pooled,
+        io::tid_mode::single};
+    service.tids = one_of(s.random, modes);
+    if (s.one_in(2)) {
+        service.limits.exclusive_ports_max = s.random.between(0, 5);
+    }
+    if (s.one_in(2)) {
+        service.limits.shared_ports_max = s.random.between(1, 4);
+    }
+}
+
 std::uint64_t random_count(prng& random) {
     const std::uint64_t kind = random.below(100);
     if (kind < 3) {
@@ -439,6 +455,7 @@ crowd_plan random_crowd(std::uint64_t seed) {
             }
         }
     }
+    random_ports(s, plan.server.service);
     for (client_plan& c : plan.clients) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
@@ -453,6 +470,11 @@ namespace {
 
 double ms(duration d) {
     return std::chrono::duration<double, std::milli>(d).count();
+}
+
+const char* name_of(io::tid_mode tids) {
+    static constexpr std::array names = {"exclusive", "pooled", "single"};
+    return names[static_cast<std::size_t>(tids)];
 }
 
 const char* kind_of(const client_plan& c) {
@@ -471,14 +493,15 @@ void print(const crowd_plan& plan) {
     const server_plan& s = plan.server;
     fmt::print(
         "server: {} transfers, {} half open, windowsize {}, blksize {}, pool {}, disk {} ms, "
-        "{} kernel faults\n",
+        "{} kernel faults, {} ports\n",
         s.service.limits.transfers_max,
         s.service.limits.half_open_max,
         s.service.options.windowsize,
         s.service.options.blksize,
         s.disk.pool,
         ms(s.disk.lag),
-        s.kernel.open_ppm + s.kernel.refuse_ppm + s.kernel.lose_ppm + s.kernel.full_ppm
+        s.kernel.open_ppm + s.kernel.refuse_ppm + s.kernel.lose_ppm + s.kernel.full_ppm,
+        name_of(s.service.tids)
     );
     for (const client_plan& c : plan.clients) {
         fmt::print(

@@ -20,7 +20,7 @@ constexpr unsigned expirations_max = 8;
 
 /// Allocations that stay when all is over: tables that have grown. One for each transfer would be
 /// more.
-constexpr std::size_t blocks_kept = 4;
+constexpr std::size_t blocks_kept = 5;
 
 } // namespace
 
@@ -53,10 +53,21 @@ crowd_server::crowd_server(
     blocks_at_start_ = heap::blocks() - before;
     io::port_options options;
     options.local_addresses = true;
-    auto port = std::make_unique<sim_socket>(kernel_, listening, options, listener_fd);
+    port_use use = port_use::requests;
+    if (plan_.service.tids == io::tid_mode::single) {
+        // As net::server opens it.
+        options.coalesce = true;
+        options.receive_buffer = std::size_t{4} << 20;
+        use = port_use::shared;
+    }
+    auto port = std::make_unique<sim_socket>(kernel_, listening, options, listener_fd, use);
     world_.net.attach(*port, endpoint::ipv4(255, 255, 255, 255, listening.port));
     if (service_->listen(std::move(port))) {
         throw violation("the server cannot listen");
+    }
+    if (use == port_use::shared) {
+        // This one goes with the service only.
+        blocks_at_start_ = heap::blocks() - before;
     }
     if (plan_.stops_at) {
         world_.net.wake(*this, network::start + *plan_.stops_at, wake_stop);
@@ -139,7 +150,7 @@ void crowd_server::work() {
             continue;
         }
         const watched what = found->second;
-        const sim_socket* const port = kernel_.find(fd);
+        sim_socket* const port = kernel_.find(fd);
         const bool readable = port == nullptr || (what.wanted.read && port->readable());
         const bool writable = port != nullptr && what.wanted.write && port->writable();
         if (port == nullptr) {
@@ -149,6 +160,9 @@ void crowd_server::work() {
         kernel_.working_on = readable && !writable ? fd : -1;
         service_->on_ready(what.token, readable, writable, now);
         kernel_.working_on = -1;
+        if (port != nullptr) {
+            port->on_acted();
+        }
     }
     service_->settle();
     after();
@@ -170,6 +184,7 @@ void crowd_server::after() {
     require(admission_.transfers() <= limits.transfers_max, "more transfers than allowed");
     require(service_->transfers() <= admission_.transfers(), "transfers that are not counted");
     require(service_->running() <= service_->transfers(), "more transfers run than there are");
+    require(kernel_.sockets().size() <= ports_max(), "more ports than allowed");
     const auto due = service_->deadline();
     if (due && (!timer_ || *due < *timer_)) {
         timer_ = std::max(*due, now);
@@ -183,6 +198,19 @@ void crowd_server::after() {
     }
 }
 
+std::size_t crowd_server::ports_max() const noexcept {
+    const io::limits& limits = plan_.service.limits;
+    switch (plan_.service.tids) {
+    case io::tid_mode::exclusive:
+        return 1 + limits.exclusive_ports_max + limits.shared_ports_max;
+    case io::tid_mode::pooled:
+        return 1 + limits.shared_ports_max;
+    case io::tid_mode::single:
+        break;
+    }
+    return 1;
+}
+
 void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
     if (world_.log.on()) {
         world_.log.line(
@@ -192,15 +220,21 @@ void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
         );
     }
     count(summary);
-    if (summary.local == listening) {
+    if (summary.local == listening && plan_.service.tids != io::tid_mode::single) {
         world_.judge.require(summary.outcome.failed(), "a refusal without a reason");
         return;
     }
     sim_socket* const port = kernel_.find(summary.local);
     world_.judge.require(port != nullptr, "a transfer ends whose port is closed");
     if (port != nullptr) {
-        world_.judge.require(!port->watch().over(), "a transfer ends twice");
-        port->watch().on_outcome(!summary.outcome.failed(), world_.net.now());
+        const bool success = !summary.outcome.failed();
+        port->on_outcome(summary.peer, success);
+        if (success && port->watch().use() == port_use::shared) {
+            const bool single = summary.local == listening;
+            world_.seen.note(
+                single ? happening::through_port_of_requests : happening::through_shared_port
+            );
+        }
     }
     if (summary.verb == io::verb::write && !summary.outcome.failed()) {
         files_.reported(summary.filename);
@@ -242,14 +276,21 @@ void crowd_server::check_idle() {
     require(service_->running() == 0, "a transfer is counted though none is left");
     require(!service_->deadline(), "a deadline is left though no transfer is");
     service_->close_listeners();
-    require(kernel_.sockets().empty(), "a port is left open");
-    require(watched_.size() == (plan_.disk.pool ? 1U : 0U), "a closed descriptor is watched");
+    // The port of requests that transfers use stays.
+    const std::size_t stay = plan_.service.tids == io::tid_mode::single ? 1 : 0;
+    require(kernel_.sockets().size() == stay, "a port is left open");
+    require(
+        watched_.size() == (plan_.disk.pool ? stay + 1 : stay), "a closed descriptor is watched"
+    );
     require(admission_.transfers() == 0, "a transfer is counted though none is left");
     require(
         admission_.buffers().left() == plan_.service.limits.buffered_octets_max,
         "memory for transfers is not given back"
     );
     files_.check();
+    if (sim_socket* const port = kernel_.find(listener_fd)) {
+        port->on_unused();
+    }
     const std::size_t before = heap::blocks();
     service_.reset();
     require(before - heap::blocks() <= blocks_at_start_ + blocks_kept, "the service keeps memory");

@@ -63,6 +63,7 @@ private:
     void work();
     void expire();
     void after();
+    [[nodiscard]] std::size_t ports_max() const noexcept;
     [[nodiscard]] bool ready(const watched& what) const noexcept;
 
     kernel::parts world_;

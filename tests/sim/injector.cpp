@@ -108,22 +108,18 @@ void injector::to_listener(happening what) {
     world_.net.inject(from, to, octets, world_.net.now());
 }
 
-void injector::foreign(const sim_socket& socket, bool same_host) {
+void injector::foreign(const sim_socket& socket, const endpoint& host) {
     const auto port = static_cast<std::uint16_t>(random_.between(20'000, 30'000));
-    const endpoint near = const_cast<sim_socket&>(socket).watch().peer().with_port(port);
     world_.seen.note(happening::foreign_tid);
     world_.net.inject(
-        same_host ? near : elsewhere.with_port(port),
-        socket.address(),
-        one_of(random_, forged),
-        world_.net.now()
+        host.with_port(port), socket.address(), one_of(random_, forged), world_.net.now()
     );
 }
 
 void injector::to_transfer(happening what) {
     std::vector<sim_socket*> sockets;
     for (const auto& [fd, socket] : server_.sockets()) {
-        if (socket->address() != listening) {
+        if (socket->watch().use() != port_use::requests) {
             sockets.push_back(socket);
         }
     }
@@ -136,14 +132,16 @@ void injector::to_transfer(happening what) {
         return;
     }
     sim_socket& socket = *sockets[random_.below(sockets.size())];
-    const bool known = socket.watch().peer().family != address_family::none;
+    const std::vector<endpoint> peers = socket.watch().peers();
+    const std::size_t chosen = peers.size() > 1 ? random_.below(peers.size()) : 0;
     if (what == happening::foreign_tid) {
         // Before its server answered, a client takes what comes from that host.
-        foreign(socket, known && random_.below(2) == 0);
-    } else if (known) {
+        const bool near = !peers.empty() && random_.below(2) == 0;
+        foreign(socket, near ? peers[chosen] : elsewhere);
+    } else if (!peers.empty()) {
         world_.seen.note(what);
         world_.net.inject(
-            socket.watch().peer(), socket.address(), one_of(random_, not_tftp), world_.net.now()
+            peers[chosen], socket.address(), one_of(random_, not_tftp), world_.net.now()
         );
     }
 }

@@ -26,7 +26,7 @@ private:
     void malformed(const endpoint& from, const endpoint& to);
     void to_transfer(happening what);
     void to_listener(happening what);
-    void foreign(const sim_socket& socket, bool same_host);
+    void foreign(const sim_socket& socket, const endpoint& host);
 
     injector_plan plan_;
     kernel::parts world_;

@@ -16,8 +16,6 @@ constexpr std::size_t bookkeeping = 768;
 /// IPv4 and UDP.
 constexpr std::size_t headers_size = 28;
 
-constexpr std::uint16_t request_port = 69;
-
 [[nodiscard]] error_code system_error(int number) noexcept {
     return {number, boost::system::system_category()};
 }
@@ -36,8 +34,10 @@ kernel::open(const endpoint& local, const io::port_options& options) noexcept {
         port = next_ephemeral_++;
         next_ephemeral_ = std::max<std::uint16_t>(next_ephemeral_, 32768);
     }
+    // Who asks for its address has peers that asked several.
+    const port_use use = options.local_addresses ? port_use::shared : port_use::exclusive;
     return std::unique_ptr<io::datagram_port>(
-        std::make_unique<sim_socket>(*this, host_.with_port(port), options, next_fd_++)
+        std::make_unique<sim_socket>(*this, host_.with_port(port), options, next_fd_++, use)
     );
 }
 
@@ -53,7 +53,9 @@ sim_socket* kernel::find(const endpoint& local) const noexcept {
     return found == by_fd_.end() ? nullptr : found->second;
 }
 
-sim_socket::sim_socket(kernel& host, const endpoint& local, const io::port_options& options, int fd)
+sim_socket::sim_socket(
+    kernel& host, const endpoint& local, const io::port_options& options, int fd, port_use use
+)
     : station(local),
       host_(host),
       options_(options),
@@ -63,20 +65,25 @@ sim_socket::sim_socket(kernel& host, const endpoint& local, const io::port_optio
           host.config_.receive_buffer,
           std::max(host.config_.receive_buffer, host.config_.receive_buffer_max)
       )),
-      watch_(host.rules_, host.world_.judge, host.world_.net.now()) {
+      watch_(host.rules_, host.world_.judge, use, host.world_.net.now()) {
     host_.world_.net.attach(*this);
     host_.by_fd_.emplace(fd_, this);
 }
 
 sim_socket::~sim_socket() {
-    if (address().port != request_port) {
-        watch_.on_close(host_.world_.net.now());
-        if (host_.on_closing) {
-            host_.on_closing(*this);
-        }
+    watch_.on_close(host_.world_.net.now());
+    if (watch_.use() == port_use::exclusive && host_.on_over) {
+        host_.on_over(watch_.only());
     }
     host_.world_.net.detach(*this);
     host_.by_fd_.erase(fd_);
+}
+
+void sim_socket::on_outcome(const endpoint& peer, bool success) {
+    const wire_watch* const ended = watch_.on_outcome(peer, success, host_.world_.net.now());
+    if (watch_.use() == port_use::shared && ended != nullptr && host_.on_over) {
+        host_.on_over(*ended);
+    }
 }
 
 bool sim_socket::writable() const noexcept {
@@ -202,7 +209,7 @@ void sim_socket::leave(const endpoint& peer, bytes_view octets, fate what) noexc
     );
     // An ERROR that did not leave may be tried again.
     const bool error = octets.size() > 1 && octets[1] == std::byte{5};
-    if (address().port != request_port && !(error && what == fate::lost)) {
+    if (!(error && what == fate::lost)) {
         const bool answers = host_.working_on == fd_;
         const auto why = answers ? wire_watch::cause::datagram : wire_watch::cause::other;
         watch_.on_sent(peer, octets, why, now);

@@ -9,7 +9,7 @@
 #include <memory>
 #include <sim/journal.hpp>
 #include <sim/network.hpp>
-#include <sim/wire_watch.hpp>
+#include <sim/port_watch.hpp>
 
 namespace tftp::sim {
 
@@ -79,8 +79,9 @@ public:
     /// Port of the next sockets that ask for none; 0 for fresh ones.
     std::uint16_t next_port = 0;
 
-    /// Called for each socket that closes, the listening one left out.
-    std::function<void(sim_socket&)> on_closing;
+    /// Called for each transfer that is over: when its port closes, or at its end where it shares
+    /// one.
+    std::function<void(const wire_watch&)> on_over;
 
     /// The program works on behalf of this descriptor; -1 for none.
     int working_on = -1;
@@ -116,7 +117,9 @@ private:
 /// One UDP socket.
 class sim_socket final : public station, public io::datagram_port {
 public:
-    sim_socket(kernel& host, const endpoint& local, const io::port_options& options, int fd);
+    sim_socket(
+        kernel& host, const endpoint& local, const io::port_options& options, int fd, port_use use
+    );
     sim_socket(const sim_socket&) = delete;
     sim_socket& operator=(const sim_socket&) = delete;
     ~sim_socket() override;
@@ -145,7 +148,16 @@ public:
 
     [[nodiscard]] bool writable() const noexcept;
 
-    [[nodiscard]] wire_watch& watch() noexcept { return watch_; }
+    /// The outcome of a request is known.
+    void on_outcome(const endpoint& peer, bool success);
+
+    /// No transfer uses it any more: as when it is closed.
+    void on_unused() { watch_.on_close(host_.world_.net.now()); }
+
+    /// The program has acted on all that it was handed.
+    void on_acted() { watch_.on_acted(); }
+
+    [[nodiscard]] const port_watch& watch() const noexcept { return watch_; }
 
     [[nodiscard]] time_point writable_at() const noexcept { return full_until_; }
 
@@ -172,7 +184,7 @@ private:
     int pending_error_ = 0;
     int send_error_ = 0;
     time_point full_until_;
-    wire_watch watch_;
+    port_watch watch_;
 };
 
 } // namespace tftp::sim

@@ -209,8 +209,8 @@ void own_client::finish() {
     report_.outcome = seen.outcome;
     report_.whole = !seen.outcome.failed();
     sim_socket& port = *socket();
-    port.watch().on_outcome(report_.whole, world_.net.now());
-    report_.data_sent = port.watch().data_sent();
+    port.on_outcome(seen.peer, report_.whole);
+    report_.data_sent = port.watch().only().data_sent();
     if (asked_.read) {
         require(sink_->committed() == report_.whole, "a read is whole or it failed");
     } else if (report_.whole && !restarted_) {

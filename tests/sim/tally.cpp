@@ -61,6 +61,8 @@ constexpr std::array<std::string_view, happenings> names = {
     "commit failed",
     "file not opened",
     "file shrank",
+    "done through a shared port",
+    "done through the port of requests",
     "read done",
     "write done",
     "crowded out",

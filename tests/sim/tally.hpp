@@ -72,6 +72,9 @@ enum class happening : std::uint8_t {
     commit_failed,
     open_of_file_failed,
     file_shrank,
+    // Ports of transfers.
+    through_shared_port,
+    through_port_of_requests,
     // How requests ended at the server.
     read_done,
     write_done,

@@ -160,7 +160,10 @@ void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point
         on_ack_received(*ack, now);
     } else if (const auto* oack = std::get_if<oack_view>(&*packet)) {
         if (asked_.family != address_family::none && acked_ == 0 && highest_ == 0 && got_ == 0) {
-            take_options(*oack);
+            // Once it was acknowledged, another one is of a transfer before, from the same port.
+            if (peer_.family == address_family::none) {
+                take_options(*oack);
+            }
             heard_ = true;
             progress_at_ = now;
         }
@@ -188,6 +191,24 @@ void wire_watch::on_ack_received(const ack_view& ack, time_point now) {
     }
     heard_ = true;
     acked_ = *block;
+}
+
+bool wire_watch::explains(bytes_view octets) const noexcept {
+    const auto packet = decode(octets);
+    if (!packet) {
+        return true;
+    }
+    if (const auto* data = std::get_if<data_view>(&*packet)) {
+        return find(data->block, acked_ + 1, acked_ + windowsize_).has_value();
+    }
+    const auto* const ack = std::get_if<ack_view>(&*packet);
+    return ack == nullptr || find(ack->block, acknowledged_, got_).has_value();
+}
+
+bool wire_watch::is_last_ack(bytes_view octets) const noexcept {
+    const auto packet = decode(octets);
+    const auto* const ack = packet ? std::get_if<ack_view>(&*packet) : nullptr;
+    return ack != nullptr && over_ && success_ && whole_ && ack->block == number_of(got_);
 }
 
 void wire_watch::check_patience(time_point now) {

@@ -21,7 +21,7 @@ struct watch_rules {
     bool prompt = true;
 };
 
-/// Follows one transfer by the datagrams of its port alone, knowing nothing of the library: an
+/// Follows one transfer by its datagrams alone, knowing nothing of the library: an
 /// account of its own of what was sent, taken and acknowledged.
 class wire_watch {
 public:
@@ -54,10 +54,15 @@ public:
         progress_at_ = now;
     }
 
+    /// Returns true when `octets` may leave after what was handed to the program so far.
+    [[nodiscard]] bool explains(bytes_view octets) const noexcept;
+    /// Returns true for the ACK of all that a transfer that ended well may go on to repeat.
+    [[nodiscard]] bool is_last_ack(bytes_view octets) const noexcept;
+
     /// Looks whether it should have been given up.
     void check_patience(time_point now);
 
-    /// The port is closed.
+    /// Its port is closed, or its outcome is about to be known.
     void on_close(time_point now);
 
     /// DATA sent, repeats included.
@@ -69,6 +74,9 @@ public:
     [[nodiscard]] std::uint64_t repeats() const noexcept { return data_sent_ - highest_; }
 
     [[nodiscard]] std::uint64_t windowsize() const noexcept { return windowsize_; }
+
+    /// Returns true once something valid came from the peer.
+    [[nodiscard]] bool heard() const noexcept { return heard_; }
 
     [[nodiscard]] bool over() const noexcept { return over_; }
 

@@ -36,20 +36,34 @@ sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept 
     if (const auto fault = network_.count(port_call::receive)) {
         return system_error(fault->error);
     }
-    const std::size_t count = std::min(waiting_, messages_max);
-    const auto messages = memory.messages().first(count);
-    for (std::size_t i = 0; i < count; ++i) {
+    const auto messages = memory.messages();
+    std::size_t count = 0;
+    for (; waiting_ != 0; --waiting_, first_ = (first_ + 1) % room) {
         const sim_datagram& datagram = queue_[first_];
-        const bytes_span slot = memory.slot(i).first(datagram.octets.size());
-        std::ranges::copy(datagram.octets, slot.begin());
-        messages[i] = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group};
-        if (options_.local_addresses) {
-            messages[i].to = datagram.to.with_port(0);
+        const bool joined = count != 0 && joins(datagram, messages[count - 1]);
+        if (!joined && count == messages_max) {
+            break;
         }
-        first_ = (first_ + 1) % room;
-        --waiting_;
+        count += joined ? 0U : 1U;
+        io::received& message = messages[count - 1];
+        const std::size_t used = joined ? message.octets.size() : 0;
+        const bytes_span slot = memory.slot(count - 1).first(used + datagram.octets.size());
+        std::ranges::copy(datagram.octets, slot.begin() + static_cast<std::ptrdiff_t>(used));
+        if (joined) {
+            message.octets = slot;
+            continue;
+        }
+        message = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group};
+        if (options_.local_addresses) {
+            message.to = datagram.to.with_port(0);
+        }
     }
-    return std::span<const io::received>(messages);
+    return std::span<const io::received>(messages.first(count));
+}
+
+bool sim_port::joins(const sim_datagram& next, const io::received& message) const noexcept {
+    return coalesces && next.from == message.from && !next.octets.empty() &&
+           next.octets.size() <= message.segment && message.octets.size() % message.segment == 0;
 }
 
 result<std::uint16_t> sim_port::send_run(

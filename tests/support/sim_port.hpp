@@ -72,8 +72,13 @@ public:
 
     /// Destination of the next datagrams says that it is a group's.
     bool group = false;
+    /// Datagrams of one sender that follow each other come as one message, as UDP_GRO has it:
+    /// equal sizes, a shorter one is the last.
+    bool coalesces = false;
 
 private:
+    [[nodiscard]] bool joins(const sim_datagram& next, const io::received& message) const noexcept;
+
     // A ring whose elements keep their memory, so that traffic allocates nothing.
     static constexpr std::size_t room = 512;
 

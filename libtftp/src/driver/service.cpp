@@ -37,6 +37,8 @@ service::service(const service_parts& parts, const service_config& config, time_
       pace_(config.limits.requests_per_second, now),
       opening_(0, key_hash{admission_.seed()}),
       transfers_(0, key_hash{admission_.seed()}),
+      pairs_(0, key_hash{admission_.seed()}),
+      random_(static_cast<std::minstd_rand::result_type>(admission_.seed())),
       now_(now),
       wheel_(now) {
     if (parts_.pool == nullptr) {
@@ -56,8 +58,16 @@ service::service(const service_parts& parts, const service_config& config, time_
 
 service::~service() {
     close_listeners();
+    for (const auto& l : listeners_) {
+        parts_.poller.unwatch(l->port->native_handle());
+    }
+    for (const auto& each : shared_) {
+        parts_.poller.unwatch(each->port->native_handle());
+    }
     for (auto& [who, s] : transfers_) {
-        parts_.poller.unwatch(s->watching.fd);
+        if (s->watching.fd != -1) {
+            parts_.poller.unwatch(s->watching.fd);
+        }
     }
     if (completions_) {
         parts_.poller.unwatch(completions_->native_handle());
@@ -66,9 +76,7 @@ service::~service() {
 
 error_code service::listen(std::unique_ptr<datagram_port> port) {
     auto added = std::make_unique<listener>(std::move(port));
-    const interest wanted{added->port->native_handle(), true, false};
-    watched* const token = added.get();
-    if (const error_code failed = parts_.poller.watch(wanted, token)) {
+    if (const error_code failed = watch(*added)) {
         return failed;
     }
     listeners_.push_back(std::move(added));
@@ -76,12 +84,16 @@ error_code service::listen(std::unique_ptr<datagram_port> port) {
 }
 
 void service::close_listeners() noexcept {
-    for (const auto& l : listeners_) {
-        parts_.poller.unwatch(l->port->native_handle());
+    accepting_ = false;
+    // Those that transfers use stay to the end, even when this service has none left: were they
+    // closed, the kernel would spread the clients of other services of the port anew.
+    if (config_.tids != tid_mode::single) {
+        for (const auto& l : listeners_) {
+            parts_.poller.unwatch(l->port->native_handle());
+        }
+        listeners_.clear();
     }
-    listeners_.clear();
-    listening_again_.reset();
-    // Their answers would have left by these ports.
+    // They would begin transfers.
     for (const auto& [who, job] : opening_) {
         job->cancel();
     }
@@ -92,8 +104,18 @@ void service::on_ready(void* token, bool readable, bool writable, time_point now
     auto* const what = static_cast<watched*>(token);
     switch (what->what) {
     case watched::kind::listener:
-        on_requests(static_cast<listener&>(*what), now);
+    case watched::kind::shared: {
+        auto& port = static_cast<shared&>(*what);
+        if (readable && what->what == watched::kind::listener) {
+            on_requests(static_cast<listener&>(port), now);
+        } else if (readable) {
+            on_shared(port, now);
+        }
+        if (writable) {
+            on_room(port, now);
+        }
         return;
+    }
     case watched::kind::completions:
         now_ = now;
         completions_->drain();
@@ -115,12 +137,12 @@ void service::on_ready(void* token, bool readable, bool writable, time_point now
 }
 
 std::optional<time_point> service::deadline() const noexcept {
-    return earlier(wheel_.next(), earlier(listening_again_, cache_aging_));
+    return earlier(wheel_.next(), earlier(resuming_at_, cache_aging_));
 }
 
 void service::on_deadline(time_point now) noexcept {
-    if (listening_again_ && *listening_again_ <= now) {
-        resume_listeners(now);
+    if (resuming_at_ && *resuming_at_ <= now) {
+        resume_ports(now);
     }
     if (cache_aging_ && *cache_aging_ <= now) {
         give_up_files();
@@ -141,7 +163,11 @@ void service::settle() noexcept {
     for (const auto& s : ended_) {
         s->release_file();
     }
+    const bool ended = !ended_.empty();
     ended_.clear();
+    if (ended || pairs_.empty()) {
+        close_unused();
+    }
     // A crowd leaves free memory behind that the allocator would keep for ever. Given back each
     // time that half of it has gone: there may always be somebody.
     if (transfers_.size() >= crowd) {
@@ -151,6 +177,7 @@ void service::settle() noexcept {
         ended_.shrink_to_fit();
         shrink_table(transfers_);
         shrink_table(opening_);
+        shrink_table(pairs_);
         ::malloc_trim(0);
     }
 }
@@ -219,7 +246,9 @@ void service::update(served& s, time_point now) noexcept {
         return;
     }
     const interest wanted = s.wants();
-    if (wanted != s.watching) {
+    if (s.lent != nullptr) {
+        wait_for_room(s, wanted.write);
+    } else if (wanted != s.watching) {
         const error_code failed = parts_.poller.watch(wanted, static_cast<watched*>(&s));
         if (!failed) {
             s.watching = wanted;
@@ -252,6 +281,10 @@ void service::retire(served& s) noexcept {
     if (s.watching.fd != -1) {
         parts_.poller.unwatch(s.watching.fd);
     }
+    if (s.lent != nullptr) {
+        wait_for_room(s, false);
+        pairs_.erase({s.who.peer, s.lent->local_endpoint()});
+    }
     s.place = {};
     // Room was reserved when it began, so this cannot throw.
     ended_.push_back(std::move(found->second));
@@ -267,7 +300,15 @@ void service::add(std::unique_ptr<served> made, time_point now) {
     served& s = *made;
     // Memory first: what is in the table has its place in the list, too, and is started.
     std::list<served*> place{&s};
-    transfers_.emplace(s.who, std::move(made));
+    const auto added = transfers_.emplace(s.who, std::move(made)).first;
+    if (s.lent != nullptr) {
+        try {
+            pairs_.emplace(key{s.who.peer, s.lent->local_endpoint()}, &s);
+        } catch (const std::bad_alloc&) {
+            transfers_.erase(added);
+            throw;
+        }
+    }
     half_open_.splice(half_open_.end(), place);
     s.half_open = std::prev(half_open_.end());
     ++running_;

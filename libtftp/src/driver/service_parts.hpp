@@ -1,5 +1,7 @@
 #pragma once
 
+#include "shared_port.hpp"
+
 #include <tftp/driver/service.hpp>
 
 #include <cstdint>
@@ -11,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-/// What a service is made of; shared by its two sources.
+/// What a service is made of; shared by its sources.
 namespace tftp::io {
 
 /// Tells requests apart, and copies of one from it.
@@ -20,20 +22,37 @@ namespace tftp::io {
     return std::hash<std::string_view>()(text);
 }
 
+/// Returns the address that a message on `port` was sent to: what its sender knows of us.
+[[nodiscard]] inline endpoint
+local_of(const datagram_port& port, const received& message) noexcept {
+    const endpoint bound = port.local_endpoint();
+    return message.to.family == address_family::none ? bound : message.to.with_port(bound.port);
+}
+
 /// What a poller's token points to.
 struct service::watched {
-    enum class kind : std::uint8_t { listener, transfer, completions };
+    enum class kind : std::uint8_t { listener, shared, transfer, completions };
 
     explicit watched(kind of) noexcept : what(of) {}
 
     kind what;
 };
 
-struct service::listener : watched {
-    explicit listener(std::unique_ptr<datagram_port> at) noexcept
-        : watched(kind::listener), port(std::move(at)) {}
+/// A socket that several transfers may send from and hear through.
+struct service::shared : watched {
+    shared(kind of, std::unique_ptr<datagram_port> at) noexcept
+        : watched(of), port(std::move(at)) {}
 
     std::unique_ptr<datagram_port> port;
+    /// Transfers that it is lent to.
+    std::size_t users = 0;
+    /// Those for which its buffer was full, in the order of their turns.
+    std::vector<served*> waiting;
+};
+
+struct service::listener final : shared {
+    explicit listener(std::unique_ptr<datagram_port> at) noexcept
+        : shared(kind::listener, std::move(at)) {}
 };
 
 struct service::served final : watched, transfer {
@@ -43,20 +62,27 @@ struct service::served final : watched, transfer {
         const Engine& engine,
         Content content,
         const arrival& a,
-        admission::place counted
+        admission::place counted,
+        const opened_port& port
     )
         : watched(kind::transfer),
           transfer(std::move(setup), engine, std::move(content), a.now),
           who(a.who),
           request_digest(digest(a.datagram)),
           opening_at(a.now),
-          place(std::move(counted)) {}
+          place(std::move(counted)),
+          lent(port.lent),
+          behind(port.behind) {}
 
     key who;
     std::uint64_t request_digest;
     /// When it was last seen with nothing acknowledged.
     time_point opening_at;
     admission::place place;
+    /// Its port when that is lent, and the socket behind it.
+    lent_port* lent;
+    shared* behind;
+    /// What its port is watched for; through a lent one, whether it waits for room.
     interest watching;
     /// Its place among the half-open transfers while it is one.
     std::optional<std::list<served*>::iterator> half_open;

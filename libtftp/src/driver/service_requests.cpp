@@ -44,6 +44,13 @@ constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
            (datagram[1] == std::byte{1} || datagram[1] == std::byte{2});
 }
 
+/// Returns true when one of its datagrams is a request.
+[[nodiscard]] bool has_request(const received& message) noexcept {
+    bool any = false;
+    message.for_each_datagram([&any](bytes_view datagram) { any = any || is_request(datagram); });
+    return any;
+}
+
 [[nodiscard]] error_code out_of_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
 }
@@ -119,16 +126,23 @@ service::arrival service::open_job::resumed(time_point now) const noexcept {
 }
 
 void service::on_requests(listener& from, time_point now) noexcept {
+    // A port that transfers use cannot rest: what is too much of requests is dropped there.
+    const bool rests = config_.tids != tid_mode::single;
     const std::size_t allowed = pace_.available(now);
-    if (allowed == 0) {
+    if (allowed == 0 && rests) {
         pause_listeners(std::max<time_point>(pace_.next(now), now + rest_min));
         return;
     }
-    const auto messages = from.port->receive_batch(requests_, std::min(allowed, requests_max));
+    const std::size_t most = rests ? std::min(allowed, requests_max) : scratch::receive_slots;
+    const auto messages = from.port->receive_batch(requests_, most);
     if (!messages) {
         if (messages.error() != boost::system::errc::operation_would_block) {
             pause_listeners(now + rest_after_failure);
         }
+        return;
+    }
+    if (!rests) {
+        sort_out(from, *messages, now);
         return;
     }
     pace_.take(messages->size());
@@ -139,21 +153,52 @@ void service::on_requests(listener& from, time_point now) noexcept {
     }
 }
 
+/// Requests begin transfers, what else comes to a port that is lent belongs to one.
+void service::sort_out(
+    listener& from, std::span<const received> messages, time_point now
+) noexcept {
+    while (!messages.empty()) {
+        const auto mixed = std::ranges::find_if(messages, has_request);
+        const auto count = static_cast<std::size_t>(mixed - messages.begin());
+        deliver(from, messages.first(count), now);
+        messages = messages.subspan(count);
+        if (messages.empty()) {
+            return;
+        }
+        received one = messages.front();
+        messages.front().for_each_datagram([&](bytes_view datagram) {
+            one.octets = datagram;
+            if (!is_request(datagram)) {
+                deliver(from, {&one, 1}, now);
+            } else if (accepting_ && pace_.available(now) != 0) {
+                pace_.take(1);
+                on_datagram(*from.port, one, datagram, now);
+            }
+        });
+        messages = messages.subspan(1);
+    }
+}
+
 void service::pause_listeners(time_point until) noexcept {
     for (const auto& l : listeners_) {
         parts_.poller.unwatch(l->port->native_handle());
     }
-    listening_again_ = until;
+    resuming_at_ = until;
 }
 
-void service::resume_listeners(time_point now) noexcept {
-    listening_again_.reset();
-    for (const auto& l : listeners_) {
-        const interest wanted{l->port->native_handle(), true, false};
-        if (parts_.poller.watch(wanted, static_cast<watched*>(l.get()))) {
+void service::resume_ports(time_point now) noexcept {
+    resuming_at_.reset();
+    const auto resume = [&](shared& port) {
+        if (watch(port)) {
             // Out of kernel memory for now.
-            listening_again_ = now + rest_after_failure;
+            resuming_at_ = now + rest_after_failure;
         }
+    };
+    for (const auto& l : listeners_) {
+        resume(*l);
+    }
+    for (const auto& each : shared_) {
+        resume(*each);
     }
 }
 
@@ -161,16 +206,16 @@ void service::on_datagram(
     datagram_port& port, const received& message, bytes_view datagram, time_point now
 ) noexcept {
     const endpoint& peer = message.from;
-    const endpoint local = port.local_endpoint();
-    endpoint asked = message.to.family == address_family::none ? local : message.to;
-    asked.port = local.port;
+    const endpoint asked = local_of(port, message);
     if (peer.port == 0 || peer == asked || message.to_group) {
         return;
     }
     arrival a{port, message.to, datagram, {peer, asked}, {}, now};
     const auto packet = decode(datagram);
     if (!packet) {
-        if (packet.error() != errc::unknown_opcode && is_request(datagram)) {
+        // On a port that is lent an answer would end the sender's transfer.
+        const bool lent = pairs_.contains(a.who);
+        if (packet.error() != errc::unknown_opcode && is_request(datagram) && !lent) {
             a.request.op = static_cast<opcode>(datagram[1]);
             const bool mode = packet.error() == errc::unsupported_mode;
             const char* const text = mode ? "unsupported transfer mode" : "malformed request";
@@ -325,18 +370,19 @@ void service::begin_read(
             std::size_t{answered.agreed.blksize} * answered.agreed.windowsize;
         from = std::make_shared<netascii_source>(std::move(from), window, &buffers());
     }
-    auto port = open_port(a, {});
-    if (!port) {
+    opened_port opened_at = open_port(a, {});
+    if (!opened_at.port) {
         from->unshare();
         release(from);
         return;
     }
     add(std::make_unique<served>(
-            setup_for(a, std::move(port)),
+            setup_for(a, std::move(opened_at.port)),
             sender::respond(answered, a.who.peer, engine_for_new(), a.now),
             std::move(from),
             a,
-            std::move(place)
+            std::move(place),
+            opened_at
         ),
         a.now);
 }
@@ -357,19 +403,23 @@ void service::begin_write(
     if (a.request.mode == transfer_mode::netascii) {
         into = std::make_shared<netascii_sink>(std::move(into));
     }
-    auto port = open_port(a, answered.agreed);
-    if (!port) {
+    opened_port opened_at = open_port(a, answered.agreed);
+    if (!opened_at.port) {
         release(into);
         return;
     }
-    const std::uint16_t fits = window_that_fits(*port, answered.agreed.blksize);
+    // What comes while a remote disk is written would not wait in a port that others read.
+    const bool waits = into->remote() && opened_at.lent != nullptr;
+    const std::uint16_t fits =
+        waits ? 1 : window_that_fits(*opened_at.port, answered.agreed.blksize);
     narrow_window(answered, a.request, limits, std::nullopt, fits);
     add(std::make_unique<served>(
-            setup_for(a, std::move(port)),
+            setup_for(a, std::move(opened_at.port)),
             receiver::respond(answered, a.who.peer, engine_for_new(), a.now),
             std::move(into),
             a,
-            std::move(place)
+            std::move(place),
+            opened_at
         ),
         a.now);
 }
@@ -404,25 +454,6 @@ void service::drop_oldest_half_open(time_point now) noexcept {
 void service::make_room(time_point now) noexcept {
     cache_.clear([this](auto file) { close_file(std::move(file)); });
     drop_oldest_half_open(now);
-}
-
-std::unique_ptr<datagram_port>
-service::open_port(const arrival& a, const parameters& receives) noexcept {
-    port_options options;
-    options.refusals = true;
-    options.sends = config_.sends;
-    if (receives.windowsize > 1) {
-        options.coalesce = true;
-        options.receive_buffer = receive_buffer_for(receives);
-    }
-    auto opened = parts_.ports.open(a.who.local.with_port(0), options);
-    if (opened) {
-        return std::move(*opened);
-    }
-    // Nothing the client asked for is wrong. One that never answered may hold what is missing.
-    refuse(a, peer_errc::undefined, busy_text, opened.error());
-    make_room(a.now);
-    return nullptr;
 }
 
 transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept {

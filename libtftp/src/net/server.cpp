@@ -19,13 +19,17 @@ namespace {
 
 /// Holds about 5,000 requests that arrive at once.
 constexpr std::size_t listen_buffer = std::size_t{4} << 20;
+/// Transfers share this part of a range of ports when they are more than the rest.
+constexpr std::size_t shared_part = 4;
 /// Attempts to find a port that is free in both families, when the system may choose.
 constexpr int port_attempts = 16;
 
-[[nodiscard]] io::port_options listen_options() noexcept {
+[[nodiscard]] io::port_options listen_options(io::tid_mode tids) noexcept {
     io::port_options options;
     options.receive_buffer = listen_buffer;
     options.local_addresses = true;
+    // Windows of uploads come there, too.
+    options.coalesce = tids == io::tid_mode::single;
     return options;
 }
 
@@ -46,13 +50,15 @@ constexpr int port_attempts = 16;
 using ports = std::vector<std::unique_ptr<io::udp_port>>;
 
 /// Binds all addresses, those with port 0 to one common number.
-[[nodiscard]] ports bind_all(const std::vector<endpoint>& wanted, bool skip_missing_family) {
+[[nodiscard]] ports bind_all(
+    const std::vector<endpoint>& wanted, const io::port_options& options, bool skip_missing_family
+) {
     ports bound;
     std::uint16_t chosen = 0;
     for (endpoint local : wanted) {
         const bool choose = local.port == 0;
         local.port = choose ? chosen : local.port;
-        auto port = io::udp_port::open(local, listen_options());
+        auto port = io::udp_port::open(local, options);
         if (!port) {
             if (skip_missing_family &&
                 port.error() == boost::system::errc::address_family_not_supported) {
@@ -66,6 +72,20 @@ using ports = std::vector<std::unique_ptr<io::udp_port>>;
         bound.push_back(std::move(*port));
     }
     return bound;
+}
+
+/// Divides the ports of `range` into those that transfers may have for themselves, and those for
+/// sharing, one for each thread at least.
+void divide(const io::port_range& range, std::size_t threads, io::service_config& service) {
+    const std::size_t size = range.last - range.first + std::size_t{1};
+    std::size_t exclusive = 0;
+    if (service.tids == io::tid_mode::exclusive) {
+        const std::size_t part = std::min(service.limits.shared_ports_max, size / shared_part);
+        const std::size_t kept = std::min(std::max(part, threads), size);
+        exclusive = std::min(service.limits.exclusive_ports_max, size - kept);
+    }
+    service.limits.exclusive_ports_max = exclusive;
+    service.limits.shared_ports_max = std::min(service.limits.shared_ports_max, size - exclusive);
 }
 
 } // namespace
@@ -93,14 +113,22 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
         setup.workers = usable_cores();
     }
     io::service_config share = setup.service;
-    share.limits.half_open_max =
-        std::max<std::size_t>(share.limits.half_open_max / setup.workers, 1);
+    const auto share_of = [this](std::size_t all) {
+        return std::max<std::size_t>(all / setup.workers, 1);
+    };
+    share.limits.half_open_max = share_of(share.limits.half_open_max);
+    if (setup.transfer_ports) {
+        divide(*setup.transfer_ports, setup.workers, share);
+    }
+    share.limits.exclusive_ports_max /= setup.workers;
+    share.limits.shared_ports_max = share_of(share.limits.shared_ports_max);
     share.limits.requests_per_second =
         std::max(share.limits.requests_per_second / setup.workers, 1U);
     for (unsigned i = 0; i < setup.workers; ++i) {
         workers.push_back(std::make_unique<worker>(worker::setup{
             *setup.files, share, setup.transfer_ports, &pool, &admission, setup.on_finished}));
     }
+    const io::port_options options = listen_options(setup.service.tids);
     for (auto& port : bind()) {
         endpoints.push_back(port->local_endpoint());
         if (workers.size() > 1) {
@@ -109,7 +137,7 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
             }
         }
         for (std::size_t i = 1; i < workers.size(); ++i) {
-            auto shared = io::udp_port::open_shared(*port, listen_options());
+            auto shared = io::udp_port::open_shared(*port, options);
             if (!shared) {
                 throw listen_error(shared.error(), endpoints.back());
             }
@@ -128,7 +156,7 @@ ports server::impl::bind() const {
     const bool chosen = std::ranges::any_of(wanted, [](const endpoint& e) { return e.port == 0; });
     for (int attempt = 1;; ++attempt) {
         try {
-            return bind_all(wanted, all);
+            return bind_all(wanted, listen_options(setup.service.tids), all);
         } catch (const listen_error& failed) {
             const bool taken = failed.code() == boost::system::errc::address_in_use;
             if (!taken || !chosen || attempt == port_attempts) {

@@ -271,7 +271,8 @@ TEST_CASE("service says what is wrong with a request", "[driver][service]") {
     }
     SECTION("no port to serve from") {
         w.files.set("file", "x");
-        w.network.faults = {{port_call::open, 1, EMFILE, 0}};
+        // Neither its own nor one to share.
+        w.network.faults = {{port_call::open, 1, EMFILE, 0}, {port_call::open, 2, EMFILE, 0}};
         w.say(*asker, rrq("file"));
         expect_error(*asker, peer_errc::undefined);
     }

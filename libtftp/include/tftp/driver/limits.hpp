@@ -8,7 +8,7 @@ namespace tftp::io {
 /// Every bound of a server and its default. The table in docs/operations.md says the same.
 ///
 /// They hold for the whole server; `server` gives each of its threads an even share of
-/// `half_open_max` and `requests_per_second`.
+/// `half_open_max`, `requests_per_second` and the numbers of ports.
 struct limits {
     /// Transfers at the same time; a request beyond it is answered with ERROR 0, unless a half-open
     /// one can make room.
@@ -24,6 +24,10 @@ struct limits {
     /// New requests in a second from one client address; those beyond it are dropped without an
     /// answer.
     std::uint32_t requests_per_client_per_second = 20000;
+    /// Transfers that have a port of their own; those beyond it share ports.
+    std::size_t exclusive_ports_max = 16384;
+    /// Ports that transfers share.
+    std::size_t shared_ports_max = 64;
     /// Octets of files held in memory for transfers: blocks read in the background, windows of
     /// netascii, uploads on their way to a slow disk. What does not fit waits.
     std::size_t buffered_octets_max = 33554432; // 32 MiB

@@ -20,11 +20,15 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <random>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace tftp::io {
+
+class lent_port;
 
 /// Watches descriptors for a `service`: epoll in the server, tables of their own in programs that
 /// use select or poll, a virtual network in simulations.
@@ -56,6 +60,17 @@ public:
     virtual void on_finished(const transfer_summary& summary) noexcept = 0;
 };
 
+/// How transfers get their ports: the TIDs of RFC 1350 s.4.
+enum class tid_mode : std::uint8_t {
+    /// A fresh ephemeral port for each. Beyond `limits::exclusive_ports_max`, and when the system
+    /// gives none, as pooled.
+    exclusive,
+    /// Fresh ephemeral ports that transfers of different peers share.
+    pooled,
+    /// The port that took the request: for networks that let no other through.
+    single,
+};
+
 /// How a `service` answers.
 struct service_config {
     option_limits options;
@@ -66,6 +81,7 @@ struct service_config {
     /// `service_parts::admission`, when there is one.
     io::limits limits;
     segmentation sends = segmentation::gso;
+    tid_mode tids = tid_mode::exclusive;
 };
 
 /// What a service stands on; all of it outlives the service, but for the pool: jobs of it report to
@@ -84,11 +100,12 @@ struct service_parts {
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
 /// Reactor-neutral: give it readiness and time, then call settle().
 ///
-/// Each transfer gets a fresh ephemeral port at the address that was asked. A request repeated
-/// before its transfer is under way, or within a second after, is joined to it; any other request
-/// from the same peer takes the place of its old transfer. Requests from port 0, from its own port,
-/// and to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the
-/// pool unless that takes no wait. Not thread-safe.
+/// Each transfer gets a port as `service_config::tids` says, at the address that was asked. A
+/// packet of a stranger is answered with ERROR 5 and disturbs nothing. A request repeated before
+/// its transfer is under way, or within a second after, is joined to it; any other request from the
+/// same peer takes the place of its old transfer. Requests from port 0, from its own port, and to
+/// broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the pool
+/// unless that takes no wait. Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
@@ -108,7 +125,8 @@ public:
     /// Returns when to call on_deadline.
     [[nodiscard]] std::optional<time_point> deadline() const noexcept;
 
-    /// Takes no more requests; running transfers go on.
+    /// Takes no more requests; running transfers go on. Closes the ports that took them, unless
+    /// transfers use these (`tid_mode::single`): then they stay open as long as the service is.
     void close_listeners() noexcept;
     /// Ends every transfer with ERROR 0.
     void abort_all(time_point now);
@@ -121,6 +139,7 @@ public:
 
 private:
     struct watched;
+    struct shared;
     struct listener;
     struct served;
     class open_job;
@@ -153,6 +172,14 @@ private:
         time_point now;
     };
 
+    /// A port for a transfer: its own, or lent.
+    struct opened_port {
+        std::unique_ptr<datagram_port> port;
+        /// The same when it is lent, and the socket behind it.
+        lent_port* lent = nullptr;
+        shared* behind = nullptr;
+    };
+
     [[nodiscard]] bool offload(std::unique_ptr<blocking_job> job, queueing how) noexcept override;
     void resumed(transfer& owner) noexcept override;
     [[nodiscard]] buffer_budget& buffers() noexcept override;
@@ -161,7 +188,8 @@ private:
     // Requests, in service_requests.cpp.
     void on_requests(listener& from, time_point now) noexcept;
     void pause_listeners(time_point until) noexcept;
-    void resume_listeners(time_point now) noexcept;
+    void resume_ports(time_point now) noexcept;
+    void sort_out(listener& from, std::span<const received> messages, time_point now) noexcept;
     void on_datagram(
         datagram_port& port, const received& message, bytes_view datagram, time_point now
     ) noexcept;
@@ -180,9 +208,6 @@ private:
     void give_up_files() noexcept;
     void make_room(time_point now) noexcept;
     void close_file(std::shared_ptr<const opened_file> file) noexcept;
-    /// Null when the system gives no port; the request is refused then.
-    [[nodiscard]] std::unique_ptr<datagram_port>
-    open_port(const arrival& a, const parameters& receives) noexcept;
     [[nodiscard]] transfer_setup
     setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
     [[nodiscard]] engine_config engine_for_new() const noexcept;
@@ -193,6 +218,21 @@ private:
         const arrival& a, peer_errc code, std::string_view message, const error_code& why
     ) noexcept;
     void report(const arrival& a, const error_code& why) noexcept;
+
+    // Ports, in service_ports.cpp.
+    /// Null when there is none; the request is refused then.
+    [[nodiscard]] opened_port open_port(const arrival& a, const parameters& receives) noexcept;
+    [[nodiscard]] opened_port lend_port(const arrival& a) noexcept;
+    [[nodiscard]] shared* find_shared(const arrival& a) noexcept;
+    [[nodiscard]] error_code open_shared(const endpoint& local) noexcept;
+    void on_shared(shared& port, time_point now) noexcept;
+    void deliver(shared& port, std::span<const received> messages, time_point now) noexcept;
+    void hand_over(served& s, std::span<const received> messages, time_point now) noexcept;
+    void on_stranger(shared& port, const received& message) noexcept;
+    void on_room(shared& port, time_point now) noexcept;
+    void wait_for_room(served& s, bool wanted) noexcept;
+    [[nodiscard]] error_code watch(shared& port) noexcept;
+    void close_unused() noexcept;
 
     void add(std::unique_ptr<served> made, time_point now);
     void update(served& s, time_point now) noexcept;
@@ -214,14 +254,21 @@ private:
     std::unique_ptr<completion_queue> completions_;
     std::unique_ptr<watched> completions_token_;
     std::vector<std::unique_ptr<listener>> listeners_;
-    /// When requests are taken again, while they come faster than they may.
-    std::optional<time_point> listening_again_;
+    /// Ports that transfers use are read on when no requests are taken any more.
+    bool accepting_ = true;
+    std::vector<std::unique_ptr<shared>> shared_;
+    /// When ports that rest are read again: requests came faster than they may, or a read failed.
+    std::optional<time_point> resuming_at_;
     token_bucket pace_;
     /// Requests whose file is being opened in the pool, which owns the jobs.
     std::unordered_map<key, open_job*, key_hash> opening_;
     /// When they are looked through next.
     time_point stale_at_ = time_point::min();
     std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
+    /// Transfers without a port of their own, by both ends of what they send.
+    std::unordered_map<key, served*, key_hash> pairs_;
+    /// Chooses among shared ports.
+    std::minstd_rand random_;
     /// Transfers whose client has not answered yet, oldest first.
     std::list<served*> half_open_;
     std::vector<std::unique_ptr<served>> ended_;

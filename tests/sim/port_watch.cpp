@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <sim/port_watch.hpp>
+#include <variant>
+
+namespace tftp::sim {
+
+namespace {
+
+template <class View>
+bool is(bytes_view octets) {
+    const auto packet = decode(octets);
+    return packet && std::holds_alternative<View>(*packet);
+}
+
+bool is_refusal_of_stranger(bytes_view octets) {
+    const auto packet = decode(octets);
+    const auto* const error = packet ? std::get_if<error_view>(&*packet) : nullptr;
+    return error != nullptr && error->code == peer_errc::unknown_transfer_id;
+}
+
+} // namespace
+
+wire_watch* port_watch::running(const endpoint& peer) noexcept {
+    const auto found = all_.find(peer);
+    return found == all_.end() || found->second.over() ? nullptr : &found->second;
+}
+
+std::vector<endpoint> port_watch::peers() const {
+    std::vector<endpoint> known;
+    if (use_ == port_use::exclusive && only_.peer().family != address_family::none) {
+        known.push_back(only_.peer());
+    }
+    for (const auto& [peer, watch] : all_) {
+        if (!watch.over()) {
+            known.push_back(peer);
+        }
+    }
+    // The order of the table differs between libraries.
+    std::ranges::sort(known, {}, [](const endpoint& e) { return std::pair(e.address, e.port); });
+    return known;
+}
+
+void port_watch::on_sent(
+    const endpoint& to, bytes_view octets, wire_watch::cause why, time_point now
+) {
+    if (use_ == port_use::exclusive) {
+        only_.on_sent(to, octets, why, now);
+        return;
+    }
+    if (use_ == port_use::requests) {
+        require(is<error_view>(octets), "no ERROR, but it leaves from the port of requests");
+        return;
+    }
+    if (is_refusal_of_stranger(octets)) {
+        on_refused_stranger(to);
+        return;
+    }
+    wire_watch& from = sender_of(to, octets, now);
+    if (from.over()) {
+        from.check_patience(now);
+    }
+    while (!from.explains(octets) && hand_over_next(from, to)) {
+    }
+    // A request that is repeated has its answer repeated.
+    const bool again = std::ranges::find(asked_, to) != asked_.end();
+    from.on_sent(to, octets, again ? wire_watch::cause::other : why, now);
+}
+
+void port_watch::on_refused_stranger(const endpoint& to) {
+    const auto owed = std::ranges::find(strangers_, to);
+    require(owed != strangers_.end(), "an ERROR 5 that nobody asked for");
+    if (owed != strangers_.end()) {
+        strangers_.erase(owed);
+    }
+    require(running(to) == nullptr, "an ERROR 5 for the peer of a transfer");
+}
+
+/// Returns the transfer that sends `octets`: one that is over repeats its last ACK, no more.
+wire_watch& port_watch::sender_of(const endpoint& to, bytes_view octets, time_point now) {
+    const auto found = all_.find(to);
+    if (found != all_.end() && (!found->second.over() || found->second.is_last_ack(octets))) {
+        return found->second;
+    }
+    // What came before its request was for the one before.
+    const auto asked = std::ranges::find_if(batch_, [&to](const heard& each) {
+        return each.from == to && is<request_view>(each.octets);
+    });
+    if (asked != batch_.end()) {
+        batch_.erase(
+            std::remove_if(
+                batch_.begin(), asked, [&to](const heard& each) { return each.from == to; }
+            ),
+            asked
+        );
+    }
+    wire_watch fresh(rules_, *judge_, now);
+    if (held_up_) {
+        fresh.on_held_up();
+    }
+    return all_.insert_or_assign(to, fresh).first->second;
+}
+
+/// Returns false when nothing of `peer` is left.
+bool port_watch::hand_over_next(wire_watch& to, const endpoint& peer) {
+    const auto next = std::ranges::find(batch_, peer, &heard::from);
+    if (next == batch_.end()) {
+        return false;
+    }
+    to.on_received(next->from, next->octets, next->at);
+    batch_.erase(next);
+    return true;
+}
+
+void port_watch::hand_over_all(wire_watch& to, const endpoint& peer) {
+    while (hand_over_next(to, peer)) {
+    }
+}
+
+void port_watch::on_acted() {
+    while (!batch_.empty()) {
+        const endpoint peer = batch_.front().from;
+        if (wire_watch* const to = running(peer)) {
+            hand_over_all(*to, peer);
+        }
+        std::erase_if(batch_, [&peer](const heard& each) { return each.from == peer; });
+    }
+    asked_.clear();
+    strangers_.clear();
+}
+
+void port_watch::on_received(const endpoint& from, bytes_view octets, time_point now) {
+    if (use_ == port_use::exclusive) {
+        only_.on_received(from, octets, now);
+        return;
+    }
+    const auto packet = decode(octets);
+    if (use_ == port_use::requests || !packet) {
+        return;
+    }
+    if (std::holds_alternative<request_view>(*packet)) {
+        asked_.push_back(from);
+    }
+    batch_.push_back({from, {octets.begin(), octets.end()}, now});
+    if (!std::holds_alternative<error_view>(*packet)) {
+        strangers_.push_back(from);
+    }
+}
+
+void port_watch::on_held_up() noexcept {
+    held_up_ = true;
+    only_.on_held_up();
+    for (auto& [peer, watch] : all_) {
+        watch.on_held_up();
+    }
+}
+
+const wire_watch* port_watch::on_outcome(const endpoint& peer, bool success, time_point now) {
+    if (use_ == port_use::exclusive) {
+        require(!only_.over(), "a transfer ends twice");
+        only_.on_outcome(success, now);
+        return &only_;
+    }
+    wire_watch* const ended = running(peer);
+    if (ended == nullptr) {
+        require(!success, "a transfer of which nothing was seen ends well");
+        return nullptr;
+    }
+    hand_over_all(*ended, peer);
+    // Before that, each request that is repeated begins the opening anew.
+    if (ended->heard()) {
+        ended->on_close(now);
+    }
+    ended->on_outcome(success, now);
+    return ended;
+}
+
+void port_watch::on_close(time_point now) {
+    if (use_ == port_use::exclusive) {
+        only_.on_close(now);
+        return;
+    }
+    require(peers().empty(), "a port is closed in the middle of a transfer");
+    all_ = {};
+    batch_ = {};
+    asked_ = {};
+    strangers_ = {};
+}
+
+} // namespace tftp::sim
