@@ -36,7 +36,11 @@ public:
     template <class Function>
     void age(Function&& gone) {
         drop_if(
-            [](kept& each) { return !std::exchange(each.used, false) && idle(each); },
+            [](kept& each) {
+                // One that is in use now is used since this call.
+                const bool used_before = std::exchange(each.used, !idle(each));
+                return !used_before && !each.used;
+            },
             std::forward<Function>(gone)
         );
     }
