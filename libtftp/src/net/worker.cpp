@@ -38,8 +38,8 @@ void worker::listen(std::unique_ptr<io::datagram_port> port) {
 void worker::run() {
     while (!over()) {
         poller_.turn(service_, next_deadline());
-        running_.store(service_.running(), std::memory_order_relaxed);
         follow_orders();
+        running_.store(service_.running(), std::memory_order_relaxed);
     }
 }
 
@@ -102,7 +102,8 @@ void worker::begin_stop() {
 void worker::drain(duration grace) {
     {
         const std::lock_guard lock(mutex_);
-        orders_.drain = grace;
+        // Only the first counts, as for one that came a turn earlier.
+        orders_.drain = orders_.drain.value_or(grace);
         ordered_.store(true, std::memory_order_relaxed);
     }
     poller_.wake();
