@@ -48,7 +48,7 @@ public:
         if (found == files_.end()) {
             return make_error_code(peer_errc::not_found);
         }
-        return std::make_shared<owning_source>(found->second);
+        return std::make_shared<owning_source>(found->second, in_place);
     }
 
     [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted
@@ -61,11 +61,21 @@ public:
         return std::make_shared<publishing_sink>(*this, std::move(name));
     }
 
+    /// Files opened from now on show their octets where they stand. Set before they are.
+    bool in_place = false;
+
 private:
     class owning_source final : public io::source {
     public:
-        explicit owning_source(std::shared_ptr<const std::string> text)
-            : text_(std::move(text)), octets_(std::as_bytes(std::span(*text_))) {}
+        owning_source(std::shared_ptr<const std::string> text, bool placed)
+            : text_(std::move(text)), octets_(std::as_bytes(std::span(*text_))), placed_(placed) {}
+
+        [[nodiscard]] bytes_view
+        in_place(std::uint64_t offset, std::size_t size) noexcept override {
+            const bytes_view all = std::as_bytes(std::span(*text_));
+            const bool shown = placed_ && offset <= all.size() && size <= all.size() - offset;
+            return shown ? all.subspan(static_cast<std::size_t>(offset), size) : bytes_view();
+        }
 
         [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override {
             return octets_.size();
@@ -84,6 +94,7 @@ private:
     private:
         std::shared_ptr<const std::string> text_;
         io::memory_source octets_;
+        bool placed_;
     };
 
     class publishing_sink final : public io::sink {

@@ -1,5 +1,7 @@
 #include "support/sim_port.hpp"
 
+#include <tftp/wire/assert.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -69,6 +71,7 @@ bool sim_port::joins(const sim_datagram& next, const io::received& message) cons
 result<std::uint16_t> sim_port::send_run(
     const endpoint& peer, const endpoint&, bytes_view run, std::size_t segment
 ) noexcept {
+    TFTP_ASSERT(held_segment_ == 0);
     const auto fault = network_.count(port_call::send_run);
     if (fault && fault->taken == 0) {
         return system_error(fault->error);
@@ -82,7 +85,47 @@ result<std::uint16_t> sim_port::send_run(
     return taken;
 }
 
+error_code sim_port::hold(
+    const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
+) noexcept {
+    if (!network_.holds) {
+        return datagram_port::hold(peer, local, parts, segment);
+    }
+    TFTP_ASSERT(held_segment_ == 0);
+    if (const auto fault = network_.count(port_call::hold)) {
+        return system_error(fault->error);
+    }
+    held_.clear();
+    for (const ::iovec& part : parts) {
+        const auto* const octets = static_cast<const std::byte*>(part.iov_base);
+        held_.insert(held_.end(), octets, octets + part.iov_len);
+    }
+    held_for_ = peer;
+    held_segment_ = segment;
+    return {};
+}
+
+error_code sim_port::release() noexcept {
+    TFTP_ASSERT(held_segment_ != 0);
+    const std::size_t segment = std::exchange(held_segment_, 0);
+    if (const auto fault = network_.count(port_call::release)) {
+        return system_error(fault->error);
+    }
+    for (bytes_view rest = held_; !rest.empty();) {
+        const bytes_view datagram = rest.first(std::min(segment, rest.size()));
+        rest = rest.subspan(datagram.size());
+        network_.transmit(*this, held_for_, datagram);
+    }
+    return {};
+}
+
+void sim_port::discard() noexcept {
+    TFTP_ASSERT(held_segment_ != 0);
+    held_segment_ = 0;
+}
+
 error_code sim_port::send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept {
+    TFTP_ASSERT(held_segment_ == 0);
     if (const auto fault = network_.count(port_call::send)) {
         return system_error(fault->error);
     }

@@ -22,7 +22,7 @@ namespace tftp::test {
 class sim_network;
 
 /// A call on a port that a test may have fail.
-enum class port_call : std::uint8_t { open, receive, send, send_run };
+enum class port_call : std::uint8_t { open, receive, send, send_run, hold, release };
 
 /// Has the `nth` call of its kind, counted over all ports of the host from 1, end with `error`.
 struct port_fault {
@@ -51,6 +51,14 @@ public:
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
+    [[nodiscard]] error_code hold(
+        const endpoint& peer,
+        const endpoint& local,
+        std::span<const ::iovec> parts,
+        std::size_t segment
+    ) noexcept override;
+    [[nodiscard]] error_code release() noexcept override;
+    void discard() noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
     [[nodiscard]] std::optional<io::refusal> next_refusal() noexcept override;
@@ -90,6 +98,10 @@ private:
     std::size_t first_ = 0;
     std::size_t waiting_ = 0;
     std::vector<io::refusal> refusals_;
+    /// What is held, for whom, and in datagrams of which size; 0 when nothing is.
+    std::vector<std::byte> held_;
+    endpoint held_for_;
+    std::size_t held_segment_ = 0;
 };
 
 /// Who can hear whom, and what goes wrong on the way.
@@ -99,6 +111,8 @@ public:
     std::function<bool(const endpoint& from, const endpoint& to, bytes_view octets)> passes;
     /// A datagram to a port that nobody has open comes back as ICMP "port unreachable".
     bool refuses = true;
+    /// Ports can hold runs.
+    bool holds = false;
     std::vector<port_fault> faults;
     /// Datagrams that were sent, lost ones included.
     std::uint64_t sent = 0;
@@ -131,7 +145,7 @@ private:
     std::map<int, sim_port*> by_fd_;
     std::uint16_t next_port_ = 40000;
     int next_fd_ = 1'000'000;
-    unsigned calls_[4] = {};
+    unsigned calls_[6] = {};
 };
 
 /// Opens the ports of one host.

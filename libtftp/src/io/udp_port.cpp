@@ -424,7 +424,8 @@ error_code udp_port::release() noexcept {
 }
 
 void udp_port::discard() noexcept {
-    // What is held goes with a send that fails, as one from nowhere does.
+    // What is held goes with a send that fails, as one from nowhere does. (Of the largest size it
+    // fails as too large, which the kernel also reports as a refusal.)
     const ::iovec nowhere{nullptr, 1};
     ::msghdr message{};
     message.msg_iov = const_cast<::iovec*>(&nowhere);

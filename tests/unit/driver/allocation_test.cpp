@@ -38,14 +38,15 @@ using namespace tftp;
 using namespace tftp::test;
 using namespace std::chrono_literals;
 
-namespace {} // namespace
-
 TEST_CASE("a transfer under way allocates nothing", "[driver][transfer][service]") {
     constexpr std::size_t size = 4'000'000;
     const std::string content = make_content(size, 1);
     const auto window = GENERATE(as<std::uint16_t>(), 1, 64);
     const auto verb = GENERATE(io::verb::read, io::verb::write);
+    const bool in_place = GENERATE(false, true);
     sim_world w;
+    w.network.holds = in_place;
+    w.files.in_place = in_place;
     w.files.set("file", content);
     io::request asked;
     asked.server = service_address;
@@ -74,6 +75,8 @@ TEST_CASE("a transfer under way allocates nothing", "[driver][transfer][service]
     const std::size_t during = allocations - before;
     CHECK(w.network.sent - datagrams > size / 2 / 512);
     CHECK(during <= allowed);
+    const bool served_in_place = in_place && verb == io::verb::read && window == 64;
+    CHECK((w.network.calls(port_call::release) > size / 512 / 64 / 2) == served_in_place);
     w.advance(1min);
     CHECK_FALSE(t->summary().outcome);
 }

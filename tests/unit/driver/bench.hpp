@@ -51,6 +51,17 @@ public:
         return io::memory_source(std::as_bytes(std::span(content_))).read(offset, gaps);
     }
 
+    [[nodiscard]] bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept override {
+        const bytes_view all = std::as_bytes(std::span(content_));
+        if (!placed || offset > all.size() || size > all.size() - offset) {
+            return {};
+        }
+        ++shown;
+        return all.subspan(static_cast<std::size_t>(offset), size);
+    }
+
+    [[nodiscard]] bool intact() const noexcept override { return !cut; }
+
     [[nodiscard]] bool remote() const noexcept override { return far; }
 
     void unshare() noexcept override { unshared = true; }
@@ -63,8 +74,12 @@ public:
     bool cold = false;
     bool far = false;
     bool unshared = false;
+    /// Shows its octets where they stand; somebody cuts them off meanwhile.
+    bool placed = false;
+    bool cut = false;
     error_code error;
     int reads = 0;
+    int shown = 0;
 };
 
 /// A place for content that can fail at any step.

@@ -4,17 +4,27 @@
 #include <tftp/driver/epoll_poller.hpp>
 #include <tftp/driver/service.hpp>
 #include <tftp/io/udp_port.hpp>
+#include <tftp/io/unique_fd.hpp>
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <optional>
 #include <string>
-#include <vector>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace tftp;
 using namespace tftp::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -26,6 +36,25 @@ struct finished_count final : io::observer {
 
     int ended = 0;
     int failed = 0;
+};
+
+/// A service whose thread waits in turn().
+struct own_loop {
+    explicit own_loop(const io::service_config& config = {})
+        : service({files, ports, poller, finished}, config, clock::now()) {}
+
+    endpoint listen() {
+        auto port = io::udp_port::open(loopback(address_family::ipv4), {}).value();
+        const endpoint address = port->local_endpoint();
+        REQUIRE_FALSE(service.listen(std::move(port)));
+        return address;
+    }
+
+    memory_content files;
+    io::udp_port_factory ports;
+    io::epoll_poller poller;
+    finished_count finished;
+    io::service service;
 };
 
 bool is_ready(const io::epoll_poller& poller, int limit_ms) {
@@ -84,4 +113,138 @@ TEST_CASE("watching again changes what is waited for", "[driver][epoll_poller]")
     CHECK(is_ready(poller, 0));
     CHECK_FALSE(poller.watch({fd, true, false}, nullptr));
     CHECK_FALSE(is_ready(poller, 0));
+}
+
+TEST_CASE("a turn waits for what is ready and tells the service", "[driver][epoll_poller]") {
+    own_loop loop;
+    loop.files.set("file", std::string(100, 'x'));
+    const endpoint address = loop.listen();
+    loopback_peer asker;
+    asker.say(address, rrq("file"));
+    loop.poller.turn(loop.service, std::nullopt);
+    CHECK(loop.service.running() == 1);
+    const auto first = asker.hear();
+    REQUIRE(first);
+    asker.say(first->first, ack(1));
+    loop.poller.turn(loop.service, clock::now() + 1h);
+    CHECK(loop.finished.ended == 1);
+    // Settled, too.
+    CHECK(loop.service.transfers() == 0);
+}
+
+TEST_CASE("a turn ends when its time has come", "[driver][epoll_poller]") {
+    own_loop loop;
+    for (int i = 0; i < 3; ++i) {
+        const time_point until = clock::now() + 5ms;
+        loop.poller.turn(loop.service, until);
+        CHECK(clock::now() >= until);
+    }
+}
+
+TEST_CASE("a turn whose time is over returns at once", "[driver][epoll_poller]") {
+    own_loop loop;
+    const time_point past =
+        GENERATE(as<time_point>(), time_point::min(), time_point(), clock::now() - 1ms);
+    loop.poller.turn(loop.service, past);
+    loop.poller.turn(loop.service, past);
+}
+
+TEST_CASE("a turn may wait for an earlier time than the one before", "[driver][epoll_poller]") {
+    own_loop loop;
+    loop.poller.wake();
+    loop.poller.turn(loop.service, clock::now() + 1h);
+    const time_point until = clock::now() + 5ms;
+    loop.poller.turn(loop.service, until);
+    CHECK(clock::now() >= until);
+}
+
+TEST_CASE("a turn for a later time leaves the timer alone", "[driver][epoll_poller]") {
+    own_loop loop;
+    const time_point earlier = clock::now() + 5ms;
+    loop.poller.wake();
+    loop.poller.turn(loop.service, earlier);
+    // Early, as it may be; it would be an hour otherwise.
+    loop.poller.turn(loop.service, clock::now() + 1h);
+    CHECK(clock::now() >= earlier);
+    // From then on it is set again.
+    const time_point later = clock::now() + 5ms;
+    loop.poller.turn(loop.service, later);
+    CHECK(clock::now() >= later);
+}
+
+TEST_CASE("a turn lets the service act on its deadlines", "[driver][epoll_poller]") {
+    io::service_config config;
+    config.engine.rto.initial = 10ms;
+    own_loop loop(config);
+    loop.files.set("file", std::string(100, 'x'));
+    loopback_peer asker;
+    asker.say(loop.listen(), rrq("file"));
+    loop.poller.turn(loop.service, std::nullopt);
+    const auto first = asker.hear();
+    REQUIRE(first);
+    while (!asker.hear(0ms)) {
+        loop.poller.turn(loop.service, loop.service.deadline());
+    }
+    CHECK(loop.service.running() == 1);
+}
+
+TEST_CASE("a turn is woken before it begins, and once", "[driver][epoll_poller]") {
+    own_loop loop;
+    errno = EDOM;
+    loop.poller.wake();
+    loop.poller.wake();
+    CHECK(errno == EDOM);
+    loop.poller.turn(loop.service, std::nullopt);
+    // What was seen is not seen again.
+    const time_point until = clock::now() + 5ms;
+    loop.poller.turn(loop.service, until);
+    CHECK(clock::now() >= until);
+    loop.poller.wake();
+    loop.poller.turn(loop.service, std::nullopt);
+}
+
+TEST_CASE("a turn is woken by other threads", "[driver][epoll_poller]") {
+    own_loop loop;
+    std::atomic<int> turns = 0;
+    std::thread waker([&] {
+        for (int i = 0; i < 1000; ++i) {
+            loop.poller.wake();
+            while (turns <= i) {
+                std::this_thread::yield();
+            }
+        }
+    });
+    for (int i = 0; i < 1000; ++i) {
+        loop.poller.turn(loop.service, std::nullopt);
+        ++turns;
+    }
+    waker.join();
+    CHECK(turns == 1000);
+}
+
+TEST_CASE("a turn that the kernel refuses throws", "[driver][epoll_poller]") {
+    own_loop loop;
+    const io::unique_fd other(::eventfd(0, EFD_CLOEXEC));
+    REQUIRE(::dup2(other.get(), loop.poller.native_handle()) >= 0);
+    CHECK_THROWS_AS(loop.poller.turn(loop.service, std::nullopt), std::system_error);
+}
+
+TEST_CASE("a poller that gets no descriptors throws", "[driver][epoll_poller]") {
+    ::rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int next = ::dup(STDIN_FILENO);
+    REQUIRE(next >= 0);
+    ::close(next);
+    int thrown = 0;
+    for (int room = 0; room < 3; ++room) {
+        const ::rlimit tight{static_cast<::rlim_t>(next + room), before.rlim_max};
+        ::setrlimit(RLIMIT_NOFILE, &tight);
+        try {
+            const io::epoll_poller poller;
+        } catch (const std::system_error& failed) {
+            thrown += failed.code() == std::errc::too_many_files_open ? 1 : 0;
+        }
+        ::setrlimit(RLIMIT_NOFILE, &before);
+    }
+    CHECK(thrown == 3);
 }

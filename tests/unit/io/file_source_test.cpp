@@ -1,6 +1,8 @@
 #include "octets.hpp"
 #include "temp_directory.hpp"
 
+#include <tftp/io/content_map.hpp>
+#include <tftp/io/file_cache.hpp>
 #include <tftp/io/file_source.hpp>
 
 #include <catch2/catch.hpp>
@@ -140,6 +142,89 @@ TEST_CASE(
     const auto source = open_source(path);
     std::filesystem::rename(directory.write("new", pattern(100'000, 2)), path);
     CHECK(read(*source, 0, 100'000).octets == content);
+}
+
+TEST_CASE("file source shows in place what was read before", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string content = pattern(5 * io::content_map::piece + 1000);
+    const std::string path = directory.write("f", content);
+    io::file_cache cache;
+    const auto first = open_source(path);
+    const auto second = open_source(path);
+    CHECK_FALSE(first->share(cache));
+    CHECK(second->share(cache) != nullptr);
+    CHECK(first->in_place(0, 1428).empty());
+
+    // Windows are not made of whole pieces.
+    constexpr std::size_t window = 16 * 1428;
+    for (std::size_t at = 0; at < content.size(); at += window) {
+        REQUIRE_FALSE(try_read(*first, at, window, 1428).error);
+    }
+    CHECK((text_of(first->in_place(0, content.size())) == content));
+    CHECK((text_of(second->in_place(1428, window)) == content.substr(1428, window)));
+    CHECK((text_of(second->in_place(1428, 1)) == content.substr(1428, 1)));
+    CHECK(second->in_place(content.size() - window, window).size() == window);
+    CHECK(second->in_place(content.size() - window + 1, window).empty());
+    CHECK(second->intact());
+
+    second->unshare();
+    CHECK(second->in_place(0, window).empty());
+}
+
+TEST_CASE("what was left out in reading is not shown", "[io][file_source]") {
+    const temp_directory directory;
+    constexpr std::size_t piece_size = io::content_map::piece;
+    constexpr std::size_t half = piece_size / 2;
+    io::file_cache cache;
+    const auto source = open_source(directory.write("f", pattern(4 * piece_size)));
+    static_cast<void>(source->share(cache));
+    const auto read_some = [&](std::size_t offset, std::size_t size) {
+        REQUIRE_FALSE(try_read(*source, offset, size, size).error);
+    };
+    // A gap of one octet within the first piece.
+    read_some(0, half);
+    read_some(half + 1, half - 1);
+    CHECK(source->in_place(0, half).empty());
+    // The second begins where the first read ended, and goes on behind a read of something else.
+    read_some(piece_size, half);
+    read_some(3 * piece_size, half);
+    read_some(piece_size + half, half);
+    CHECK(source->in_place(piece_size, piece_size).empty());
+    // Going back and on makes it whole.
+    read_some(piece_size, half);
+    read_some(piece_size + half, half);
+    CHECK(source->in_place(piece_size, piece_size).size() == piece_size);
+    CHECK(source->in_place(3 * piece_size, half).empty());
+}
+
+TEST_CASE("file source shows nothing in place that is its own alone", "[io][file_source]") {
+    const temp_directory directory;
+    const auto source = open_source(directory.write("f", pattern(io::content_map::piece)));
+    REQUIRE_FALSE(try_read(*source, 0, io::content_map::piece, 1428).error);
+    CHECK(source->in_place(0, io::content_map::piece).empty());
+}
+
+TEST_CASE("what small reads had read ahead is shown in place", "[io][file_source]") {
+    const temp_directory directory;
+    constexpr std::size_t size = io::content_map::piece;
+    const std::string content = pattern(2 * size);
+    io::file_cache cache;
+    const auto source = open_source(directory.write("f", content));
+    static_cast<void>(source->share(cache));
+    REQUIRE_FALSE(try_read(*source, 0, 512).error);
+    CHECK((text_of(source->in_place(0, size)) == content.substr(0, size)));
+    CHECK(source->in_place(size, 1).empty());
+}
+
+TEST_CASE("a file that became shorter is not intact", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string path = directory.write("f", pattern(2 * io::content_map::piece));
+    const auto source = open_source(path);
+    CHECK(source->intact());
+    std::ofstream(path, std::ios::app) << "more";
+    CHECK(source->intact());
+    REQUIRE(::truncate(path.c_str(), 2 * io::content_map::piece - 1) == 0);
+    CHECK_FALSE(source->intact());
 }
 
 TEST_CASE("file source is only made from a regular file", "[io][file_source]") {
