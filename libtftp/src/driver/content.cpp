@@ -1,4 +1,5 @@
 #include <tftp/driver/content.hpp>
+#include <tftp/io/file_cache.hpp>
 #include <tftp/io/file_source.hpp>
 
 #include <new>
@@ -32,7 +33,19 @@ error_code content::check_write(const content_request&) noexcept {
 
 result<std::shared_ptr<source>> directory_content::try_open_read(const content_request& wanted
 ) noexcept {
-    return source_of(reads_.try_open_read(wanted.name));
+    if (wanted.cache == nullptr) {
+        return source_of(reads_.try_open_read(wanted.name));
+    }
+    // A look at the name is half as much work as to open and close the file once more.
+    auto known = wanted.cache->find(wanted.name);
+    if (known && reads_.leads_to(wanted.name, known->identity())) {
+        return source_of(std::move(known));
+    }
+    auto file = reads_.try_open_read(wanted.name);
+    if (file) {
+        file = wanted.cache->share(std::move(*file), wanted.name);
+    }
+    return source_of(std::move(file));
 }
 
 result<std::shared_ptr<source>> directory_content::open_read(const content_request& wanted

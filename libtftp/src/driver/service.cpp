@@ -279,7 +279,7 @@ void service::retire(served& s) noexcept {
         return;
     }
     if (s.watching.fd != -1) {
-        parts_.poller.unwatch(s.watching.fd);
+        parts_.poller.closing(s.watching.fd);
     }
     if (s.lent != nullptr) {
         wait_for_room(s, false);

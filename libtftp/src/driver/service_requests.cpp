@@ -293,7 +293,9 @@ void service::begin(const arrival& a) {
         }
         return;
     }
-    auto opened = parts_.files.try_open_read(content_for(a));
+    content_request wanted = content_for(a);
+    wanted.cache = &cache_;
+    auto opened = parts_.files.try_open_read(wanted);
     if (!opened && opened.error() == errc::would_block) {
         if (parts_.pool != nullptr) {
             open_elsewhere(a, std::move(*place));

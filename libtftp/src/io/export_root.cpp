@@ -119,6 +119,17 @@ result<std::shared_ptr<const opened_file>> export_root::try_open_read(std::strin
     return remote_ ? make_error_code(errc::would_block) : open_file(name, true);
 }
 
+bool export_root::leads_to(std::string_view name, const file_identity& file) const noexcept {
+    const result<plain_name> plain = plain_name::from(name);
+    if (remote_ || !plain) {
+        return false;
+    }
+    const int links = policy_.symlinks == symlinks::inside ? 0 : AT_SYMLINK_NOFOLLOW;
+    struct ::stat about = {};
+    return ::fstatat(root_->get(), plain->text.data(), &about, AT_NO_AUTOMOUNT | links) == 0 &&
+           identity_of(about) == file;
+}
+
 result<std::shared_ptr<const opened_file>>
 export_root::open_file(std::string_view name, bool only_cached) const noexcept {
     const result<plain_name> plain = plain_name::from(name);

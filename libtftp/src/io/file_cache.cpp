@@ -21,34 +21,43 @@ namespace {
 
 } // namespace
 
-std::shared_ptr<const opened_file> file_cache::share(std::shared_ptr<const opened_file> file
-) noexcept {
+std::shared_ptr<const opened_file>
+file_cache::share(std::shared_ptr<const opened_file> file, std::string_view name) noexcept {
     std::shared_ptr<const opened_file> shared = files.share(std::move(file));
-    keep(shared);
+    try {
+        keep(shared, name);
+    } catch (const std::bad_alloc&) {
+        // Not kept, and no less usable.
+    }
     return shared;
 }
 
-void file_cache::keep(const std::shared_ptr<const opened_file>& file) noexcept {
-    const auto found = std::ranges::find(kept_, file, &kept::file);
-    if (found != kept_.end()) {
-        found->used = true;
-        return;
-    }
-    if (file->remote() || !is_settled(*file)) {
-        return;
-    }
-    if (kept_.size() < kept_max) {
-        try {
-            kept_.push_back({file, true});
-        } catch (const std::bad_alloc&) {
-            // Not kept, and no less usable.
+std::shared_ptr<const opened_file> file_cache::find(std::string_view name) const noexcept {
+    const auto found = std::ranges::find(kept_, name, &kept::name);
+    return found == kept_.end() ? nullptr : found->file;
+}
+
+void file_cache::keep(const std::shared_ptr<const opened_file>& file, std::string_view name) {
+    auto place = std::ranges::find(kept_, file, &kept::file);
+    if (place == kept_.end()) {
+        if (file->remote() || !is_settled(*file)) {
+            return;
         }
-        return;
+        if (kept_.size() < kept_max) {
+            place = kept_.emplace(kept_.end());
+        } else {
+            place = std::ranges::find_if(kept_, &file_cache::idle);
+            if (place == kept_.end()) {
+                return;
+            }
+            chunks.forget(*place->file);
+            place->name.clear();
+        }
+        place->file = file;
     }
-    const auto replaced = std::ranges::find_if(kept_, &file_cache::idle);
-    if (replaced != kept_.end()) {
-        chunks.forget(*replaced->file);
-        *replaced = {file, true};
+    place->used = true;
+    if (!name.empty()) {
+        place->name = name;
     }
 }
 

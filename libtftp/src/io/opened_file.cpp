@@ -40,6 +40,15 @@ bool was_cut_before(int fd, std::uint64_t end) noexcept {
 
 } // namespace
 
+file_identity identity_of(const struct ::stat& about) noexcept {
+    return {
+        about.st_dev,
+        about.st_ino,
+        static_cast<std::uint64_t>(about.st_size),
+        nanoseconds(about.st_mtim),
+        nanoseconds(about.st_ctim)};
+}
+
 opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept
     : fd_(std::move(fd)),
       identity_(identity),
@@ -61,15 +70,9 @@ result<std::shared_ptr<const opened_file>> opened_file::adopt(unique_fd fd) noex
     if (!S_ISREG(about.st_mode)) {
         return make_error_code(errc::not_regular);
     }
-    const file_identity identity{
-        about.st_dev,
-        about.st_ino,
-        static_cast<std::uint64_t>(about.st_size),
-        nanoseconds(about.st_mtim),
-        nanoseconds(about.st_ctim)};
     try {
         return std::shared_ptr<const opened_file>(
-            new opened_file(std::move(fd), identity, about.st_mode & 07777)
+            new opened_file(std::move(fd), identity_of(about), about.st_mode & 07777)
         );
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);

@@ -15,6 +15,8 @@
 
 namespace tftp::io {
 
+class file_cache;
+
 /// What a request asks of the server's content.
 ///
 /// Lifetime: `name` borrows the datagram.
@@ -26,6 +28,8 @@ struct content_request {
     endpoint local;
     /// Octets announced by the tsize of a WRQ in octet mode.
     std::optional<std::uint64_t> announced_size;
+    /// What the calling thread keeps of files; null where it keeps none.
+    file_cache* cache = nullptr;
 };
 
 /// Where a server's files come from and go to: a directory, or what an embedding program likes.

@@ -25,6 +25,9 @@ public:
     [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
     void unwatch(int fd) noexcept override;
 
+    /// Nothing: the kernel forgets what is closed.
+    void closing(int) noexcept override {}
+
     /// Waits until something watched is ready, wake() was called, or `until` has come, if given;
     /// then tells `target` what is ready, calls its on_deadline() when a time has come, and settles
     /// it. May return early.

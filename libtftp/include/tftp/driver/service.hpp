@@ -43,8 +43,12 @@ public:
     /// that is neither reading nor writing, not even for errors. When it is ready, say so with
     /// `service::on_ready(token, ...)`.
     [[nodiscard]] virtual error_code watch(const interest& wanted, void* token) noexcept = 0;
-    /// Stops watching `fd`, which is about to be closed.
+    /// Stops watching `fd`.
     virtual void unwatch(int fd) noexcept = 0;
+
+    /// Stops watching `fd`, which is closed before anybody waits again: as unwatch(), unless the
+    /// system does it by itself.
+    virtual void closing(int fd) noexcept { unwatch(fd); }
 };
 
 /// Hears of every request that came to its end, refused ones included. Called on the service's

@@ -90,6 +90,11 @@ public:
     [[nodiscard]] result<std::shared_ptr<const opened_file>> try_open_read(std::string_view name
     ) const noexcept;
 
+    /// Returns true when `name` leads to `file`, which open_read() gave for it a moment ago, and
+    /// that file is as it was: opening it again would give the same. Looks, and opens nothing; on
+    /// the way there the names of directories may lead through links that were put in their place.
+    [[nodiscard]] bool leads_to(std::string_view name, const file_identity& file) const noexcept;
+
     /// Returns why an upload is refused, as far as that shows without looking at the disk:
     /// read-only service, name, size limit. Errors as `create`.
     [[nodiscard]] error_code check_request(

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,9 +26,14 @@ public:
     /// leave the same time stamp.
     static constexpr auto settled_after = std::chrono::seconds(2);
 
-    /// Returns the file to use in place of `file`: see `file_table::share`. Keeps it.
-    [[nodiscard]] std::shared_ptr<const opened_file> share(std::shared_ptr<const opened_file> file
-    ) noexcept;
+    /// Returns the file to use in place of `file`: see `file_table::share`. Keeps it, with the name
+    /// it was asked for by, if that is given.
+    [[nodiscard]] std::shared_ptr<const opened_file>
+    share(std::shared_ptr<const opened_file> file, std::string_view name = {}) noexcept;
+
+    /// Returns the kept file that was last asked for by `name`; null when there is none. The name
+    /// may lead to another file by now.
+    [[nodiscard]] std::shared_ptr<const opened_file> find(std::string_view name) const noexcept;
 
     /// A transfer gives `file` up, which it still holds.
     void leave(const std::shared_ptr<const opened_file>& file) noexcept;
@@ -61,12 +68,13 @@ public:
 private:
     struct kept {
         std::shared_ptr<const opened_file> file;
-        bool used;
+        std::string name;
+        bool used = true;
     };
 
     [[nodiscard]] static bool idle(const kept& each) noexcept { return each.file.use_count() == 1; }
 
-    void keep(const std::shared_ptr<const opened_file>& file) noexcept;
+    void keep(const std::shared_ptr<const opened_file>& file, std::string_view name);
 
     template <class Predicate, class Function>
     void drop_if(Predicate unwanted, Function&& gone) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -26,6 +27,9 @@ struct file_identity {
 
     [[nodiscard]] bool operator==(const file_identity&) const noexcept = default;
 };
+
+/// Returns which file `about`, as stat(2) has it, is of.
+[[nodiscard]] file_identity identity_of(const struct ::stat& about) noexcept;
 
 /// A regular file that was opened for reading, with the size it had then. Several transfers may
 /// share one; all reads are positional.
