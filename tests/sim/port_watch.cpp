@@ -100,6 +100,11 @@ wire_watch& port_watch::sender_of(const endpoint& to, bytes_view octets, time_po
     return all_.insert_or_assign(to, fresh).first->second;
 }
 
+bool port_watch::next_is_request(const endpoint& peer) const {
+    const auto next = std::ranges::find(batch_, peer, &heard::from);
+    return next != batch_.end() && is<request_view>(next->octets);
+}
+
 /// Returns false when nothing of `peer` is left.
 bool port_watch::hand_over_next(wire_watch& to, const endpoint& peer) {
     const auto next = std::ranges::find(batch_, peer, &heard::from);
@@ -165,7 +170,12 @@ const wire_watch* port_watch::on_outcome(const endpoint& peer, bool success, tim
         require(!success, "a transfer of which nothing was seen ends well");
         return nullptr;
     }
-    hand_over_all(*ended, peer);
+    // What was read behind its end, as behind the request that took its place, is the next one's.
+    while (success ? !ended->complete() : !next_is_request(peer)) {
+        if (!hand_over_next(*ended, peer)) {
+            break;
+        }
+    }
     // Before that, each request that is repeated begins the opening anew.
     if (ended->heard()) {
         ended->on_close(now);

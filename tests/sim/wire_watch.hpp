@@ -80,6 +80,11 @@ public:
 
     [[nodiscard]] bool over() const noexcept { return over_; }
 
+    /// Returns true once the peer has acknowledged, or brought, all of the content.
+    [[nodiscard]] bool complete() const noexcept {
+        return whole_ || (last_ != 0 && acked_ == last_);
+    }
+
     /// Family `none` until it is known.
     [[nodiscard]] const endpoint& peer() const noexcept { return peer_; }
 

@@ -36,10 +36,12 @@ class scattered {
 public:
     scattered(const datagram& run, std::size_t segment) {
         for (std::size_t at = 0; at < run.size(); at += segment) {
-            const std::size_t size = std::min(segment, run.size() - at);
-            const std::size_t head = std::min(header_size, size);
-            headers_.emplace_back(run.begin() + at, run.begin() + at + head);
-            payloads_.emplace_back(run.begin() + at + head, run.begin() + at + size);
+            const tftp::bytes_view octets =
+                tftp::bytes_view(run).subspan(at, std::min(segment, run.size() - at));
+            const tftp::bytes_view header = octets.first(std::min(header_size, octets.size()));
+            const tftp::bytes_view payload = octets.subspan(header.size());
+            headers_.emplace_back(header.begin(), header.end());
+            payloads_.emplace_back(payload.begin(), payload.end());
         }
         for (std::size_t i = 0; i < headers_.size(); ++i) {
             parts.push_back({headers_[i].data(), headers_[i].size()});
