@@ -2,6 +2,7 @@
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/file_cache.hpp>
+#include <tftp/io/file_source.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -57,4 +58,29 @@ TEST_CASE("a directory is served and written through its policy", "[driver][cont
         REQUIRE_FALSE((*upload)->commit());
     }
     CHECK(read_file(directory.path() / "upload") == "abc");
+}
+
+TEST_CASE("a directory opens a file once for those who ask by the same name", "[driver][content]") {
+    // A file that was just written is not kept; programs of the system are older.
+    io::directory_content files(io::export_root::open("/usr/bin", {}).value());
+    io::file_cache cache;
+    io::content_request wanted;
+    wanted.name = "env";
+    wanted.cache = &cache;
+    const auto serial_of = [](const result<std::shared_ptr<io::source>>& opened) {
+        return dynamic_cast<const io::file_source&>(**opened).file()->serial();
+    };
+    const auto first = files.try_open_read(wanted);
+    if (!first && first.error() == errc::would_block) {
+        return; // not at hand in memory, or not on a disk of this machine
+    }
+    REQUIRE(first.has_value());
+    CHECK(cache.find("env") != nullptr);
+    const auto second = files.try_open_read(wanted);
+    REQUIRE(second.has_value());
+    CHECK(serial_of(first) == serial_of(second));
+    wanted.cache = nullptr;
+    const auto alone = files.try_open_read(wanted);
+    REQUIRE(alone.has_value());
+    CHECK(serial_of(alone) != serial_of(first));
 }

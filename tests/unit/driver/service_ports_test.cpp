@@ -136,23 +136,23 @@ TEST_CASE("a stranger at a shared port gets ERROR 5", "[driver][service][tid]") 
     sim_world w(sharing(how));
     w.files.set("file", make_content(1000, 1));
     const auto client = w.peer(2000);
-    const auto stranger = w.peer(2001);
+    const auto other = w.peer(2001);
     const endpoint tid = start_read(w, *client);
     SECTION("for what belongs to a transfer") {
-        w.say(*stranger, GENERATE(ack(1), data(1, 10), oack({{"blksize", "512"}})), tid);
-        const auto came = stranger->take();
+        w.say(*other, GENERATE(ack(1), data(1, 10), oack({{"blksize", "512"}})), tid);
+        const auto came = other->take();
         REQUIRE(came);
         CHECK(came->octets[1] == std::byte{5});
         CHECK(came->octets[3] == std::byte{5});
         CHECK(came->from == tid);
     }
     SECTION("but not for an ERROR") {
-        w.say(*stranger, error(peer_errc::undefined), tid);
+        w.say(*other, error(peer_errc::undefined), tid);
     }
     SECTION("and not for what is no packet") {
-        w.say(*stranger, datagram(3), tid);
+        w.say(*other, datagram(3), tid);
     }
-    CHECK_FALSE(stranger->take());
+    CHECK_FALSE(other->take());
     CHECK_FALSE(client->take());
     w.say(*client, ack(1), tid);
     w.say(*client, ack(2), tid);

@@ -317,6 +317,33 @@ TEST_CASE("export root opens without blocking what is in memory", "[io][export_r
     CHECK(box.open({}, io::lookup::walk).try_open_read("file").error() == errc::would_block);
 }
 
+TEST_CASE("export root tells whether a name still leads to a file", "[io][export_root]") {
+    const sandbox box;
+    box.link("file", "link");
+    const io::export_root root = box.open();
+    const io::file_identity file = root.open_read("file").value()->identity();
+    CHECK(root.leads_to("file", file));
+    CHECK(root.leads_to("/./file", file));
+    CHECK(root.leads_to("link", file));
+    CHECK_FALSE(box.open(with(io::symlinks::no)).leads_to("link", file));
+    CHECK_FALSE(root.leads_to("sub/file", file));
+    CHECK_FALSE(root.leads_to("none", file));
+    CHECK_FALSE(root.leads_to("../root/file", file));
+    SECTION("not when its rights have changed") {
+        fs::permissions(box.root + "/file", fs::perms::owner_all);
+        CHECK_FALSE(root.leads_to("file", file));
+    }
+    SECTION("not when it was replaced") {
+        box.outer.write("root/new", "CONTENT");
+        fs::rename(box.root + "/new", box.root + "/file");
+        CHECK_FALSE(root.leads_to("file", file));
+    }
+    SECTION("not when it has gone") {
+        fs::remove(box.root + "/file");
+        CHECK_FALSE(root.leads_to("file", file));
+    }
+}
+
 TEST_CASE("export root takes no uploads by default", "[io][export_root]") {
     const sandbox box;
     CHECK(box.open().create("file", {}).error() == errc::forbidden);

@@ -105,6 +105,22 @@ TEST_CASE("file cache gives the next transfer the file that it kept", "[io][file
     CHECK(cache.size() == 1);
 }
 
+TEST_CASE("file cache finds a kept file by the name it was asked for last", "[io][file_cache]") {
+    const std::vector<std::string> paths = settled_files(2);
+    file_cache cache;
+    const shared_file file = cache.share(open_file(paths[0]), "one");
+    CHECK(cache.find("one") == file);
+    CHECK(cache.find("two") == nullptr);
+    // Shared again without a name, as by a transfer whose name led there.
+    CHECK(cache.share(file) == file);
+    CHECK(cache.find("one") == file);
+    CHECK(cache.share(open_file(paths[0]), "another") == file);
+    CHECK(cache.find("one") == nullptr);
+    CHECK(cache.find("another") == file);
+    CHECK(cache.share(open_file(paths[1]), "one") != file);
+    CHECK(cache.find("one") != file);
+}
+
 TEST_CASE("a file that is asked for again is kept for longer", "[io][file_cache]") {
     const std::string path = settled_files(1).front();
     file_cache cache;
