@@ -76,7 +76,12 @@ void client::send(bytes_view datagram, clock::time_point now) {
     }
 }
 
-void client::progress(clock::time_point now) noexcept {
+void client::progress(clock::time_point now) {
+    if (with_.how.waits && has_block_) {
+        with_.counts.waits.push_back(
+            std::chrono::duration_cast<std::chrono::microseconds>(now - last_progress_)
+        );
+    }
     last_progress_ = now;
     last_sent_ = now;
 }

@@ -7,13 +7,10 @@ from typing import Any
 from judge import Result, Verdict
 from measure import Placement
 from servers import Program
-from workloads import ATFTPD, BOUND, DNSMASQ, GOODPUT, HPA, MIB, OURS, UNITS
+from workloads import BOUND, GOODPUT, MIB, UNITS
 
 #: Load average of a machine on which nothing else runs; its own last runs are part of it.
 IDLE_LOAD_MAX = 0.5
-
-SERVERS = (OURS, ATFTPD, HPA, DNSMASQ)
-
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -123,10 +120,10 @@ def _server_row(result: Result, name: str, wanted_runs: int) -> str:
     notes = result.trouble(name)
     if len(runs) < wanted_runs:
         notes = [*notes, f"runs: {len(runs)}"]
-    again = sum(s.load["requests_again"] for s in runs)
+    again = sum(s.load.get("requests_again", 0) for s in runs)
     if again:
         notes = [*notes, f"{again} requests sent again"]
-    twice = sum(s.load["blocks_twice"] for s in runs)
+    twice = sum(s.load.get("blocks_twice", 0) for s in runs)
     if twice:
         notes = [*notes, f"{twice} of {sum(s.load['blocks'] for s in runs)} blocks twice"]
     figure = f"{number(spread.median)} [{number(spread.least)} to {number(spread.most)}]"
@@ -149,13 +146,13 @@ def _limit_row(result: Result) -> list[str]:
 def _details(result: Result, wanted_runs: int) -> list[str]:
     work = result.workload
     place = "one CPU" if work.together else "two CPUs"
-    servers = [name for name in SERVERS if name in result.samples or name in result.failures]
+    subjects = [name for name in (work.ours, *work.peers) if name in result.samples or name in result.failures]
     return [
         f"### Row {work.row}: {work.title}",
         "",
         f"| {place} | {work.metric}, {UNITS[work.metric]} | MiB/s | load CPU per block, us | |",
         "|---|---|---|---|---|",
-        *(_server_row(result, name, wanted_runs) for name in servers),
+        *(_server_row(result, name, wanted_runs) for name in subjects),
         *_limit_row(result),
         "",
     ]
