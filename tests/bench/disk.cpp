@@ -1,5 +1,5 @@
 // bench_disk: mounts a disk with one file, each read of which takes a fixed time, until its standard
-// input ends. Tells on its standard output when it is mounted, and at the end how many reads there were.
+// input ends. Tells on its standard output when it is mounted, that it is used, and at the end how many reads there were.
 #include "support/files.hpp"
 #include "support/fuse_disk.hpp"
 
@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 namespace {
+
+/// Until somebody uses the disk.
+constexpr std::chrono::seconds request_limit{20};
 
 [[nodiscard]] std::chrono::milliseconds delay_of(std::string_view text) {
     unsigned out = 0;
@@ -36,6 +39,8 @@ int main(int argc, char** argv) {
         tftp::test::fuse_disk disk(argv[1], tftp::test::read_file(argv[2]));
         disk.slow_down(delay_of(argv[3]));
         std::puts("mounted");
+        std::fflush(stdout);
+        std::puts(disk.wait_for_request(request_limit) ? "used" : "not used");
         std::fflush(stdout);
         for (char octet = 0; ::read(STDIN_FILENO, &octet, 1) > 0;) {
         }

@@ -220,6 +220,8 @@ class Bench:
                     raise Failure("the slow disk cannot be mounted: that needs /dev/fuse")
                 with subprocess.Popen(slow, stdout=subprocess.DEVNULL) as readers:
                     try:
+                        if mounted.stdout.readline() != "used\n":
+                            raise Failure("nobody reads from the slow disk")
                         out.load = self._json_of(warm, limit_s)
                         if readers.poll() is not None:
                             out.trouble.append("nobody read from the slow disk at the end")
@@ -311,6 +313,7 @@ class Bench:
             "--file", "upload.%" if workload.put else content.name,
             "--content", str(content),
             "--clients", str(amount.clients), "--transfers", str(amount.transfers),
+            "--opening", str(workload.opening_max),
             "--blksize", str(workload.blksize), "--windowsize", str(workload.windowsize),
             "--timeout", str(workload.timeout_ms), "--limit", str(workload.limit(self._scale) * 1000),
             "--loss", str(workload.loss_ppm), "--seed", str(run + 1),

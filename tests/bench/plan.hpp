@@ -25,6 +25,8 @@ struct plan {
     bool waits = false;
     std::uint32_t clients = 1;
     std::uint64_t transfers = 1;
+    /// Clients that wait for a first answer at a time, at most.
+    std::uint32_t opening = 100'000;
     std::uint16_t blksize = 512;
     std::uint16_t windowsize = 1;
     /// Until a client repeats its last packet.

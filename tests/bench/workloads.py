@@ -127,6 +127,8 @@ class Workload:
     own_times: int = 1
     #: Amounts of single subjects, where the common one would last too long: full and quick.
     peer_amounts: dict[str, tuple[Amount, Amount]] = field(default_factory=dict)
+    #: Clients that wait for a first answer at a time.
+    opening_max: int = 100_000
     loss_ppm: int = 0
     timeout_ms: int = 1000
     limit_s: int = 60
@@ -453,6 +455,8 @@ def _crowds() -> list[Workload]:
         },
         targets=(Target(FEW, 1.3),),
         ours=MANY,
+        # All at once are a flood of requests: that is row 13.
+        opening_max=1000,
         together=False,
         timeout_ms=STORM_TIMEOUT_MS,
         limit_s=90,
@@ -460,13 +464,15 @@ def _crowds() -> list[Workload]:
     held = replace(
         work,
         title="10,000 transfers that stand still at the same time, against fewer and more",
-        full=Amount(64 * KIB, 10_000, 10_000),
-        quick=Amount(64 * KIB, 10_000, 10_000),
+        full=Amount(16 * KIB, 10_000, 10_000),
+        quick=Amount(16 * KIB, 10_000, 10_000),
         peers=(SOME, MOST),
         peer_amounts={
-            name: (Amount(64 * KIB, count, count), Amount(64 * KIB, count, count)) for name, count in counts.items()
+            name: (Amount(16 * KIB, count, count), Amount(16 * KIB, count, count)) for name, count in counts.items()
         },
-        targets=(Target(SOME, 1.1),),
+        # Flat, but for the pages that are not full.
+        targets=(Target(SOME, 1.2),),
+        quick_limit_s=40,
         metric=USER_MEMORY,
         kind=Kind.HELD,
     )

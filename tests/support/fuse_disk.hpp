@@ -44,10 +44,10 @@ public:
     /// Takes `delay` for each read from now on, one after the other.
     void slow_down(std::chrono::milliseconds delay) { delay_ = delay; }
 
-    /// Returns how many reads were answered.
+    /// Returns how many reads were begun.
     [[nodiscard]] std::uint64_t reads() const { return reads_; }
 
-    /// Waits until somebody asks a stalled disk for something. Returns false after `limit`.
+    /// Waits until somebody asks a stalled or slow disk for something. Returns false after `limit`.
     [[nodiscard]] bool wait_for_request(std::chrono::milliseconds limit) const;
 
 private:
