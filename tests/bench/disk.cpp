@@ -1,5 +1,6 @@
-// bench_disk: mounts a disk with one file, each read of which takes a fixed time, until its standard
-// input ends. Tells on its standard output when it is mounted, that it is used, and at the end how many reads there were.
+// bench_disk: mounts a disk with one file, each read of which takes a fixed time, until its
+// standard input ends. Tells on its standard output when it is mounted, that it is used, and at the
+// end how many reads there were.
 #include "support/files.hpp"
 #include "support/fuse_disk.hpp"
 

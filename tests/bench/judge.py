@@ -41,7 +41,9 @@ class Result:
     workload: Workload
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     limits: list[dict[str, float]] = field(default_factory=list)
-    #: Servers that could not be measured, and why.
+    #: Where the CPU time of ours went: parts of 1.
+    shares: dict[str, float] = field(default_factory=dict)
+    #: Subjects that could not be measured, and why.
     failures: dict[str, str] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
@@ -160,6 +162,7 @@ def to_json(result: Result) -> dict[str, Any]:
         ],
         "servers": {name: _server_json(result, name) for name in (*result.samples, *result.failures)},
         "limits": result.limits,
+        "cpu_shares": result.shares,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cost
 from servers import MEMORY, Failure, Group, Program, Running, fetch
 from workloads import (
     CLIENT_CPU,
@@ -85,6 +86,8 @@ class Bench:
         self._load_program = build / "tests/bench_load"
         self._limit_program = build / "tests/bench_limit"
         self._disk_program = build / "tests/bench_disk"
+        self._micro_program = build / "tests/bench_micro"
+        self._samples = scratch / "perf.data"
         self._root = scratch / "root"
         self._root.mkdir()
         # Servers that give up their identity must be able to write into it.
@@ -263,6 +266,37 @@ class Bench:
             "--receiver-cpu", str(self.placement.load_of(workload)),
         ]  # fmt: skip
         return self._json_of(command, MARGIN_S)
+
+    def profile(self, workload: Workload) -> dict[str, float]:
+        """Where the CPU time of our server goes, in parts of 1; empty without perf, or where that is forbidden."""
+        if not cost.available():
+            return {}
+        content = self._content(workload.amount(workload.ours, self._scale).size)
+        with self._running(Subject(OURS)) as server:
+            server.cpu_at_rest_s()
+            command = [
+                *cost.record(server.group.processes(), self._samples),
+                *self._command(workload, server, workload.ours, content, 0),
+            ]
+            try:
+                subprocess.run(
+                    command, capture_output=True, timeout=workload.limit(self._scale) + MARGIN_S, check=False
+                )
+            except subprocess.TimeoutExpired:
+                return {}
+        return cost.shares(self._samples)
+
+    def micro(self) -> list[dict[str, Any]]:
+        """What bench_micro says; nothing where it was not built."""
+        if not self._micro_program.exists():
+            return []
+        least_s = {"full": 0.5, "quick": 0.1, "smoke": 0.001}[self._scale]
+        command = [
+            "taskset", "-c", str(self.placement.server), str(self._micro_program),
+            f"--benchmark_min_time={least_s}", "--benchmark_format=json",
+        ]  # fmt: skip
+        out: list[dict[str, Any]] = self._json_of(command, MARGIN_S)["benchmarks"]
+        return out
 
     def check_load(self) -> list[str]:
         """Returns what bench_load fails to notice: an octet that is wrong, a server that dies."""

@@ -8,17 +8,16 @@
 #include <tftp/wire/options.hpp>
 #include <tftp/wire/packet.hpp>
 
-#include <benchmark/benchmark.h>
-
 #include <array>
+#include <benchmark/benchmark.h>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <span>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -73,9 +72,8 @@ void measure(benchmark::State& state, Once once) {
     allocated = allocated || made != 0;
     const auto count = double(packets);
     state.counters["allocations"] = double(made) / count;
-    state.counters["packet"] = benchmark::Counter(
-        count, benchmark::Counter::kIsRate | benchmark::Counter::kInvert
-    );
+    state.counters["packet"] =
+        benchmark::Counter(count, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 void decode_packet(benchmark::State& state, const test::datagram& octets) {
@@ -87,10 +85,7 @@ void decode_packet(benchmark::State& state, const test::datagram& octets) {
 }
 
 const test::option_pairs usual_options{
-    {"tsize", "0"},
-    {"blksize", "1468"},
-    {"windowsize", "16"},
-    {"timeout", "1"}};
+    {"tsize", "0"}, {"blksize", "1468"}, {"windowsize", "16"}, {"timeout", "1"}};
 
 BENCHMARK_CAPTURE(decode_packet, rrq, test::rrq("pxelinux.cfg/default", usual_options));
 BENCHMARK_CAPTURE(decode_packet, data, test::data(1, blksize));
@@ -119,9 +114,8 @@ void encode_rrq(benchmark::State& state) {
     offered.blksize = blksize;
     offered.windowsize = 16;
     measure(state, [&] {
-        auto size = encode_request(
-            opcode::rrq, "pxelinux.cfg/default", transfer_mode::octet, offered, out
-        );
+        auto size =
+            encode_request(opcode::rrq, "pxelinux.cfg/default", transfer_mode::octet, offered, out);
         benchmark::DoNotOptimize(size);
         benchmark::DoNotOptimize(out);
         return 1U;
@@ -164,8 +158,7 @@ BENCHMARK(encode_error_with_text);
 void send_windows(benchmark::State& state) {
     const auto windowsize = std::uint16_t(state.range(0));
     time_point now = start;
-    sender s =
-        sender::respond(answer_to(test::rrq("file", options_of(windowsize))), peer, {}, now);
+    sender s = sender::respond(answer_to(test::rrq("file", options_of(windowsize))), peer, {}, now);
     std::uint64_t sent = 0;
     measure(state, [&] {
         std::uint64_t packets = 1;

@@ -139,6 +139,8 @@ class Workload:
     requests_again_max: int | None = None
     #: Measure the same packets without TFTP as well.
     with_limit: bool = False
+    #: Find out where the CPU time of ours goes.
+    profiled: bool = False
 
     def limit(self, scale: str) -> int:
         """Seconds until a run is cut."""
@@ -180,6 +182,7 @@ def _single_reads() -> list[Workload]:
                 peers=ALL,
                 targets=(Target("best", 1.0, 0.88),),
                 with_limit=True,
+                profiled=blksize == 1468,
             )
         )
     for row, windowsize, bounds in (
@@ -199,6 +202,7 @@ def _single_reads() -> list[Workload]:
                     targets=(Target("best", must, aim),),
                     own_times=5,
                     with_limit=batched,
+                    profiled=batched and windowsize == 64,
                 )
             )
     return rows
@@ -302,6 +306,7 @@ def _others() -> list[Workload]:
             together=False,
         ),
     ]
+    rows.append(replace(rows[0], title=f"{rows[0].title}, tftpd --tid-mode pooled", ours=POOLED))
     slow = {name: (Amount(256 * KIB), Amount(256 * KIB)) for name in ALL}
     for windowsize, peers, target in (
         (1, ALL, Target("best", 20, 40)),
@@ -436,6 +441,10 @@ def _clients() -> list[Workload]:
 
 #: Transfers at a time, of row 15; the last are what 20,000 descriptors, a common hard limit, allow the load.
 FEW, SOME, MANY, MOST = "100 at a time", "1,000 at a time", "10,000 at a time", "19,900 at a time"
+#: 10,000 at a time, of a server that may open this many files; by itself it shares ports.
+FEW_DESCRIPTORS = "1,024 descriptors"
+#: Ports are shared from the first transfer on.
+POOLED = "tftpd, pooled"
 #: No limit of its own is in the way of these: by default one address may have 8,192 transfers.
 _UNLIMITED = ("--max-transfers", "100000", "--max-per-client", "100000")
 
@@ -476,7 +485,14 @@ def _crowds() -> list[Workload]:
         metric=USER_MEMORY,
         kind=Kind.HELD,
     )
-    return [work, held]
+    few = replace(
+        work,
+        title="10,000 clients x 64 KiB, lockstep, of a server with 1,024 descriptors",
+        peers=(MANY,),
+        targets=(Target(MANY, 1.3),),
+        ours=FEW_DESCRIPTORS,
+    )
+    return [work, held, few]
 
 
 def _slow_disk() -> list[Workload]:
@@ -501,6 +517,8 @@ SUBJECTS: dict[str, Subject] = {
     **{name: Subject(OURS, name) for name in (OUR_CLIENT, ATFTP, CURL, BUSYBOX)},
     OUR_PAIR: Subject(OURS, OUR_CLIENT),
     ATFTP_PAIR: Subject(ATFTPD, ATFTP),
+    POOLED: Subject(OURS, None, ("--tid-mode", "pooled")),
+    FEW_DESCRIPTORS: Subject(OURS, None, _UNLIMITED, 1024),
     **{name: Subject(OURS, None, _UNLIMITED) for name in (FEW, SOME, MANY, MOST)},
 }
 
