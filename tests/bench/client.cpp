@@ -19,6 +19,12 @@ namespace {
     );
 }
 
+/// The end of an earlier transfer, sent again to a client whose port this one has now.
+[[nodiscard]] bool is_late(bytes_view datagram) noexcept {
+    return datagram.size() >= header_size && opcode{number_at(datagram, 0)} == opcode::data &&
+           number_at(datagram, 2) != 1;
+}
+
 [[nodiscard]] offer offer_of(const plan& how) noexcept {
     offer out;
     if (how.blksize != blksize_default) {
@@ -150,7 +156,8 @@ void client::receive_first(clock::time_point now) {
         later = ::recvfrom(fd(), buffer.data(), buffer.size(), 0, address, &from_size);
         size = later >= 0 ? later : size;
     }
-    if (from.sin_addr.s_addr != with_.how.server.sin_addr.s_addr || lost()) {
+    if (from.sin_addr.s_addr != with_.how.server.sin_addr.s_addr || lost() ||
+        is_late(buffer.first(std::size_t(size)))) {
         return;
     }
     // From here on the kernel keeps strangers out.
