@@ -16,8 +16,8 @@
 
 namespace {
 
-/// Until somebody uses the disk.
-constexpr std::chrono::seconds request_limit{20};
+/// Until somebody reads.
+constexpr std::chrono::seconds read_limit{20};
 
 [[nodiscard]] std::chrono::milliseconds delay_of(std::string_view text) {
     unsigned out = 0;
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
         disk.slow_down(delay_of(argv[3]));
         std::puts("mounted");
         std::fflush(stdout);
-        std::puts(disk.wait_for_request(request_limit) ? "used" : "not used");
+        std::puts(disk.wait_for_read(read_limit) ? "used" : "not used");
         std::fflush(stdout);
         for (char octet = 0; ::read(STDIN_FILENO, &octet, 1) > 0;) {
         }

@@ -44,10 +44,15 @@ public:
     /// Takes `delay` for each read from now on, one after the other.
     void slow_down(std::chrono::milliseconds delay) { delay_ = delay; }
 
+    /// Waits until the first read has begun. Returns false after `limit`.
+    [[nodiscard]] bool wait_for_read(std::chrono::milliseconds limit) {
+        return read_.try_acquire_for(limit);
+    }
+
     /// Returns how many reads were begun.
     [[nodiscard]] std::uint64_t reads() const { return reads_; }
 
-    /// Waits until somebody asks a stalled or slow disk for something. Returns false after `limit`.
+    /// Waits until somebody asks a stalled disk for something. Returns false after `limit`.
     [[nodiscard]] bool wait_for_request(std::chrono::milliseconds limit) const;
 
 private:
@@ -65,6 +70,8 @@ private:
     std::atomic<std::chrono::milliseconds> delay_{};
     std::atomic<std::uint64_t> reads_ = 0;
     std::binary_semaphore parked_{0};
+    /// Released once.
+    std::binary_semaphore read_{0};
     std::thread thread_;
 };
 
