@@ -16,7 +16,7 @@ build_packages=(
 )
 
 test_packages=(
-    catch2
+    catch2 libbenchmark-dev
     clang clang-tidy clang-format-14 libclang-rt-14-dev llvm binutils
     python3 procps util-linux iproute2 strace valgrind
     # clients to test against

@@ -19,6 +19,12 @@ namespace {
     );
 }
 
+/// The end of an earlier transfer, sent again to a client whose port this one has now.
+[[nodiscard]] bool is_late(bytes_view datagram) noexcept {
+    return datagram.size() >= header_size && opcode{number_at(datagram, 0)} == opcode::data &&
+           number_at(datagram, 2) != 1;
+}
+
 [[nodiscard]] offer offer_of(const plan& how) noexcept {
     offer out;
     if (how.blksize != blksize_default) {
@@ -76,7 +82,12 @@ void client::send(bytes_view datagram, clock::time_point now) {
     }
 }
 
-void client::progress(clock::time_point now) noexcept {
+void client::progress(clock::time_point now) {
+    if (with_.how.waits && has_block_) {
+        with_.counts.waits.push_back(
+            std::chrono::duration_cast<std::chrono::microseconds>(now - last_progress_)
+        );
+    }
     last_progress_ = now;
     last_sent_ = now;
 }
@@ -145,7 +156,8 @@ void client::receive_first(clock::time_point now) {
         later = ::recvfrom(fd(), buffer.data(), buffer.size(), 0, address, &from_size);
         size = later >= 0 ? later : size;
     }
-    if (from.sin_addr.s_addr != with_.how.server.sin_addr.s_addr || lost()) {
+    if (from.sin_addr.s_addr != with_.how.server.sin_addr.s_addr || lost() ||
+        is_late(buffer.first(std::size_t(size)))) {
         return;
     }
     // From here on the kernel keeps strangers out.

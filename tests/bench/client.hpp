@@ -72,7 +72,7 @@ protected:
     virtual void repeat(clock::time_point now) = 0;
 
     void send(bytes_view datagram, clock::time_point now);
-    void progress(clock::time_point now) noexcept;
+    void progress(clock::time_point now);
     void first_block(clock::time_point now);
     void complete(clock::time_point now);
 

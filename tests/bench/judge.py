@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from measure import Sample
-from workloads import BOUND, DNSMASQ, GOODPUT, OURS, Target, Workload
+from workloads import BOUND, DNSMASQ, GOODPUT, LIMIT, Target, Workload
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class Result:
     workload: Workload
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     limits: list[dict[str, float]] = field(default_factory=list)
-    #: Servers that could not be measured, and why.
+    #: Where the CPU time of ours went: parts of 1.
+    shares: dict[str, float] = field(default_factory=dict)
+    #: Subjects that could not be measured, and why.
     failures: dict[str, str] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
         """Adds one run."""
-        self.samples.setdefault(sample.server, []).append(sample)
+        self.samples.setdefault(sample.subject, []).append(sample)
 
     def spread(self, server: str) -> Spread | None:
         """The figure of the workload's metric over the runs of `server`; None without one."""
@@ -63,7 +65,7 @@ class Result:
     def twice(self) -> float:
         """The largest part of the blocks of ours that came twice."""
         return max(
-            (s.load["blocks_twice"] / max(1, s.load["blocks"]) for s in self.samples.get(OURS, [])),
+            (s.load.get("blocks_twice", 0) / max(1, s.load["blocks"]) for s in self.samples.get(self.workload.ours, [])),
             default=0.0,
         )
 
@@ -73,13 +75,14 @@ class Result:
 
     def reached(self) -> str:
         """The worst of all verdicts; "missed" as well when ours did not complete."""
-        if OURS not in self.samples or self.trouble(OURS):
+        ours = self.workload.ours
+        if ours not in self.samples or self.trouble(ours):
             return "missed"
         twice_max = self.workload.twice_max
         if twice_max is not None and self.twice() > twice_max:
             return "missed"
         again_max = self.workload.requests_again_max
-        if again_max is not None and any(s.load["requests_again"] > again_max for s in self.samples[OURS]):
+        if again_max is not None and any(s.load["requests_again"] > again_max for s in self.samples[ours]):
             return "missed"
         found = {verdict.reached for verdict in self.verdicts()}
         for worst in ("missed", "must", "aim"):
@@ -92,7 +95,7 @@ class Result:
         sound = [
             name
             for name in self.samples
-            if name != OURS and (not self.trouble(name) or self.workload.metric == GOODPUT)
+            if name != self.workload.ours and (not self.trouble(name) or self.workload.metric == GOODPUT)
         ]
         if against == "best":
             return sound
@@ -113,13 +116,17 @@ class Result:
         return best, ours / medians[best]
 
     def _verdict(self, target: Target) -> Verdict:
-        ours = self.spread(OURS)
+        ours = self.spread(self.workload.ours)
         more_is_better = self.workload.metric == GOODPUT
         if ours is None:
             return Verdict(target, None, None, "-")
         peer = None
         value = ours.median
-        if target.against != BOUND:
+        if target.against == LIMIT:
+            if not self.limits:
+                return Verdict(target, None, None, "-")
+            peer, value = LIMIT, ours.median / statistics.median(found["mib_per_s"] for found in self.limits)
+        elif target.against != BOUND:
             peer, value = self._ratio(ours.median, target.against, more_is_better)
             if peer is None:
                 return Verdict(target, None, None, "-")
@@ -155,6 +162,7 @@ def to_json(result: Result) -> dict[str, Any]:
         ],
         "servers": {name: _server_json(result, name) for name in (*result.samples, *result.failures)},
         "limits": result.limits,
+        "cpu_shares": result.shares,
     }
 
 

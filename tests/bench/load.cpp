@@ -89,12 +89,10 @@ public:
         if (how_.hold) {
             watch(STDIN_FILENO, stdin_slot);
         }
-        for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-            begin(slot, clock::now());
-        }
-        while (running_ > 0) {
+        do {
+            fill();
             turn(begun + how_.limit);
-        }
+        } while (running_ > 0);
         return counts_;
     }
 
@@ -112,6 +110,8 @@ private:
     struct place {
         std::unique_ptr<client> who;
         std::uint64_t number = 0;
+        /// Counted in `opening_`.
+        bool opening = false;
     };
 
     void watch(int fd, std::size_t slot) {
@@ -123,6 +123,13 @@ private:
         }
     }
 
+    /// Fills slots that were never used, as long as not too many wait for a first answer.
+    void fill() {
+        while (filled_ < slots_.size() && opening_ < how_.opening) {
+            begin(filled_++, clock::now());
+        }
+    }
+
     /// Fills an empty slot with the next transfer, as long as there is one.
     void begin(std::size_t slot, clock::time_point now) {
         while (begun_ < how_.transfers) {
@@ -131,6 +138,8 @@ private:
             here.who = begin_transfer(common_, here.number, now);
             if (!here.who->ended()) {
                 ++running_;
+                ++opening_;
+                here.opening = true;
                 watch(here.who->fd(), slot);
                 timers_.push({here.who->deadline(), slot, here.number});
                 return;
@@ -194,10 +203,15 @@ private:
         }
     }
 
-    /// Replaces a transfer that has ended by the next one.
+    /// Sees whether a transfer was answered, and replaces one that has ended by the next.
     void settle(std::size_t slot, clock::time_point now) {
-        if (slots_[slot].who->ended()) {
-            slots_[slot].who.reset();
+        place& here = slots_[slot];
+        if (here.opening && (here.who->answered() || here.who->ended())) {
+            here.opening = false;
+            --opening_;
+        }
+        if (here.who->ended()) {
+            here.who.reset();
             --running_;
             begin(slot, now);
         }
@@ -224,6 +238,7 @@ private:
 
     void cut(clock::time_point now) {
         begun_ = how_.transfers;
+        filled_ = slots_.size();
         for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
             if (slots_[slot].who) {
                 slots_[slot].who->fail("cut");
@@ -240,7 +255,9 @@ private:
     std::vector<place> slots_;
     std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_;
     std::uint64_t begun_ = 0;
+    std::size_t filled_ = 0;
     std::size_t running_ = 0;
+    std::size_t opening_ = 0;
     bool announced_ = false;
 };
 

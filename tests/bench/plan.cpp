@@ -64,8 +64,11 @@ plan parse_plan(int argc, char** argv) {
         ("plain", "one call a datagram (default)")
         ("hold", po::bool_switch(&out.hold),
             "stop before the first ACKs until a line comes on the standard input")
+        ("waits", po::bool_switch(&out.waits), "print how long each block was waited for")
         ("clients", number("clients", out.clients, 1, 100'000), "transfers at a time (default: 1)")
         ("transfers", number("transfers", out.transfers, 1, any), "transfers in all (default: 1)")
+        ("opening", number("opening", out.opening, 1, 100'000),
+            "clients without an answer at a time (default: all)")
         ("blksize", number("blksize", out.blksize, 8, 65464), "octets of a block (default: 512)")
         ("windowsize", number("windowsize", out.windowsize, 1, 1024), "blocks of a window (default: 1)")
         ("timeout", number("timeout", out.timeout, 1, any), "ms until a packet is sent again (default: 1000)")

@@ -21,8 +21,12 @@ struct plan {
     bool batched = false;
     /// Stop each client before its first ACK, until a line comes on the standard input.
     bool hold = false;
+    /// Note how long each block of a download was waited for.
+    bool waits = false;
     std::uint32_t clients = 1;
     std::uint64_t transfers = 1;
+    /// Clients that wait for a first answer at a time, at most.
+    std::uint32_t opening = 100'000;
     std::uint16_t blksize = 512;
     std::uint16_t windowsize = 1;
     /// Until a client repeats its last packet.

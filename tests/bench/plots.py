@@ -5,11 +5,16 @@ from pathlib import Path
 
 import svg
 from judge import Result
-from workloads import CPU_BLOCK, MIB
+from workloads import CPU_BLOCK, MIB, OURS, Kind, Workload
 
 
 def _rate(result: Result, server: str) -> float:
     return statistics.median(s.load["octets"] / MIB / s.load["wall_s"] for s in result.samples[server])
+
+
+def _of_servers(work: Workload) -> bool:
+    """True when servers are compared under the load."""
+    return work.kind is Kind.LOAD and work.ours == OURS
 
 
 def _by_window(results: list[Result]) -> str | None:
@@ -18,7 +23,7 @@ def _by_window(results: list[Result]) -> str | None:
     for result in results:
         work = result.workload
         single = work.full.clients == 1 and work.blksize == 1468 and not work.put and not work.loss_ppm
-        if single and (work.windowsize == 1 or work.batched):
+        if _of_servers(work) and single and (work.windowsize == 1 or work.batched):
             for name in result.samples:
                 chart.lines.setdefault(name, []).append((work.windowsize, _rate(result, name)))
     return chart.draw() if any(len(line) > 1 for line in chart.lines.values()) else None
@@ -29,7 +34,7 @@ def _by_clients(results: list[Result]) -> str | None:
     chart = svg.Lines("Server CPU per block of 1468 octets", "clients", "us", log_x=True)
     for result in results:
         work = result.workload
-        if work.full.clients == 1 or work.metric != CPU_BLOCK:
+        if not _of_servers(work) or work.full.clients == 1 or work.metric != CPU_BLOCK:
             continue
         window = "" if work.windowsize == 1 else f", window {work.windowsize}"
         for name in result.samples:
@@ -41,11 +46,15 @@ def _by_clients(results: list[Result]) -> str | None:
 
 def _storm(results: list[Result]) -> str | None:
     """When the clients of the largest lockstep storm were done; of each server one run."""
-    storms = [r for r in results if r.workload.windowsize == 1 and r.workload.full.clients >= 1000 and r.samples]
+    storms = [
+        r
+        for r in results
+        if _of_servers(r.workload) and r.workload.windowsize == 1 and r.workload.full.clients >= 1000 and r.samples
+    ]
     if not storms:
         return None
     largest = max(storms, key=lambda r: r.workload.full.clients)
-    chart = svg.Lines(largest.workload.title, "s", "% of clients done")
+    chart = svg.Lines(f"{largest.workload.title}: when they were done", "time, s", "clients, %")
     for name, samples in largest.samples.items():
         times = samples[0].load["completion_times_s"]
         whole = samples[0].load["completed"] / samples[0].transfers * 100

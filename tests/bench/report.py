@@ -1,19 +1,17 @@
 """docs/performance.md: the results as tables."""
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from judge import Result, Verdict
 from measure import Placement
+from outlook import section as outlook
 from servers import Program
-from workloads import ATFTPD, BOUND, DNSMASQ, GOODPUT, HPA, MIB, OURS, UNITS
+from workloads import BOUND, GOODPUT, MIB, UNITS
 
 #: Load average of a machine on which nothing else runs; its own last runs are part of it.
 IDLE_LOAD_MAX = 0.5
-
-SERVERS = (OURS, ATFTPD, HPA, DNSMASQ)
-
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -29,6 +27,8 @@ class Circumstances:
     placement: Placement
     programs: dict[str, Program]
     plots: tuple[str, ...] = ()
+    #: What bench_micro says of each benchmark.
+    micro: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """For the file of results."""
@@ -42,6 +42,7 @@ class Circumstances:
             "runs": self.runs,
             "server_cpu": self.placement.server,
             "load_cpu": self.placement.load,
+            "micro": self.micro,
             "versions": {name: program.version for name, program in self.programs.items()},
         }
 
@@ -123,10 +124,10 @@ def _server_row(result: Result, name: str, wanted_runs: int) -> str:
     notes = result.trouble(name)
     if len(runs) < wanted_runs:
         notes = [*notes, f"runs: {len(runs)}"]
-    again = sum(s.load["requests_again"] for s in runs)
+    again = sum(s.load.get("requests_again", 0) for s in runs)
     if again:
         notes = [*notes, f"{again} requests sent again"]
-    twice = sum(s.load["blocks_twice"] for s in runs)
+    twice = sum(s.load.get("blocks_twice", 0) for s in runs)
     if twice:
         notes = [*notes, f"{twice} of {sum(s.load['blocks'] for s in runs)} blocks twice"]
     figure = f"{number(spread.median)} [{number(spread.least)} to {number(spread.most)}]"
@@ -149,16 +150,56 @@ def _limit_row(result: Result) -> list[str]:
 def _details(result: Result, wanted_runs: int) -> list[str]:
     work = result.workload
     place = "one CPU" if work.together else "two CPUs"
-    servers = [name for name in SERVERS if name in result.samples or name in result.failures]
+    subjects = [name for name in (work.ours, *work.peers) if name in result.samples or name in result.failures]
     return [
         f"### Row {work.row}: {work.title}",
         "",
         f"| {place} | {work.metric}, {UNITS[work.metric]} | MiB/s | load CPU per block, us | |",
         "|---|---|---|---|---|",
-        *(_server_row(result, name, wanted_runs) for name in servers),
+        *(_server_row(result, name, wanted_runs) for name in subjects),
         *_limit_row(result),
         "",
     ]
+
+
+def _micro(where: Circumstances) -> list[str]:
+    """What bench_micro says."""
+    if not where.micro:
+        return ["bench_micro was not built: no figures of codec and engine.", ""]
+    out = [
+        "## Codec and engine",
+        "",
+        "Without sockets and files; windows of 1 and 64 blocks of 1468 octets, ACKs counted as packets.",
+        "",
+        "| | ns per packet | allocations per packet |",
+        "|---|---|---|",
+    ]
+    for found in where.micro:
+        name = found["name"].replace("_", " ").replace("/", ", ")
+        out.append(f"| {name} | {number(found['packet'] * 1e9)} | {number(found['allocations'])} |")
+    return [*out, ""]
+
+
+def _shares(results: list[Result]) -> list[str]:
+    """Where the CPU time of our server goes."""
+    profiled = [result for result in results if result.workload.profiled]
+    found = [result for result in profiled if result.shares]
+    if not profiled:
+        return []
+    out = ["## Where each microsecond goes", ""]
+    if not found:
+        return [*out, "Left out: there is no perf here, or it may not be used.", ""]
+    groups = list(dict.fromkeys(group for result in found for group in result.shares))
+    out += [
+        "Parts of the CPU time of our server, sampled by `perf record -e cpu-clock` in a run of its own, grouped by"
+        " the function it is spent in. On loopback the sender's call delivers to the receiver: that is in its part.",
+        "",
+        "| | " + " | ".join(result.workload.title for result in found) + " |",
+        "|---|" + "---|" * len(found),
+    ]
+    for group in groups:
+        out.append(f"| {group} | " + " | ".join(f"{r.shares.get(group, 0.0):.1%}" for r in found) + " |")
+    return [*out, ""]
 
 
 def markdown(results: list[Result], left_out: list[tuple[int, str]], where: Circumstances) -> str:
@@ -174,4 +215,7 @@ def markdown(results: list[Result], left_out: list[tuple[int, str]], where: Circ
     lines += ["## Figures", ""]
     for result in results:
         lines += _details(result, where.runs)
+    lines += _micro(where)
+    lines += _shares(results)
+    lines += outlook(results)
     return "\n".join(lines).rstrip() + "\n"

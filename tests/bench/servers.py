@@ -1,4 +1,4 @@
-"""The servers that are measured: where they are, how they are started, what they cost."""
+"""The programs that are measured: where they are, how they are started, what they cost."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from workloads import ATFTPD, DNSMASQ, HPA, OURS
+from workloads import ATFTP, ATFTPD, BUSYBOX, CURL, DNSMASQ, HPA, OUR_CLIENT, OURS, Subject
 
 START_LIMIT_S = 10.0
 REST_LIMIT_S = 5.0
@@ -18,6 +18,10 @@ REST_LIMIT_S = 5.0
 TFTP_PORT = 69
 #: Control groups of version 2, whatever was there; run mounts them in a mount namespace of its own.
 GROUPS = Path("/sys/fs/cgroup")
+#: A file system in memory, likewise: no disk counts in what a client costs that writes there.
+MEMORY = Path("/mnt")
+#: What is not ours.
+PEERS = (ATFTPD, HPA, DNSMASQ, ATFTP, CURL, BUSYBOX)
 #: A request for a file that nobody has.
 PROBE = b"\0\1no such file\0octet\0"
 
@@ -28,7 +32,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A server that was found."""
+    """A server or a client that was found."""
 
     name: str
     path: Path
@@ -55,13 +59,23 @@ def _version(path: Path, flag: str, environment: dict[str, str]) -> str:
 
 
 def find(build: Path, peers: Path) -> dict[str, Program]:
-    """Returns the servers that are there: ours of `build`, the others unpacked in `peers`, or installed."""
+    """Returns the programs that are there: ours of `build`, the others unpacked in `peers`, or installed."""
     unpacked = dict(os.environ, LD_LIBRARY_PATH=_library_path(peers))
     installed = dict(os.environ)
-    places = [(OURS, build / "bin/tftpd", installed, "--version", "tftpd")]
-    for name, flag, mark in ((ATFTPD, "-V", "atftp-"), (HPA, "-V", "tftp-hpa"), (DNSMASQ, "--version", "Dnsmasq")):
-        places.append((name, peers / "usr/sbin" / name, unpacked, flag, mark))
-        places.append((name, Path("/usr/sbin") / name, installed, flag, mark))
+    places = [
+        (OURS, build / "bin/tftpd", installed, "--version", "tftpd"),
+        (OUR_CLIENT, build / "bin/tftp", installed, "--version", "tftp"),
+    ]
+    for name, where, flag, mark in (
+        (ATFTPD, "usr/sbin", "-V", "atftp-"),
+        (HPA, "usr/sbin", "-V", "tftp-hpa"),
+        (DNSMASQ, "usr/sbin", "--version", "Dnsmasq"),
+        (ATFTP, "usr/bin", "-V", "atftp-"),
+        (CURL, "usr/bin", "--version", "curl"),
+        (BUSYBOX, "bin", "--help", "BusyBox"),
+    ):
+        places.append((name, peers / where / name, unpacked, flag, mark))
+        places.append((name, Path("/") / where / name, installed, flag, mark))
     out: dict[str, Program] = {}
     for name, path, environment, flag, mark in places:
         if name in out or not os.access(path, os.X_OK):
@@ -100,8 +114,29 @@ def options(name: str, port: int, root: Path) -> list[str]:
     raise ValueError(name)
 
 
+def fetch(name: str, port: int, file: str, into: Path, blksize: int, windowsize: int) -> list[str]:
+    """The arguments of each client that fetches `file` from 127.0.0.1. curl and BusyBox know no windowsize."""
+    match name:
+        case "tftp":
+            return [
+                "--quiet", "--blksize", str(blksize), "--windowsize", str(windowsize),
+                "get", f"127.0.0.1:{port}", file, str(into),
+            ]  # fmt: skip
+        case "atftp":
+            window = ["--option", f"windowsize {windowsize}"] if windowsize > 1 else []
+            return [
+                "-g", "-r", file, "-l", str(into), "--option", f"blksize {blksize}", *window, "127.0.0.1", str(port),
+            ]  # fmt: skip
+        case "curl":
+            url = f"tftp://127.0.0.1:{port}/{file}"
+            return ["--silent", "--show-error", "--tftp-blksize", str(blksize), "--output", str(into), url]
+        case "busybox":
+            return ["tftp", "-g", "-r", file, "-l", str(into), "-b", str(blksize), "127.0.0.1", str(port)]
+    raise ValueError(name)
+
+
 class Group:
-    """A control group: all processes of a server, wherever they go, and the CPU time of all that ever
+    """A control group: all processes of a program, wherever they go, and the CPU time of all that ever
     were in it.
 
     /proc/PID/stat knows no children that nobody waits for: in.tftpd has many of these.
@@ -161,13 +196,16 @@ class Group:
 class Running:
     """A server that runs, pinned to a CPU, until the end of the `with` block."""
 
-    def __init__(self, program: Program, group: Group, cpu: int, port: int, root: Path) -> None:
+    def __init__(
+        self, program: Program, group: Group, cpu: int, port: int, root: Path, subject: Subject
+    ) -> None:
         self.port = TFTP_PORT if program.name == DNSMASQ else port
         self.name = program.name
         self.group = group
+        limit = ["prlimit", f"--nofile={subject.descriptors}"] if subject.descriptors else []
         command = [
-            *group.enter(), "taskset", "-c", str(cpu),
-            str(program.path), *options(program.name, self.port, root),
+            *group.enter(), *limit, "taskset", "-c", str(cpu),
+            str(program.path), *subject.options, *options(program.name, self.port, root),
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, env=program.environment, stdin=subprocess.DEVNULL,

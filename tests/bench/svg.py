@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from html import escape
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 60
+LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 84
+#: Entries of the key in a row.
+KEY_COLUMNS = 4
 #: Told apart without their hue, too; on light and dark ground.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "", "6 3")
@@ -98,7 +100,7 @@ class Lines:
                 _line(x, TOP, x, HEIGHT - BOTTOM),
                 _text(x, HEIGHT - BOTTOM + 16, f"{value:g}", 'text-anchor="middle"'),
             ]
-        body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 26, self.x_label, 'text-anchor="middle"'))
+        body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 36, self.x_label, 'text-anchor="middle"'))
         for number, (label, line) in enumerate(self.lines.items()):
             body += self._one(number, label, line, x_scale, y_scale)
         return _document(self.title, body)
@@ -114,9 +116,10 @@ class Lines:
         out = [f'<polyline points="{path}" fill="none" {style}/>']
         if len(places) <= 20:
             out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        # The key: a row beneath the axis.
-        x = LEFT + number * (WIDTH - LEFT - RIGHT) / 5
-        y = HEIGHT - 8
+        # The key: rows beneath the axis.
+        row, column = divmod(number, KEY_COLUMNS)
+        x = LEFT + column * (WIDTH - LEFT - RIGHT) / KEY_COLUMNS
+        y = HEIGHT - 26 + 16 * row
         out.append(f'<line x1="{x:.1f}" y1="{y - 4}" x2="{x + 24:.1f}" y2="{y - 4}" {style}/>')
         out.append(_text(x + 28, y, label))
         return out

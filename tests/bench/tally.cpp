@@ -29,10 +29,11 @@ constexpr std::size_t points_max = 200;
         return "null";
     }
     return fmt::format(
-        R"({{"p50": {:.6f}, "p90": {:.6f}, "p99": {:.6f}, "max": {:.6f}}})",
+        R"({{"p50": {:.6f}, "p90": {:.6f}, "p99": {:.6f}, "p999": {:.6f}, "max": {:.6f}}})",
         quantile(sorted, 0.5),
         quantile(sorted, 0.9),
         quantile(sorted, 0.99),
+        quantile(sorted, 0.999),
         quantile(sorted, 1)
     );
 }
@@ -75,6 +76,7 @@ void tally::agreed(std::uint32_t with_blksize, std::uint32_t with_windowsize) no
 std::string to_json(tally& counts, microseconds wall, microseconds cpu) {
     std::ranges::sort(counts.first_block);
     std::ranges::sort(counts.completion);
+    std::ranges::sort(counts.waits);
     const std::string counters = fmt::format(
         R"("completed": {}, "failed": {}, "wrong": {}, "answered": {}, "reasons": {}, "octets": {}, "blocks": {}, )"
         R"("blocks_twice": {}, "blocks_early": {}, "blocks_again": {}, "acks_again": {}, )"
@@ -96,12 +98,13 @@ std::string to_json(tally& counts, microseconds wall, microseconds cpu) {
     );
     return fmt::format(
         R"({{{}, "wall_s": {:.6f}, "cpu_s": {:.6f}, "first_block_s": {}, "completion_s": {}, )"
-        R"("completion_times_s": {}}})",
+        R"("wait_s": {}, "completion_times_s": {}}})",
         counters,
         seconds(wall),
         seconds(cpu),
         percentiles(counts.first_block),
         percentiles(counts.completion),
+        percentiles(counts.waits),
         distribution(counts.completion)
     );
 }

@@ -36,6 +36,8 @@ struct tally {
     /// From the first request of a transfer to its first DATA (uploads: first answer), and its end.
     std::vector<std::chrono::microseconds> first_block{};
     std::vector<std::chrono::microseconds> completion{};
+    /// From one block of a transfer to the next, where the plan asks for it.
+    std::vector<std::chrono::microseconds> waits{};
 
     void agreed(std::uint32_t with_blksize, std::uint32_t with_windowsize) noexcept;
 };

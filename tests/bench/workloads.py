@@ -3,7 +3,8 @@
 One entry is one measurement. To add one, append it to WORKLOADS; nothing else knows the rows.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -14,10 +15,22 @@ HPA = "in.tftpd"
 DNSMASQ = "dnsmasq"
 ALL = (ATFTPD, HPA, DNSMASQ)
 
+#: Clients, that all fetch from our server.
+OUR_CLIENT = "tftp"
+ATFTP = "atftp"
+CURL = "curl"
+BUSYBOX = "busybox"
+#: Clients with servers of the same people.
+OUR_PAIR = "tftpd, tftp"
+ATFTP_PAIR = "atftpd, atftp"
+
 #: What the ratio of a row is made of.
 CPU_BLOCK = "server CPU per block"
 CPU_TRANSFER = "server CPU per transfer"
+CLIENT_CPU = "client CPU per block"
 GOODPUT = "goodput"
+DELAY = "longest wait for a block, more than without the slow disk"
+DELAY_P999 = "99.9 % of the waits for a block, more than without the slow disk"
 IDLE = "memory of an idle server (PSS)"
 USER_MEMORY = "user memory per transfer"
 KERNEL_MEMORY = "kernel memory per transfer, the client's socket included"
@@ -25,20 +38,49 @@ FETCH = "a fetch of 300 octets meanwhile"
 UNITS = {
     CPU_BLOCK: "us",
     CPU_TRANSFER: "us",
+    CLIENT_CPU: "us",
     GOODPUT: "MiB/s",
     IDLE: "KiB",
     USER_MEMORY: "KiB",
     KERNEL_MEMORY: "KiB",
     FETCH: "ms",
+    DELAY: "ms",
+    DELAY_P999: "ms",
 }
-#: Taken while all transfers stand still.
-HELD = (IDLE, USER_MEMORY, KERNEL_MEMORY, FETCH)
 #: Target.against of a bound of our own figure, not of a ratio.
 BOUND = "bound"
+#: Target.against of the same packets without TFTP.
+LIMIT = "limit"
 
 #: Thousands of clients share the CPU of the load: an answer may wait there for more than a second,
 #: which it does not on machines of their own.
 STORM_TIMEOUT_MS = 3000
+
+
+class Kind(Enum):
+    """How a workload is measured."""
+
+    #: bench_load, from the first request to the last ACK.
+    LOAD = auto()
+    #: bench_load stops all transfers at their first block, and figures are taken while they stand still.
+    HELD = auto()
+    #: One transfer by a client program, into a file in memory.
+    PROGRAM = auto()
+    #: A client of a warm file, without and with others that read from a slow disk.
+    SLOW_DISK = auto()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is measured: a server, a client, or both."""
+
+    server: str
+    #: For Kind.PROGRAM.
+    client: str | None = None
+    #: More of the server's command line.
+    options: tuple[str, ...] = ()
+    #: Files that the server may have open; None: what it inherits.
+    descriptors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +96,7 @@ class Amount:
 class Target:
     """A bound of the ratio of ours to a peer: at most, or at least for what should be large."""
 
-    #: "best" of all peers that completed, one peer's name, "others": the best but dnsmasq; or BOUND.
+    #: "best" of all peers that completed, one peer's name, "others": the best but dnsmasq; LIMIT or BOUND.
     against: str
     must: float
     aim: float | None = None
@@ -75,13 +117,18 @@ class Workload:
     batched: bool = False
     put: bool = False
     metric: str = CPU_BLOCK
+    kind: Kind = Kind.LOAD
+    #: The subject that is judged.
+    ours: str = OURS
     #: Server and load on one CPU, or each on its own.
     together: bool = True
     #: Transfers of ours are this many times those of the peers: a fast server needs more of them
     #: for as much CPU time.
     own_times: int = 1
-    #: Amounts of single peers, where the common one would last too long: full and quick.
+    #: Amounts of single subjects, where the common one would last too long: full and quick.
     peer_amounts: dict[str, tuple[Amount, Amount]] = field(default_factory=dict)
+    #: Clients that wait for a first answer at a time.
+    opening_max: int = 100_000
     loss_ppm: int = 0
     timeout_ms: int = 1000
     limit_s: int = 60
@@ -92,6 +139,8 @@ class Workload:
     requests_again_max: int | None = None
     #: Measure the same packets without TFTP as well.
     with_limit: bool = False
+    #: Find out where the CPU time of ours goes.
+    profiled: bool = False
 
     def limit(self, scale: str) -> int:
         """Seconds until a run is cut."""
@@ -102,10 +151,10 @@ class Workload:
         if scale == "smoke":
             return self._smoke()
         chosen = (self.full, self.quick)
-        if server != OURS and server in self.peer_amounts:
+        if server in self.peer_amounts:
             chosen = self.peer_amounts[server]
         amount = chosen[0] if scale == "full" else chosen[1]
-        if server == OURS:
+        if server == self.ours:
             return Amount(amount.size, amount.transfers * self.own_times, amount.clients)
         return amount
 
@@ -113,7 +162,7 @@ class Workload:
         """So little that all of the table takes seconds, past one window and one block."""
         size_max = 16 * KIB if self.loss_ppm else max(128 * KIB, 3 * self.blksize)
         clients = min(self.full.clients, 20)
-        transfers = 2 * clients if clients > 1 and self.metric not in HELD else clients
+        transfers = 2 * clients if clients > 1 and self.kind is not Kind.HELD else clients
         return Amount(min(self.full.size, size_max), transfers, clients)
 
 
@@ -133,6 +182,7 @@ def _single_reads() -> list[Workload]:
                 peers=ALL,
                 targets=(Target("best", 1.0, 0.88),),
                 with_limit=True,
+                profiled=blksize == 1468,
             )
         )
     for row, windowsize, bounds in (
@@ -152,6 +202,7 @@ def _single_reads() -> list[Workload]:
                     targets=(Target("best", must, aim),),
                     own_times=5,
                     with_limit=batched,
+                    profiled=batched and windowsize == 64,
                 )
             )
     return rows
@@ -255,6 +306,7 @@ def _others() -> list[Workload]:
             together=False,
         ),
     ]
+    rows.append(replace(rows[0], title=f"{rows[0].title}, tftpd --tid-mode pooled", ours=POOLED))
     slow = {name: (Amount(256 * KIB), Amount(256 * KIB)) for name in ALL}
     for windowsize, peers, target in (
         (1, ALL, Target("best", 20, 40)),
@@ -311,6 +363,7 @@ def _held() -> list[Workload]:
             peer_amounts=few,
             targets=(Target(BOUND, must, aim),),
             metric=metric,
+            kind=Kind.HELD,
             together=False,
             timeout_ms=STORM_TIMEOUT_MS,
         )
@@ -327,6 +380,7 @@ def _held() -> list[Workload]:
             peers=(DNSMASQ,),
             targets=(Target(BOUND, 20, 5),),
             metric=FETCH,
+            kind=Kind.HELD,
             together=False,
             timeout_ms=STORM_TIMEOUT_MS,
             limit_s=20,
@@ -336,14 +390,143 @@ def _held() -> list[Workload]:
     return rows
 
 
-WORKLOADS: tuple[Workload, ...] = tuple(
-    sorted(_single_reads() + _large_blocks() + _many_readers() + _others() + _held(), key=lambda w: w.row)
-)
+def _pairs() -> list[Workload]:
+    """Both ends are programs."""
+    return [
+        Workload(
+            row=4,
+            title=f"our server with our client, 1468, window 64, {'one CPU' if together else 'two CPUs'}",
+            full=Amount(512 * MIB),
+            quick=Amount(256 * MIB),
+            windowsize=64,
+            batched=True,
+            peers=(ATFTP_PAIR,),
+            peer_amounts={ATFTP_PAIR: (Amount(128 * MIB), Amount(32 * MIB))},
+            targets=(Target(LIMIT, 0.4, 0.6), Target("best", 5, 10)),
+            metric=GOODPUT,
+            kind=Kind.PROGRAM,
+            ours=OUR_PAIR,
+            together=together,
+            with_limit=True,
+        )
+        for together in (True, False)
+    ]
 
-#: Rows of the table that no entry measures, and what they are.
-NOT_MEASURED: dict[int, str] = {
-    4: "window 64, our server with our client, against the limit and the best pair",
-    14: "our client against atftp, curl and BusyBox",
-    15: "10,000 concurrent transfers and beyond the limit of descriptors",
-    16: "cold files: how a slow disk delays the transfers of others",
+
+def _clients() -> list[Workload]:
+    """Programs that fetch a file from our server."""
+    return [
+        Workload(
+            row=14,
+            title=f"clients, a file of {blksize} x {windowsize}",
+            full=Amount(size),
+            quick=Amount(64 * MIB),
+            blksize=blksize,
+            windowsize=windowsize,
+            peers=peers,
+            targets=(Target("best", must, aim),),
+            metric=CLIENT_CPU,
+            kind=Kind.PROGRAM,
+            ours=OUR_CLIENT,
+        )
+        for blksize, windowsize, size, peers, must, aim in (
+            (1468, 1, 128 * MIB, (ATFTP, CURL, BUSYBOX), 1.0, 0.9),
+            # curl and BusyBox know no windowsize; atftp hangs in windows of 65464 octets.
+            (1468, 16, 256 * MIB, (ATFTP,), 1 / 2.5, 1 / 4),
+            (1468, 64, 256 * MIB, (ATFTP,), 1 / 4, 1 / 6),
+            (65464, 1, 512 * MIB, (ATFTP, CURL, BUSYBOX), 0.7, 0.5),
+        )
+    ]
+
+
+#: Transfers at a time, of row 15; the last are what 20,000 descriptors, a common hard limit, allow the load.
+FEW, SOME, MANY, MOST = "100 at a time", "1,000 at a time", "10,000 at a time", "19,900 at a time"
+#: 10,000 at a time, of a server that may open this many files; by itself it shares ports.
+FEW_DESCRIPTORS = "1,024 descriptors"
+#: Ports are shared from the first transfer on.
+POOLED = "tftpd, pooled"
+#: No limit of its own is in the way of these: by default one address may have 8,192 transfers.
+_UNLIMITED = ("--max-transfers", "100000", "--max-per-client", "100000")
+
+
+def _crowds() -> list[Workload]:
+    """The same server with ever more transfers at the same time."""
+    counts = {FEW: 100, SOME: 1000, MANY: 10_000, MOST: 19_900}
+    work = Workload(
+        row=15,
+        title="10,000 clients x 64 KiB, lockstep, against fewer and more at a time",
+        full=Amount(64 * KIB, 10_000, 10_000),
+        quick=Amount(8 * KIB, 10_000, 10_000),
+        peers=(FEW, SOME, MOST),
+        peer_amounts={
+            name: (Amount(64 * KIB, max(10_000, count), count), Amount(8 * KIB, max(10_000, count), count))
+            for name, count in counts.items()
+        },
+        targets=(Target(FEW, 1.3),),
+        ours=MANY,
+        # All at once are a flood of requests: that is row 13.
+        opening_max=1000,
+        together=False,
+        timeout_ms=STORM_TIMEOUT_MS,
+        limit_s=90,
+    )
+    held = replace(
+        work,
+        title="10,000 transfers that stand still at the same time, against fewer and more",
+        full=Amount(16 * KIB, 10_000, 10_000),
+        quick=Amount(16 * KIB, 2000, 2000),
+        peers=(SOME, MOST),
+        peer_amounts={
+            name: (Amount(16 * KIB, count, count), Amount(16 * KIB, count // 5, count // 5))
+            for name, count in counts.items()
+        },
+        # Flat, but for the pages that are not full.
+        targets=(Target(SOME, 1.2),),
+        limit_s=120,
+        metric=USER_MEMORY,
+        kind=Kind.HELD,
+    )
+    few = replace(
+        work,
+        title="10,000 clients x 64 KiB, lockstep, of a server with 1,024 descriptors",
+        peers=(MANY,),
+        targets=(Target(MANY, 1.3),),
+        ours=FEW_DESCRIPTORS,
+    )
+    return [work, held, few]
+
+
+def _slow_disk() -> list[Workload]:
+    return [
+        Workload(
+            row=16,
+            title=f"a warm file, while 8 others read from a disk of 50 ms a read: {figure}",
+            full=Amount(128 * MIB),
+            quick=Amount(32 * MIB),
+            peers=(),
+            targets=(Target(BOUND, 5),),
+            metric=metric,
+            kind=Kind.SLOW_DISK,
+            together=False,
+        )
+        for metric, figure in ((DELAY, "the longest wait"), (DELAY_P999, "99.9 % of the waits"))
+    ]
+
+
+#: Who is behind a name; a server alone stands for itself.
+SUBJECTS: dict[str, Subject] = {
+    **{name: Subject(OURS, name) for name in (OUR_CLIENT, ATFTP, CURL, BUSYBOX)},
+    OUR_PAIR: Subject(OURS, OUR_CLIENT),
+    ATFTP_PAIR: Subject(ATFTPD, ATFTP),
+    POOLED: Subject(OURS, None, ("--tid-mode", "pooled")),
+    FEW_DESCRIPTORS: Subject(OURS, None, _UNLIMITED, 1024),
+    **{name: Subject(OURS, None, _UNLIMITED) for name in (FEW, SOME, MANY, MOST)},
 }
+
+WORKLOADS: tuple[Workload, ...] = tuple(
+    sorted(
+        _single_reads() + _pairs() + _large_blocks() + _many_readers() + _others() + _held() + _clients()
+        + _crowds() + _slow_disk(),
+        key=lambda w: w.row,
+    )
+)

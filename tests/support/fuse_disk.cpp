@@ -160,6 +160,10 @@ void fuse_disk::answer(const fuse_in_header& request, const void* argument) {
         return;
     }
     case FUSE_READ: {
+        if (++reads_ == 1) {
+            read_.release();
+        }
+        std::this_thread::sleep_for(delay_.load());
         const auto& wanted = *static_cast<const fuse_read_in*>(argument);
         const std::size_t from = std::min<std::size_t>(wanted.offset, content_.size());
         const std::size_t size = std::min<std::size_t>(wanted.size, content_.size() - from);

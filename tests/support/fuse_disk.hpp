@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <semaphore>
 #include <string>
@@ -40,6 +41,17 @@ public:
     /// Goes on, with what was asked meanwhile first.
     void recover();
 
+    /// Takes `delay` for each read from now on, one after the other.
+    void slow_down(std::chrono::milliseconds delay) { delay_ = delay; }
+
+    /// Waits until the first read has begun. Returns false after `limit`.
+    [[nodiscard]] bool wait_for_read(std::chrono::milliseconds limit) {
+        return read_.try_acquire_for(limit);
+    }
+
+    /// Returns how many reads were begun.
+    [[nodiscard]] std::uint64_t reads() const { return reads_; }
+
     /// Waits until somebody asks a stalled disk for something. Returns false after `limit`.
     [[nodiscard]] bool wait_for_request(std::chrono::milliseconds limit) const;
 
@@ -55,7 +67,11 @@ private:
     /// Wakes the thread that serves, when `stalled_` was changed.
     io::unique_fd changed_;
     std::atomic<bool> stalled_ = false;
+    std::atomic<std::chrono::milliseconds> delay_{};
+    std::atomic<std::uint64_t> reads_ = 0;
     std::binary_semaphore parked_{0};
+    /// Released once.
+    std::binary_semaphore read_{0};
     std::thread thread_;
 };
 
