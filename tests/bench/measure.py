@@ -32,7 +32,7 @@ from workloads import (
 )
 
 #: The disk of Kind.SLOW_DISK: its one file, how long each read takes, how many clients read.
-SLOW_FILE = 64 * MIB
+SLOW_FILE = 16 * MIB
 SLOW_READ_MS = 50
 SLOW_CLIENTS = 8
 #: What a run may take longer than its limit: start, comparison of uploads, end.
@@ -203,7 +203,7 @@ class Bench:
 
     def _slow_disk(self, workload: Workload, server: Running, out: Sample, content: Path, run: int) -> None:
         """Reads a warm file alone, and again beside clients that read from the slow disk."""
-        far = self._content(SLOW_FILE)
+        far = self._content(SLOW_FILE, MEMORY)
         where = self._root / "slow"
         where.mkdir(exist_ok=True)
         server.cpu_at_rest_s()
@@ -326,9 +326,10 @@ class Bench:
                 missed.append("a server that died")
         return missed
 
-    def _content(self, size: int) -> Path:
-        """Returns a file of this size in the directory; its octets repeat in no block."""
-        path = self._root / f"content.{size}"
+    def _content(self, size: int, directory: Path | None = None) -> Path:
+        """Returns a file of this size, in the directory that is served if in no other; its octets
+        repeat in no block."""
+        path = (directory or self._root) / f"content.{size}"
         if not path.exists():
             source = random.Random(size)
             with path.open("wb") as out:
