@@ -68,12 +68,16 @@ arrived upload(const tftp::endpoint& server, std::string_view content, std::uint
     arrived answer = ready;
     std::uint16_t sent = 0;
     while (sent < blocks) {
+        const std::uint16_t acknowledged = sent;
         const int end = std::min<int>(blocks, sent + window);
         while (sent < end) {
             ++sent;
             client.send(ready.from, data_of(sent, block_of(content, sent)));
         }
-        answer = next(client);
+        do {
+            answer = next(client);
+            // Where this program had to wait for a processor, the server has repeated itself.
+        } while (acknowledged != 0 && answer.octets == ack(acknowledged));
         if (error_code_of(answer)) {
             break;
         }

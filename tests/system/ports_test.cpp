@@ -49,8 +49,8 @@ TEST_CASE("all transfers of --tid-mode single have the port of requests", "[syst
     CHECK(store_rest(client, ready.from, content).octets == ack(6));
     CHECK(holds(daemon.root() / "upload", content));
 
-    udp_client stranger;
-    CHECK(error_code_of(ask(stranger, daemon.server(), ack(1))) == 5);
+    udp_client other;
+    CHECK(error_code_of(ask(other, daemon.server(), ack(1))) == 5);
 }
 
 TEST_CASE("transfers of --tid-mode single go on when the daemon stops", "[system][tftpd][tid]") {
