@@ -143,6 +143,8 @@ template <class Value, std::size_t Count>
         ("tid-mode", text("exclusive|pooled|single"),
          "ports of transfers: one each (default), a few shared ones, the port of the request")
         ("port-range", text("FIRST:LAST"), "ports of transfers (default: the system's)")
+        ("sends", text("gso|batch|single"),
+         "how windows leave: cut by the kernel (default), in one call, one by one")
         ("threads", text("N"), "worker threads (default: one per core)")
         ("max-transfers", text("N"), transfers_help.c_str())
         ("max-per-client", text("N"), per_client_help.c_str())
@@ -324,6 +326,16 @@ void read_process(const values& given, config& out) {
             {{"exclusive", tid_mode::exclusive},
              {"pooled", tid_mode::pooled},
              {"single", tid_mode::single}}
+        );
+    }
+    if (const auto* text = given.text("sends")) {
+        using tftp::io::segmentation;
+        out.sends = word<segmentation>(
+            "sends",
+            *text,
+            {{"gso", segmentation::gso},
+             {"batch", segmentation::batch},
+             {"single", segmentation::single}}
         );
     }
     if (const auto* text = given.text("port-range")) {

@@ -44,6 +44,7 @@ struct config {
     tftp::engine_config engine;
     bool allow_timeout = true;
     tftp::io::tid_mode tids = tftp::io::tid_mode::exclusive;
+    tftp::io::segmentation sends = tftp::io::segmentation::gso;
     std::optional<tftp::io::port_range> port_range;
     unsigned threads = 0;
     tftp::io::limits limits;

@@ -114,6 +114,7 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     setup.service.limits.exclusive_ports_max =
         std::min(wanted.limits.exclusive_ports_max, descriptors_max / ports_part);
     setup.service.tids = wanted.tids;
+    setup.service.sends = wanted.sends;
     setup.transfer_ports = wanted.port_range;
     setup.workers = wanted.threads;
     setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };

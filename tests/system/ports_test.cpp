@@ -1,8 +1,12 @@
-// Which ports the transfers of the real daemon have.
+// Which ports the transfers of the real daemon have, and how it sends through them.
 #include "support/builders.hpp"
 #include "support/files.hpp"
+#include "support/loopback.hpp"
+#include "support/octets.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
+
+#include <tftp/io/udp_port.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -13,6 +17,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include <poll.h>
 
 using namespace tftp::test;
 
@@ -89,4 +95,40 @@ TEST_CASE("more clients than descriptors are served at once", "[system][tftpd][t
     write_file(daemon.root() / "file", content);
     const auto ports = read_together(daemon, 500, content);
     CHECK(ports.size() < 200);
+}
+
+TEST_CASE("--sends says how the blocks of a window leave", "[system][tftpd]") {
+    const auto way = GENERATE(as<std::string>(), "gso", "batch", "single");
+    INFO(way);
+    daemon_process daemon({"--sends", way});
+    const std::string content = make_content(8 * 512, 1);
+    write_file(daemon.root() / "file", content);
+    // The kernel hands over together what left together, and nothing else.
+    tftp::io::port_options options;
+    options.coalesce = true;
+    const auto port =
+        tftp::io::udp_port::open(loopback(tftp::address_family::ipv4), options).value();
+    tftp::io::scratch memory;
+    const auto hear = [&] {
+        ::pollfd wait{port->native_handle(), POLLIN, 0};
+        REQUIRE(::poll(&wait, 1, 20'000) == 1);
+        return port->receive_batch(memory, 1).value().front();
+    };
+    const auto say = [&](const tftp::endpoint& to, const std::vector<std::byte>& datagram) {
+        REQUIRE_FALSE(port->send(to, {}, datagram));
+    };
+    say(daemon.server(), rrq("file", {{"windowsize", "8"}}));
+    const tftp::endpoint tid = hear().from;
+    say(tid, ack(0));
+    std::string got;
+    std::size_t messages = 0;
+    while (got.size() < content.size()) {
+        ++messages;
+        hear().for_each_datagram([&](tftp::bytes_view block) { got += text(block.subspan(4)); });
+    }
+    CHECK((got == content));
+    CHECK(messages == (way == "gso" ? 1 : 8));
+    say(tid, ack(8));
+    hear();
+    say(tid, ack(9));
 }
