@@ -1,5 +1,5 @@
-# Link-time optimisation of the programs: a block passes through four layers, and takes a sixth
-# fewer instructions when they are compiled as one. The libraries hold ordinary code beside what
+# Link-time optimisation of the programs: a block passes through four layers, and takes a
+# quarter fewer instructions when they are compiled as one. The libraries hold ordinary code beside what
 # this needs, so that whoever links them decides; a shared library gains nothing.
 
 # tftp_lto(TARGET): for a static library of the data path, and for a program.

@@ -1,3 +1,5 @@
+#include "timer.hpp"
+
 #include <tftp/driver/blocking.hpp>
 #include <tftp/driver/client_transfer.hpp>
 #include <tftp/io/scratch.hpp>
@@ -35,8 +37,8 @@ public:
 
     /// Returns the events that are ready; none when `until` may have come, or a signal.
     [[nodiscard]] short wait(const interest& wanted, time_point until) noexcept {
-        if (until < armed_) {
-            arm(until);
+        if (until < armed_ && set_timer(timer_.get(), until)) {
+            armed_ = until;
         }
         std::array<::pollfd, 2> on{};
         on[0].fd = wanted.fd;
@@ -55,17 +57,6 @@ public:
     }
 
 private:
-    void arm(time_point until) noexcept {
-        const auto since = std::max(until.time_since_epoch(), duration(1));
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-        ::itimerspec when{};
-        when.it_value.tv_sec = seconds.count();
-        when.it_value.tv_nsec = std::chrono::nanoseconds(since - seconds).count();
-        if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) {
-            armed_ = until;
-        }
-    }
-
     unique_fd timer_;
     time_point armed_ = time_point::max();
 };

@@ -1,8 +1,8 @@
+#include "timer.hpp"
+
 #include <tftp/driver/epoll_poller.hpp>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <system_error>
 
@@ -27,16 +27,6 @@ namespace {
     ::epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
     return event;
-}
-
-[[nodiscard]] ::itimerspec absolute(time_point when) noexcept {
-    // Zero would switch the timer off.
-    const auto since = std::max(when.time_since_epoch(), duration(1));
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
-    ::itimerspec out{};
-    out.it_value.tv_sec = seconds.count();
-    out.it_value.tv_nsec = std::chrono::nanoseconds(since - seconds).count();
-    return out;
 }
 
 } // namespace
@@ -81,8 +71,7 @@ void epoll_poller::arm(time_point until) noexcept {
     if (armed_ && *armed_ <= until) {
         return;
     }
-    const ::itimerspec when = absolute(until);
-    if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) {
+    if (set_timer(timer_.get(), until)) {
         armed_ = until;
     }
 }

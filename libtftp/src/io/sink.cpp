@@ -49,6 +49,10 @@ error_code buffered_sink::reserve(std::uint64_t size_bytes) noexcept {
 bool buffered_sink::take_memory() noexcept {
     if (octets_ == nullptr) {
         if (budget_ != nullptr) {
+            // It is held to the end: half of the budget is for those that cannot do without.
+            if (budget_->left() < budget_->capacity() / 2 + capacity_) {
+                return false;
+            }
             share_ = budget_share(*budget_, capacity_);
             if (!share_.held()) {
                 return false;

@@ -81,8 +81,8 @@ public:
     ///
     /// capacity: at least 1; what comes in larger pieces is passed on, and so is the first write,
     /// which finds out what stands in the way of all. The memory is taken at the second, from
-    /// `budget` if there is one, which must outlive the sink; while none is left everything is
-    /// passed on as it comes.
+    /// `budget` if there is one, which must outlive the sink; while half of that or more is taken,
+    /// everything is passed on as it comes.
     buffered_sink(
         std::shared_ptr<sink> into, std::size_t capacity, buffer_budget* budget = nullptr
     ) noexcept;
