@@ -4,6 +4,7 @@
 
 #include <tftp/driver/service.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -15,6 +16,12 @@
 
 /// What a service is made of; shared by its sources.
 namespace tftp::io {
+
+/// Rest of a port after a receive that failed: it would fail again at once.
+inline constexpr auto rest_after_failure = std::chrono::milliseconds(10);
+
+/// What a client hears when a bound of the server is reached.
+inline constexpr const char* busy_text = "server busy";
 
 /// Tells requests apart, and copies of one from it.
 [[nodiscard]] inline std::uint64_t digest(bytes_view datagram) noexcept {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <new>
 #include <utility>
 #include <variant>
@@ -14,11 +13,6 @@ namespace {
 
 /// Windows of several uploads wait in it.
 constexpr std::size_t shared_receive_buffer = std::size_t{4} << 20;
-
-/// Rest after a receive for which the kernel had no memory: it would fail again at once.
-constexpr auto rest_after_failure = std::chrono::milliseconds(10);
-
-constexpr const char* busy_text = "server busy";
 
 } // namespace
 

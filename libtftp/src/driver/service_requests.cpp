@@ -17,9 +17,6 @@ constexpr auto repeat_window = std::chrono::seconds(1);
 
 /// Shortest rest when requests come too fast, so that what follows is a batch again.
 constexpr auto rest_min = std::chrono::milliseconds(1);
-/// Rest after a receive that failed: it would fail again at once.
-constexpr auto rest_after_failure = std::chrono::milliseconds(10);
-
 /// Openings are sent this often when there are many: clients that mean it ask again, and a forged
 /// address gets less.
 constexpr std::uint8_t crowded_sends = 2;
@@ -29,8 +26,6 @@ constexpr std::size_t requests_max = 8;
 
 /// How often requests are looked through whose file is being opened.
 constexpr auto stale_interval = std::chrono::seconds(1);
-
-constexpr const char* busy_text = "server busy";
 
 /// What one upload collects before it is written.
 constexpr std::size_t write_octets = std::size_t{16} << 10;
