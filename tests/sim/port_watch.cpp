@@ -145,7 +145,11 @@ void port_watch::on_received(const endpoint& from, bytes_view octets, time_point
     if (std::holds_alternative<request_view>(*packet)) {
         asked_.push_back(from);
     }
-    batch_.push_back({from, {octets.begin(), octets.end()}, now});
+    const auto* const ack = std::get_if<ack_view>(&*packet);
+    const wire_watch* const heard_by = running(from);
+    if (ack == nullptr || heard_by == nullptr || heard_by->may_take(*ack)) {
+        batch_.push_back({from, {octets.begin(), octets.end()}, now});
+    }
     if (!std::holds_alternative<error_view>(*packet)) {
         strangers_.push_back(from);
     }

@@ -80,6 +80,12 @@ public:
 
     [[nodiscard]] bool over() const noexcept { return over_; }
 
+    /// Returns false for an ACK of what has not been sent, when it is read: with windows, all that
+    /// is read at once is heard before anything is sent.
+    [[nodiscard]] bool may_take(const ack_view& ack) const noexcept {
+        return windowsize_ == 1 || find(ack.block, acked_, highest_).has_value();
+    }
+
     /// Returns true once the peer has acknowledged, or brought, all of the content.
     [[nodiscard]] bool complete() const noexcept {
         return whole_ || (last_ != 0 && acked_ == last_);
