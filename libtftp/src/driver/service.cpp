@@ -165,7 +165,7 @@ void service::settle() noexcept {
     }
     const bool ended = !ended_.empty();
     ended_.clear();
-    if (!shared_.empty() && (ended || pairs_.empty())) {
+    if (ended || pairs_.empty()) {
         close_unused();
     }
     // A crowd leaves free memory behind that the allocator would keep for ever. Given back each
