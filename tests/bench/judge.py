@@ -92,11 +92,8 @@ class Result:
 
     def _candidates(self, against: str) -> list[str]:
         # A peer that loses transfers did less work; under loss it is cut, and its goodput counts.
-        sound = [
-            name
-            for name in self.samples
-            if name != self.workload.ours and (not self.trouble(name) or self.workload.metric == GOODPUT)
-        ]
+        cut = self.workload.metric == GOODPUT or self.workload.unfinished_counts
+        sound = [name for name in self.samples if name != self.workload.ours and (cut or not self.trouble(name))]
         if against == "best":
             return sound
         if against == "others":

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -48,6 +49,8 @@ struct plan {
     /// -1: wherever the system puts it.
     int sender_cpu = -1;
     int receiver_cpu = -1;
+    /// Where the receiver writes the blocks; empty: nowhere.
+    std::string into;
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -63,7 +66,8 @@ struct plan {
         ("windowsize", po::value(&out.windowsize)->value_name("N"), "blocks for each ACK (default: 1)")
         ("blocks", po::value(&out.blocks)->value_name("N"), "blocks in all (default: 100000)")
         ("sender-cpu", po::value(&out.sender_cpu)->value_name("N"), "where the sender runs")
-        ("receiver-cpu", po::value(&out.receiver_cpu)->value_name("N"), "where the receiver runs");
+        ("receiver-cpu", po::value(&out.receiver_cpu)->value_name("N"), "where the receiver runs")
+        ("into", po::value(&out.into)->value_name("PATH"), "a new file for the blocks (default: none)");
     // clang-format on
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, options), given);
@@ -133,17 +137,67 @@ void send_all(int fd, const plan& how) {
     }
 }
 
+/// A new file, written in pieces that file systems like.
+class output {
+public:
+    /// path: empty for no file. Throws std::system_error, as all of it does.
+    explicit output(const std::string& path) {
+        if (path.empty()) {
+            return;
+        }
+        file_ = io::unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+        if (!file_) {
+            fail("open");
+        }
+        piece_.reserve(piece_octets);
+    }
+
+    /// datagram: a header and a block.
+    void add(bytes_view datagram) {
+        if (!file_) {
+            return;
+        }
+        bytes_view block = datagram.subspan(header_size);
+        while (!block.empty()) {
+            const bytes_view part =
+                block.first(std::min(block.size(), piece_octets - piece_.size()));
+            piece_.insert(piece_.end(), part.begin(), part.end());
+            block = block.subspan(part.size());
+            if (piece_.size() == piece_octets) {
+                finish();
+            }
+        }
+    }
+
+    /// Writes what is left.
+    void finish() {
+        if (file_ && ::write(file_.get(), piece_.data(), piece_.size()) != ssize_t(piece_.size())) {
+            fail("write");
+        }
+        piece_.clear();
+    }
+
+private:
+    static constexpr std::size_t piece_octets = std::size_t{256} << 10;
+
+    io::unique_fd file_;
+    std::vector<std::byte> piece_;
+};
+
 /// Receives blocks and sends an ACK for each window.
 void receive_all(int fd, const plan& how) {
     receive_ring ring;
+    output file(how.into);
     std::uint64_t received = 0;
     std::uint64_t acknowledged = 0;
     while (received < how.blocks) {
         if (how.windowsize == 1) {
             const bytes_span buffer = ring.single();
-            if (::recv(fd, buffer.data(), buffer.size(), 0) < 0) {
+            const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), 0);
+            if (size < ssize_t(header_size)) {
                 fail("receive");
             }
+            file.add(bytes_view(buffer).first(std::size_t(size)));
             ++received;
         } else {
             const int messages = ring.receive(fd, MSG_WAITFORONE);
@@ -151,7 +205,8 @@ void receive_all(int fd, const plan& how) {
                 fail("receive");
             }
             for (int i = 0; i < messages; ++i) {
-                ring.split(i, [&](bytes_view) {
+                ring.split(i, [&](bytes_view datagram) {
+                    file.add(datagram);
                     ++received;
                     return true;
                 });
@@ -165,6 +220,7 @@ void receive_all(int fd, const plan& how) {
             }
         }
     }
+    file.finish();
 }
 
 /// The receiver as a process of its own; ends the process. The CPU time goes through `report`.

@@ -3,6 +3,7 @@
 import filecmp
 import itertools
 import json
+import os
 import random
 import subprocess
 import time
@@ -26,6 +27,7 @@ from workloads import (
     OURS,
     SUBJECTS,
     USER_MEMORY,
+    Into,
     Kind,
     Subject,
     Workload,
@@ -88,11 +90,18 @@ class Bench:
         self._disk_program = build / "tests/bench_disk"
         self._micro_program = build / "tests/bench_micro"
         self._samples = scratch / "perf.data"
+        self._into = {
+            Into.DISK: scratch / "fetched", Into.MEMORY: MEMORY / "fetched", Into.NOWHERE: Path(os.devnull),
+        }  # fmt: skip
         self._root = scratch / "root"
         self._root.mkdir()
         # Servers that give up their identity must be able to write into it.
         self._root.chmod(0o777)
         self._ports = itertools.count(6900)
+        #: Before all others on its CPU, where that is allowed.
+        self._first = ["chrt", "--fifo", "1"]
+        if subprocess.run([*self._first, "true"], capture_output=True, check=False).returncode != 0:
+            self._first = []
 
     def can(self, name: str) -> bool:
         """True when the programs of a subject are there."""
@@ -112,7 +121,7 @@ class Bench:
                 case Kind.HELD:
                     self._hold(workload, server, out, content, run)
                 case Kind.PROGRAM:
-                    self._run_client(workload, server, out, content)
+                    self._run_client(workload, server, out, content, run)
                 case Kind.SLOW_DISK:
                     self._slow_disk(workload, server, out, content, run)
             if not server.alive():
@@ -163,29 +172,12 @@ class Bench:
         out.load = json.loads(text)
         out.trouble = self._trouble(workload, out)
 
-    def _run_client(self, workload: Workload, server: Running, out: Sample, content: Path) -> None:
-        """Runs a client program once, and compares the file that it wrote."""
-        name = SUBJECTS[out.subject].client or ""
-        program = self._programs[name]
-        into = MEMORY / "fetched"
-        group = Group()
-        command = [
-            *group.enter(), "taskset", "-c", str(self.placement.load_of(workload)), str(program.path),
-            *fetch(name, server.port, content.name, into, workload.blksize, workload.windowsize),
-        ]  # fmt: skip
+    def _run_client(self, workload: Workload, server: Running, out: Sample, content: Path, run: int) -> None:
+        """Runs a client program once, and compares the file that it wrote. Of a transfer that is not written, one more
+        is."""
+        into = self._into[workload.into]
         before = server.cpu_at_rest_s()
-        begun = time.monotonic()
-        try:
-            done = subprocess.run(
-                command, env=program.environment, stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=workload.limit(self._scale), check=False,
-            )  # fmt: skip
-            wall_s = time.monotonic() - begun
-            client_s = group.cpu_s()
-        except subprocess.TimeoutExpired as error:
-            raise Failure(f"{name}: did not end") from error
-        finally:
-            group.end()
+        wall_s, client_s = self._fetch_by_program(workload, server, out, content, into)
         server_s = server.cpu_at_rest_s() - before
         blocks = content.stat().st_size // workload.blksize + 1
         out.load = {"octets": content.stat().st_size, "blocks": blocks, "wall_s": wall_s, "cpu_s": client_s}
@@ -194,25 +186,56 @@ class Bench:
             CLIENT_CPU: client_s * 1e6 / blocks,
             GOODPUT: out.load["octets"] / MIB / wall_s,
         }
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            out.trouble.append(f"exit code {done.returncode}: {said}")
-        elif not into.exists() or not filecmp.cmp(into, content, shallow=False):
+        if workload.into is Into.NOWHERE:
+            if run > 0:
+                return
+            into = self._into[Into.MEMORY]
+            self._fetch_by_program(workload, server, out, content, into)
+        if not into.exists() or not filecmp.cmp(into, content, shallow=False):
             out.trouble.append("the file is wrong")
         into.unlink(missing_ok=True)
 
+    def _fetch_by_program(
+        self, workload: Workload, server: Running, out: Sample, content: Path, into: Path
+    ) -> tuple[float, float]:
+        """Runs the client program; returns its seconds of time, and of CPU time."""
+        name = SUBJECTS[out.subject].client or ""
+        program = self._programs[name]
+        group = Group()
+        command = [
+            *group.enter(), "taskset", "-c", str(self.placement.load_of(workload)), str(program.path),
+            *fetch(name, server.port, content.name, into, workload.blksize, workload.windowsize),
+        ]  # fmt: skip
+        begun = time.monotonic()
+        try:
+            done = subprocess.run(
+                command, env=program.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                timeout=workload.limit(self._scale), check=False,
+            )  # fmt: skip
+            taken = time.monotonic() - begun, group.cpu_s()
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"{name}: did not end") from error
+        finally:
+            group.end()
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            out.trouble.append(f"exit code {done.returncode}: {said}")
+        return taken
+
     def _slow_disk(self, workload: Workload, server: Running, out: Sample, content: Path, run: int) -> None:
-        """Reads a warm file alone, and again beside clients that read from the slow disk."""
+        """Reads a warm file alone, and again beside clients that read from the slow disk. Those and the disk share the
+        CPU of the client that takes the time: it runs when it can, so that it does not wait for them."""
         far = self._content(SLOW_FILE, MEMORY)
         where = self._root / "slow"
         where.mkdir(exist_ok=True)
         server.cpu_at_rest_s()
-        warm = [*self._command(workload, server, out.subject, content, run), "--waits"]
+        warm = [*self._first, *self._command(workload, server, out.subject, content, run), "--waits"]
         limit_s = workload.limit(self._scale) + MARGIN_S
         alone = self._json_of(warm, limit_s)
-        disk = [str(self._disk_program), str(where), str(far), str(SLOW_READ_MS)]
+        beside = ["taskset", "-c", str(self.placement.load)]
+        disk = [*beside, str(self._disk_program), str(where), str(far), str(SLOW_READ_MS)]
         slow = [
-            "taskset", "-c", str(self.placement.load), str(self._load_program),
+            *beside, str(self._load_program),
             "--server", f"127.0.0.1:{server.port}", "--file", f"{where.name}/file", "--content", str(far),
             "--clients", str(SLOW_CLIENTS), "--transfers", str(SLOW_CLIENTS),
             "--blksize", str(workload.blksize), "--limit", str(1000 * int(limit_s)),
@@ -265,7 +288,14 @@ class Bench:
             "--blocks", str(min(blocks, 200_000)), "--sender-cpu", str(cpu),
             "--receiver-cpu", str(self.placement.load_of(workload)),
         ]  # fmt: skip
-        return self._json_of(command, MARGIN_S)
+        into = self._into[workload.into]
+        if workload.into is not Into.NOWHERE:
+            command += ["--into", str(into)]
+        try:
+            return self._json_of(command, MARGIN_S)
+        finally:
+            if workload.into is not Into.NOWHERE:
+                into.unlink(missing_ok=True)
 
     def profile(self, workload: Workload) -> dict[str, float]:
         """Where the CPU time of our server goes, in parts of 1; empty without perf, or where that is forbidden."""
@@ -363,7 +393,7 @@ class Bench:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
         except subprocess.TimeoutExpired as error:
-            raise Failure(f"{command[3]} did not end") from error
+            raise Failure(f"{command} did not end") from error
         if not done.stdout:
             raise Failure(done.stderr.strip())
         out: dict[str, Any] = json.loads(done.stdout)

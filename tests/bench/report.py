@@ -8,7 +8,7 @@ from judge import Result, Verdict
 from measure import Placement
 from outlook import section as outlook
 from servers import Program
-from workloads import BOUND, GOODPUT, MIB, UNITS
+from workloads import BOUND, CLIENT_CPU, GOODPUT, MIB, UNITS, Into
 
 #: Load average of a machine on which nothing else runs; its own last runs are part of it.
 IDLE_LOAD_MAX = 0.5
@@ -26,6 +26,9 @@ class Circumstances:
     runs: int
     placement: Placement
     programs: dict[str, Program]
+    #: Of the whole run, and what a hypervisor took of it, of all CPUs.
+    duration_s: float = 0.0
+    stolen_s: float = 0.0
     plots: tuple[str, ...] = ()
     #: What bench_micro says of each benchmark.
     micro: list[dict[str, Any]] = field(default_factory=list)
@@ -39,6 +42,8 @@ class Circumstances:
             "command": self.command,
             "date": self.date,
             "load_average_at_start": self.load_average,
+            "duration_s": self.duration_s,
+            "stolen_s": self.stolen_s,
             "runs": self.runs,
             "server_cpu": self.placement.server,
             "load_cpu": self.placement.load,
@@ -69,7 +74,8 @@ def _head(where: Circumstances) -> list[str]:
         f"Written by `{where.command}`; [testing.md](testing.md#benchmarks) says what is measured and how.",
         "",
         f"- Commit {where.commit}, {where.date}.",
-        f"- {where.machine}; kernel {where.kernel}; load average when it began: {where.load_average:.2f}.",
+        f"- {where.machine}; kernel {where.kernel}; load average when it began: {where.load_average:.2f};"
+        f" the run took {where.duration_s:.0f} s, of which a hypervisor gave {where.stolen_s:.1f} s to others.",
         f"- {versions}.",
         f"- Median of {where.runs} interleaved {'run' if where.runs == 1 else 'runs'},"
         " smallest and largest in brackets. Loopback of a network"
@@ -79,7 +85,8 @@ def _head(where: Circumstances) -> list[str]:
         "",
         *_warning(where),
         "Server CPU is user and system time of the whole process tree. A ratio is ours to the peer's, of"
-        " the medians: less is better, but for goodput. A peer that did not complete is no measure.",
+        " the medians: less is better, but for goodput. A peer that did not complete is no measure,"
+        " but for row 7, where what it delivered is what it is measured by.",
         "",
     ]
 
@@ -141,9 +148,14 @@ def _limit_row(result: Result) -> list[str]:
         key: statistics.median(found[key] for found in result.limits)
         for key in ("sender_us_per_block", "receiver_us_per_block", "mib_per_s")
     }
+    work = result.workload
+    own = {GOODPUT: "mib_per_s", CLIENT_CPU: "receiver_us_per_block"}.get(work.metric, "sender_us_per_block")
+    what = "the same packets without TFTP"
+    if work.into is not Into.NOWHERE:
+        what += ", to the same place"
     return [
-        f"| limit | {number(middle['sender_us_per_block'])} | {number(middle['mib_per_s'])} | "
-        f"{number(middle['receiver_us_per_block'])} | the same packets without TFTP |"
+        f"| limit | {number(middle[own])} | {number(middle['mib_per_s'])} | "
+        f"{number(middle['receiver_us_per_block'])} | {what} |"
     ]
 
 

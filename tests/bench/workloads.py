@@ -64,10 +64,21 @@ class Kind(Enum):
     LOAD = auto()
     #: bench_load stops all transfers at their first block, and figures are taken while they stand still.
     HELD = auto()
-    #: One transfer by a client program, into a file in memory.
+    #: One transfer by a client program.
     PROGRAM = auto()
     #: A client of a warm file, without and with others that read from a slow disk.
     SLOW_DISK = auto()
+
+
+class Into(Enum):
+    """Where a client program puts what it fetches."""
+
+    #: A file system of a disk: that of the directory for temporary files.
+    DISK = "a file on disk"
+    #: A file in memory (tmpfs).
+    MEMORY = "a file in memory"
+    #: /dev/null; one more run, that does not count, is compared.
+    NOWHERE = "not written"
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,8 @@ class Workload:
     put: bool = False
     metric: str = CPU_BLOCK
     kind: Kind = Kind.LOAD
+    #: For Kind.PROGRAM.
+    into: Into = Into.NOWHERE
     #: The subject that is judged.
     ours: str = OURS
     #: Server and load on one CPU, or each on its own.
@@ -137,7 +150,9 @@ class Workload:
     twice_max: float | None = None
     #: Most requests of ours that may have to be sent again; None: not judged.
     requests_again_max: int | None = None
-    #: Measure the same packets without TFTP as well.
+    #: A peer that did not complete is compared as well, by what it delivered.
+    unfinished_counts: bool = False
+    #: Measure the same packets without TFTP as well, written to the same place.
     with_limit: bool = False
     #: Find out where the CPU time of ours goes.
     profiled: bool = False
@@ -256,6 +271,7 @@ def _many_readers() -> list[Workload]:
             timeout_ms=STORM_TIMEOUT_MS,
             limit_s=90,
             twice_max=0.001,
+            unfinished_counts=True,
         ),
         Workload(
             row=7,
@@ -268,6 +284,7 @@ def _many_readers() -> list[Workload]:
             timeout_ms=STORM_TIMEOUT_MS,
             limit_s=90,
             twice_max=0.001,
+            unfinished_counts=True,
         ),
     ]
     for clients in (100, 400, 1000, 5000):
@@ -397,12 +414,12 @@ def _pairs() -> list[Workload]:
         Workload(
             row=4,
             title=f"our server with our client, 1468, window 64, {'one CPU' if together else 'two CPUs'}",
-            full=Amount(512 * MIB),
+            full=Amount(2048 * MIB),
             quick=Amount(256 * MIB),
             windowsize=64,
             batched=True,
             peers=(ATFTP_PAIR,),
-            peer_amounts={ATFTP_PAIR: (Amount(128 * MIB), Amount(32 * MIB))},
+            peer_amounts={ATFTP_PAIR: (Amount(256 * MIB), Amount(32 * MIB))},
             targets=(Target(LIMIT, 0.4, 0.6), Target("best", 5, 10)),
             metric=GOODPUT,
             kind=Kind.PROGRAM,
@@ -419,7 +436,7 @@ def _clients() -> list[Workload]:
     return [
         Workload(
             row=14,
-            title=f"clients, a file of {blksize} x {windowsize}",
+            title=f"clients, {into.value}, {blksize} x {windowsize}",
             full=Amount(size),
             quick=Amount(64 * MIB),
             blksize=blksize,
@@ -428,8 +445,11 @@ def _clients() -> list[Workload]:
             targets=(Target("best", must, aim),),
             metric=CLIENT_CPU,
             kind=Kind.PROGRAM,
+            into=into,
             ours=OUR_CLIENT,
+            with_limit=True,
         )
+        for into in (Into.DISK, Into.MEMORY)
         for blksize, windowsize, size, peers, must, aim in (
             (1468, 1, 128 * MIB, (ATFTP, CURL, BUSYBOX), 1.0, 0.9),
             # curl and BusyBox know no windowsize; atftp hangs in windows of 65464 octets.
