@@ -1,3 +1,4 @@
+#include "examples/example.hpp"
 #include "support/files.hpp"
 #include "support/process.hpp"
 
@@ -14,30 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto limit = 30s;
-
-command example(std::vector<std::string> words) {
-    words.front() = std::string(TFTP_TEST_EXAMPLES) + "/" + words.front();
-    command what;
-    what.argv = std::move(words);
-    return what;
-}
-
-/// One of the servers, and the address it says it serves on.
-struct running_server {
-    explicit running_server(std::vector<std::string> words) : process(example(std::move(words))) {
-        const std::string greeting = "serving on ";
-        const auto line = process.wait_for_line(greeting, limit);
-        INFO(process.errors());
-        REQUIRE(line);
-        address = line->substr(line->find(greeting) + greeting.size());
-        port = address.substr(address.rfind(':') + 1);
-    }
-
-    child_process process;
-    std::string address;
-    std::string port;
-};
+constexpr auto limit = example_limit;
 
 std::string lines(unsigned count) {
     std::string all;

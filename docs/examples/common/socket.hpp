@@ -1,0 +1,39 @@
+#pragma once
+
+#include <tftp/io/socket_address.hpp>
+#include <tftp/io/unique_fd.hpp>
+
+#include <cerrno>
+#include <system_error>
+
+#include <sys/socket.h>
+
+namespace example {
+
+using tftp::io::socket_address;
+using tftp::io::unique_fd;
+
+/// Returns what a system call returned. Throws std::system_error with `what` when it failed: -1,
+/// and the reason in errno.
+template <class Result>
+Result check(Result returned, const char* what) {
+    if (returned == -1) {
+        throw std::system_error(errno, std::generic_category(), what);
+    }
+    return returned;
+}
+
+/// Returns a socket of that family (AF_INET, AF_INET6) and type (SOCK_DGRAM, SOCK_STREAM).
+[[nodiscard]] inline unique_fd open_socket(int family, int type) {
+    return unique_fd(check(::socket(family, type | SOCK_CLOEXEC, 0), "socket"));
+}
+
+/// Returns the address and port that a socket has on this side.
+[[nodiscard]] inline tftp::endpoint local_address(const unique_fd& socket) {
+    socket_address out;
+    ::socklen_t size = socket_address::capacity;
+    check(::getsockname(socket.get(), out.data(), &size), "getsockname");
+    return out.to_endpoint();
+}
+
+} // namespace example
