@@ -45,10 +45,14 @@ constexpr double seconds_max = 3600;
       "wait before the first repetition, until a round trip is known (1)"
     )("retries", text()->value_name("N"), "times the request is sent, 1..255 (5)"
     )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (30)"
-    )("no-options", "plain RFC 1350: 512 octets, one block at a time")("ipv4,4", "use IPv4 only")(
-        "ipv6,6", "use IPv6 only"
-    )("quiet", "no progress and no summary; errors are still shown"
-    )("json", "print one JSON object about the transfer on standard output"
+    )("sends",
+      text()->value_name("HOW"),
+      "put: gso (default), batch or single: windows are cut by the kernel, leave in one call, one "
+      "by "
+      "one")("no-options", "plain RFC 1350: 512 octets, one block at a time")(
+        "ipv4,4", "use IPv4 only"
+    )("ipv6,6", "use IPv6 only")("quiet", "no progress and no summary; errors are still shown")(
+        "json", "print one JSON object about the transfer on standard output"
     )("version", "print the version")("help", "print this text");
     return list;
 }
@@ -127,6 +131,21 @@ private:
     }
     throw usage_error(
         fmt::format("--mode is octet or netascii, not '{}'", escape_for_terminal(text))
+    );
+}
+
+[[nodiscard]] io::segmentation parse_sends(const std::string& text) {
+    if (text == "gso") {
+        return io::segmentation::gso;
+    }
+    if (text == "batch") {
+        return io::segmentation::batch;
+    }
+    if (text == "single") {
+        return io::segmentation::single;
+    }
+    throw usage_error(
+        fmt::format("--sends is gso, batch or single, not '{}'", escape_for_terminal(text))
     );
 }
 
@@ -269,6 +288,12 @@ void take_options(const values& given, arguments& out) {
     out.timeout = given.seconds("timeout").value_or(out.timeout);
     out.give_up = given.seconds("give-up");
     out.retries = static_cast<std::uint8_t>(given.number("retries", 1, retries_max).value_or(5));
+    if (given.has("sends")) {
+        if (out.verb == io::verb::read) {
+            throw usage_error("--sends is for put: get receives whatever the server sends");
+        }
+        out.sends = parse_sends(given.text("sends"));
+    }
     out.no_options = given.has("no-options");
     if (out.no_options && (out.blksize || out.windowsize)) {
         throw usage_error("--no-options leaves no room for --blksize and --windowsize");

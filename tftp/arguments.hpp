@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/driver/request.hpp>
+#include <tftp/io/datagram_port.hpp>
 #include <tftp/wire/endpoint.hpp>
 #include <tftp/wire/packet.hpp>
 #include <tftp/wire/time.hpp>
@@ -40,6 +41,8 @@ struct arguments {
     std::optional<duration> give_up;
     /// Family `none`: either.
     address_family family = address_family::none;
+    /// How the blocks of a window leave (put).
+    io::segmentation sends = io::segmentation::gso;
     bool no_options = false;
     bool quiet = false;
     bool json = false;

@@ -127,6 +127,7 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     request.engine.rto.initial = asked.timeout;
     request.engine.rto.max = std::max(request.engine.rto.max, asked.timeout);
     request.engine.opening_sends = asked.retries;
+    request.sends = asked.sends;
     if (asked.give_up) {
         request.engine.give_up = *asked.give_up;
         request.engine.established_sends = sends_before_give_up;

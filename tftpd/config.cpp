@@ -110,6 +110,9 @@ template <class Value, std::size_t Count>
     const std::string per_client_help = fmt::format(
         "of these, of one client address (default: {})", defaults.transfers_per_client_max
     );
+    const std::string half_open_help = fmt::format(
+        "of these, whose client has not answered yet (default: {})", defaults.half_open_max
+    );
     const std::string rate_help = fmt::format(
         "new requests of one client address in a second (default: {})",
         defaults.requests_per_client_per_second
@@ -148,6 +151,7 @@ template <class Value, std::size_t Count>
         ("threads", text("N"), "worker threads (default: one per core)")
         ("max-transfers", text("N"), transfers_help.c_str())
         ("max-per-client", text("N"), per_client_help.c_str())
+        ("max-half-open", text("N"), half_open_help.c_str())
         ("request-rate", text("N"), rate_help.c_str())
         ("total-request-rate", text("N"), total_rate_help.c_str())
         ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
@@ -300,6 +304,9 @@ void read_limits(const values& given, tftp::io::limits& out) {
     }
     if (const auto* text = given.text("max-per-client")) {
         out.transfers_per_client_max = number("max-per-client", *text, 1, most);
+    }
+    if (const auto* text = given.text("max-half-open")) {
+        out.half_open_max = number("max-half-open", *text, 1, most);
     }
     if (const auto* text = given.text("request-rate")) {
         out.requests_per_client_per_second =

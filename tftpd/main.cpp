@@ -24,6 +24,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <link.h>
 #include <malloc.h>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -197,6 +199,27 @@ void bound_allocator() {
     ::mallopt(M_ARENA_MAX, 2);
 }
 
+/// Gives back what only the start needed: half of the code in memory, of this program and its
+/// libraries, and some of the heap. What is called again is found in the page cache.
+void forget_start() {
+    ::malloc_trim(0);
+    const auto forget = [](::dl_phdr_info* object, std::size_t, void*) {
+        const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+        for (std::size_t i = 0; i < object->dlpi_phnum; ++i) {
+            const auto& part = object->dlpi_phdr[i];
+            // Code is never written to, so the file has all of it.
+            if (part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0 &&
+                (part.p_flags & PF_W) == 0) {
+                const std::uintptr_t first = (object->dlpi_addr + part.p_vaddr) & ~(page - 1);
+                const std::uintptr_t end = object->dlpi_addr + part.p_vaddr + part.p_memsz;
+                ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+            }
+        }
+        return 0;
+    };
+    ::dl_iterate_phdr(forget, nullptr);
+}
+
 /// A standard stream that is closed would give its number to a file of ours, and log lines would go
 /// there.
 void open_standard_streams() {
@@ -337,6 +360,7 @@ int serve(const tftpd::config& wanted) {
     for (const tftp::endpoint& local : server.endpoints()) {
         log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }
+    forget_start();
     server.run();
     if (!server.wait_for_disks(disk_patience)) {
         // No transfer needs what is left: a thread waits for a disk that may never answer.

@@ -34,6 +34,17 @@ std::string seconds_text(duration d) {
     return std::to_string(ms / 1000) + '.' + decimals;
 }
 
+std::string text_of(io::segmentation sends) {
+    switch (sends) {
+    case io::segmentation::batch:
+        return "batch";
+    case io::segmentation::single:
+        return "single";
+    default:
+        return "gso";
+    }
+}
+
 std::vector<std::string> written(const cli::arguments& a) {
     std::vector<std::string> words{
         "--port=" + std::to_string(a.port),
@@ -50,6 +61,7 @@ std::vector<std::string> written(const cli::arguments& a) {
     add(a.give_up.has_value(), "--give-up=" + seconds_text(a.give_up.value_or(duration(0))));
     add(a.family == address_family::ipv4, "-4");
     add(a.family == address_family::ipv6, "-6");
+    add(a.verb == io::verb::write, "--sends=" + text_of(a.sends));
     add(a.no_options, "--no-options");
     add(a.quiet, "--quiet");
     add(a.json, "--json");
@@ -84,8 +96,8 @@ bool same(const cli::arguments& a, const cli::arguments& b) {
     return a.verb == b.verb && a.host == b.host && a.port == b.port && a.remote == b.remote &&
            a.local == b.local && a.mode == b.mode && a.blksize == b.blksize &&
            a.windowsize == b.windowsize && a.retries == b.retries && a.family == b.family &&
-           a.no_options == b.no_options && a.quiet == b.quiet && a.json == b.json &&
-           seconds_text(a.timeout) == seconds_text(b.timeout);
+           a.sends == b.sends && a.no_options == b.no_options && a.quiet == b.quiet &&
+           a.json == b.json && seconds_text(a.timeout) == seconds_text(b.timeout);
 }
 
 bool printable(std::string_view text) {

@@ -64,6 +64,21 @@ TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
     CHECK(holds(got, content));
 }
 
+TEST_CASE("tftp put arrives however windows leave", "[system][tftpd][tftp]") {
+    const std::string how = GENERATE(as<std::string>(), "gso", "batch", "single");
+    daemon_process daemon({"--writable", "create", "--sends", how});
+    const temp_dir here;
+    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string content = make_content(300'000, 12);
+    const std::string file = (here.path() / "file").string();
+    write_file(file, content);
+    CHECK(run(client({"put", "--sends", how, where, file}), daemon_limit).status == 0);
+    CHECK(holds(daemon.root() / "file", content));
+    const std::string got = (here.path() / "got").string();
+    CHECK(run(client({"get", where, "file", got}), daemon_limit).status == 0);
+    CHECK(holds(got, content));
+}
+
 TEST_CASE("what standard output goes to is written to, not replaced", "[system][tftp]") {
     daemon_process daemon;
     const temp_dir here;

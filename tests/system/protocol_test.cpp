@@ -352,6 +352,18 @@ TEST_CASE("the block number rolls over as told", "[system][tftpd]") {
     CHECK(last_blocks("none") == std::vector<unsigned>{3});
 }
 
+TEST_CASE("--max-half-open bounds who has not answered yet", "[system][tftpd]") {
+    daemon_process daemon({"--threads", "1", "--max-half-open", "1", "--verbose"});
+    write_file(daemon.root() / "file", make_content(600, 1));
+    udp_client first;
+    udp_client second;
+    const arrived crowded_out = ask(first, daemon.server(), rrq("file"));
+    const arrived answer = ask(second, daemon.server(), rrq("file"));
+    CHECK_THAT(daemon.line("Never acknowledged"), Contains(std::to_string(first.local().port)));
+    CHECK(ask(second, answer.from, ack(1)).octets.size() == 4 + 88);
+    CHECK(opcode_of(crowded_out) == 3);
+}
+
 TEST_CASE("a busy server says so", "[system][tftpd]") {
     daemon_process daemon({"--threads", "1", "--max-transfers", "1"});
     write_file(daemon.root() / "file", make_content(600, 1));

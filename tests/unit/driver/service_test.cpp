@@ -313,7 +313,7 @@ TEST_CASE("service has no more transfers than it may", "[driver][service][limits
 }
 
 TEST_CASE("clients that never answer make room for others", "[driver][service][limits]") {
-    CHECK(io::limits().half_open_max == 4096);
+    CHECK(io::limits().half_open_max == 8192);
     io::service_config config = sim_config();
     const bool by_total = GENERATE(false, true);
     (by_total ? config.limits.transfers_max : config.limits.half_open_max) = 2;

@@ -168,6 +168,16 @@ TEST_CASE("hosts are split from ports", "[tftp][arguments]") {
     }
 }
 
+TEST_CASE("put takes the way in which windows leave", "[tftp][arguments]") {
+    using tftp::io::segmentation;
+    CHECK(parse({"put", "h", "f"}).sends == segmentation::gso);
+    CHECK(parse({"put", "h", "f", "--sends=gso"}).sends == segmentation::gso);
+    CHECK(parse({"put", "h", "f", "--sends=batch"}).sends == segmentation::batch);
+    CHECK(parse({"put", "h", "f", "--sends", "single"}).sends == segmentation::single);
+    CHECK_THROWS_AS(parse({"put", "h", "f", "--sends=all"}), usage_error);
+    CHECK_THROWS_AS(parse({"get", "h", "f", "--sends=gso"}), usage_error);
+}
+
 TEST_CASE("numbers outside of their range are refused", "[tftp][arguments]") {
     for (const char* word :
          {"--blksize=7",   "--blksize=65465", "--blksize=-1",       "--blksize=8x",
@@ -237,6 +247,7 @@ TEST_CASE("help and version need nothing else", "[tftp][arguments]") {
           "--timeout",
           "--retries",
           "--give-up",
+          "--sends",
           "--no-options",
           "--ipv4",
           "--ipv6",

@@ -18,7 +18,7 @@ struct limits {
     std::size_t transfers_per_client_max = 8192;
     /// Of these, transfers whose client has not answered yet; the oldest makes room for a new one,
     /// so a flood of requests from addresses that never answer shuts nobody out.
-    std::size_t half_open_max = 4096;
+    std::size_t half_open_max = 8192;
     /// New requests in a second; those beyond it wait in the socket's buffer and are answered late.
     std::uint32_t requests_per_second = 50000;
     /// New requests in a second from one client address; those beyond it are dropped without an
