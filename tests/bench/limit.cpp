@@ -26,7 +26,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -46,6 +48,8 @@ struct plan {
     std::size_t blksize = 1468;
     std::uint64_t windowsize = 1;
     std::uint64_t blocks = 100'000;
+    /// Pairs of sockets, each in lockstep when there are several.
+    std::size_t pairs = 1;
     /// -1: wherever the system puts it.
     int sender_cpu = -1;
     int receiver_cpu = -1;
@@ -65,6 +69,7 @@ struct plan {
         ("blksize", po::value(&out.blksize)->value_name("N"), "octets of a block (default: 1468)")
         ("windowsize", po::value(&out.windowsize)->value_name("N"), "blocks for each ACK (default: 1)")
         ("blocks", po::value(&out.blocks)->value_name("N"), "blocks in all (default: 100000)")
+        ("pairs", po::value(&out.pairs)->value_name("N"), "pairs of sockets in lockstep (default: 1)")
         ("sender-cpu", po::value(&out.sender_cpu)->value_name("N"), "where the sender runs")
         ("receiver-cpu", po::value(&out.receiver_cpu)->value_name("N"), "where the receiver runs")
         ("into", po::value(&out.into)->value_name("PATH"), "a new file for the blocks (default: none)");
@@ -74,6 +79,9 @@ struct plan {
     po::notify(given);
     if (out.blksize == 0 || out.blksize > blksize_max || out.windowsize == 0 || out.blocks == 0) {
         throw std::invalid_argument("blocks are 1 to 65464 octets, and there is at least one");
+    }
+    if (out.pairs == 0 || (out.pairs > 1 && out.windowsize > 1) || out.blocks < out.pairs) {
+        throw std::invalid_argument("several pairs have windows of 1, and a block each at least");
     }
     return out;
 }
@@ -223,14 +231,108 @@ void receive_all(int fd, const plan& how) {
     file.finish();
 }
 
+/// Both ends of many sockets.
+struct crowd {
+    std::vector<io::unique_fd> senders;
+    std::vector<io::unique_fd> receivers;
+};
+
+[[nodiscard]] crowd connected_pairs(std::size_t count) {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    crowd out;
+    for (std::size_t i = 0; i < count; ++i) {
+        auto [sender, receiver] = connected_pair();
+        out.senders.push_back(std::move(sender));
+        out.receivers.push_back(std::move(receiver));
+    }
+    return out;
+}
+
+/// Waits for all of `fds` by epoll and calls take(fd) for each that can be read, until it returns
+/// false.
+template <typename Take>
+void serve_crowd(const std::vector<io::unique_fd>& fds, Take&& take) {
+    const io::unique_fd set(::epoll_create1(EPOLL_CLOEXEC));
+    for (const io::unique_fd& fd : fds) {
+        epoll_event wanted{};
+        wanted.events = EPOLLIN;
+        wanted.data.fd = fd.get();
+        if (::epoll_ctl(set.get(), EPOLL_CTL_ADD, fd.get(), &wanted) != 0) {
+            fail("epoll_ctl");
+        }
+    }
+    std::array<epoll_event, 256> ready{};
+    for (;;) {
+        const int count =
+            ::epoll_wait(set.get(), ready.data(), int(ready.size()), 1000 * silence_max_seconds);
+        if (count <= 0) {
+            fail("wait");
+        }
+        for (int i = 0; i < count; ++i) {
+            if (!take(ready[std::size_t(i)].data.fd)) {
+                return;
+            }
+        }
+    }
+}
+
+/// One block to each, and the next to whoever acknowledges.
+void send_to_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
+    const std::vector<std::byte> block(how.blksize + header_size);
+    std::uint64_t sent = 0;
+    const auto send_block = [&](int fd) {
+        if (::send(fd, block.data(), block.size(), 0) < 0) {
+            fail("send");
+        }
+        ++sent;
+    };
+    for (const io::unique_fd& fd : fds) {
+        send_block(fd.get());
+    }
+    std::uint64_t acknowledged = 0;
+    serve_crowd(fds, [&](int fd) {
+        std::array<std::byte, header_size> ack{};
+        if (::recv(fd, ack.data(), ack.size(), 0) < 0) {
+            fail("receive an ACK");
+        }
+        if (sent < how.blocks) {
+            send_block(fd);
+        }
+        return ++acknowledged < how.blocks;
+    });
+}
+
+void receive_in_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
+    std::vector<std::byte> block(how.blksize + header_size);
+    std::uint64_t received = 0;
+    serve_crowd(fds, [&](int fd) {
+        if (::recv(fd, block.data(), block.size(), 0) < 0) {
+            fail("receive");
+        }
+        const auto ack = encode_ack(std::uint16_t(++received));
+        if (::send(fd, ack.data(), ack.size(), 0) < 0) {
+            fail("send an ACK");
+        }
+        return received < how.blocks;
+    });
+}
+
 /// The receiver as a process of its own; ends the process. The CPU time goes through `report`.
-[[noreturn]] void run_receiver(int fd, int report, const plan& how) {
+[[noreturn]] void run_receiver(const std::vector<io::unique_fd>& fds, int report, const plan& how) {
     // It must not outlive a sender that fails.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
         stay_on(how.receiver_cpu);
         const auto before = cpu_time();
-        receive_all(fd, how);
+        if (how.pairs > 1) {
+            receive_in_crowd(fds, how);
+        } else {
+            receive_all(fds.front().get(), how);
+        }
         const microseconds used = cpu_time() - before;
         ::_exit(::write(report, &used, sizeof used) == sizeof used ? 0 : 1);
     } catch (const std::exception& error) {
@@ -241,11 +343,12 @@ void receive_all(int fd, const plan& how) {
 
 int run(int argc, char** argv) {
     const plan how = parse(argc, argv);
-    auto [sender, receiver] = connected_pair();
+    const crowd ends = connected_pairs(how.pairs);
     if (how.windowsize > 1) {
-        enable_coalescing(receiver.get());
-        size_buffers(sender.get(), 2 * how.windowsize, how.blksize + header_size);
-        size_buffers(receiver.get(), 2 * how.windowsize, how.blksize + header_size);
+        const int receiver = ends.receivers.front().get();
+        enable_coalescing(receiver);
+        size_buffers(ends.senders.front().get(), 2 * how.windowsize, how.blksize + header_size);
+        size_buffers(receiver, 2 * how.windowsize, how.blksize + header_size);
     }
     std::array<int, 2> report{};
     if (::pipe(report.data()) != 0) {
@@ -256,13 +359,17 @@ int run(int argc, char** argv) {
         fail("fork");
     }
     if (child == 0) {
-        run_receiver(receiver.get(), report[1], how);
+        run_receiver(ends.receivers, report[1], how);
     }
     ::close(report[1]);
     stay_on(how.sender_cpu);
     const auto before = cpu_time();
     const auto begun = clock::now();
-    send_all(sender.get(), how);
+    if (how.pairs > 1) {
+        send_to_crowd(ends.senders, how);
+    } else {
+        send_all(ends.senders.front().get(), how);
+    }
     const std::chrono::duration<double> wall = clock::now() - begun;
     const microseconds own = cpu_time() - before;
     microseconds other{};

@@ -285,8 +285,8 @@ class Bench:
         cpu = self.placement.server
         command = [
             str(self._limit_program), "--blksize", str(workload.blksize), "--windowsize", str(workload.windowsize),
-            "--blocks", str(min(blocks, 200_000)), "--sender-cpu", str(cpu),
-            "--receiver-cpu", str(self.placement.load_of(workload)),
+            "--blocks", str(max(amount.clients, min(blocks, 200_000))), "--sender-cpu", str(cpu),
+            "--receiver-cpu", str(self.placement.load_of(workload)), "--pairs", str(amount.clients),
         ]  # fmt: skip
         into = self._into[workload.into]
         if workload.into is not Into.NOWHERE:

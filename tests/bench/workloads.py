@@ -259,6 +259,7 @@ def _many_readers() -> list[Workload]:
             peers=ALL,
             targets=(Target(DNSMASQ, 1.0, 0.9), Target("others", 0.5)),
             together=False,
+            with_limit=True,
         ),
         Workload(
             row=7,
@@ -272,6 +273,7 @@ def _many_readers() -> list[Workload]:
             limit_s=90,
             twice_max=0.001,
             unfinished_counts=True,
+            with_limit=True,
         ),
         Workload(
             row=7,
@@ -285,6 +287,7 @@ def _many_readers() -> list[Workload]:
             limit_s=90,
             twice_max=0.001,
             unfinished_counts=True,
+            with_limit=True,
         ),
     ]
     for clients in (100, 400, 1000, 5000):
