@@ -1,0 +1,94 @@
+#pragma once
+
+#include "common/socket.hpp"
+#include "common/stop.hpp"
+#include "common/tftp_service.hpp"
+
+#include <tftp/driver/content.hpp>
+#include <tftp/driver/transfer.hpp>
+#include <tftp/io/scratch.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace example {
+
+/// A request as it came to port 69: who asks, and what.
+struct tftp_request {
+    tftp::endpoint peer;
+    std::vector<std::byte> datagram;
+};
+
+/// One transfer of a TFTP server, for programs in which each client has its own thread of control:
+/// a process, a thread, a coroutine, a greenlet. It waits, and says what came:
+///
+///     tftp_session session(request, where, files);
+///     while (!session.over()) {
+///         wait until session.wants() can be read or written, or session.deadline() has come;
+///         session.go_on(readable, writable);
+///     }
+///
+/// Not thread-safe; sessions of different threads have nothing in common.
+class tftp_session {
+public:
+    /// Answers a request from a fresh port at `where`: with the file if it may be read, otherwise
+    /// with an ERROR; it is over then. Reads only. files: outlives this, and is thread-safe.
+    ///
+    /// Throws std::system_error when the system gives no port.
+    tftp_session(
+        const tftp_request& request, const tftp::endpoint& where, tftp::io::content& files
+    );
+
+    /// Returns whether it has ended, well or not.
+    [[nodiscard]] bool over() const noexcept { return !transfer_ || transfer_->closed(); }
+
+    /// Returns the descriptor it waits for, always the same one; -1 when it is over from the start.
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+
+    /// Returns what to wait for.
+    [[nodiscard]] tftp::io::interest wants() const noexcept { return transfer_->wants(); }
+
+    /// Returns when to go on, though nothing is ready.
+    [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept {
+        return transfer_->deadline();
+    }
+
+    /// Takes what is there, and sends what is next.
+    void go_on(bool readable, bool writable);
+
+    /// Returns one line about what was done: "file: 1200 octets to 127.0.0.1:4711, ok".
+    [[nodiscard]] std::string report() const;
+
+private:
+    void refuse(tftp::peer_errc code, const char* why);
+
+    tftp::endpoint peer_;
+    std::string refused_;
+    int descriptor_ = -1;
+    std::unique_ptr<tftp::io::udp_port> port_;
+    /// 2 MiB of addresses, of which it touches the pages that it needs.
+    std::unique_ptr<tftp::io::scratch> memory_;
+    std::unique_ptr<tftp::io::transfer> transfer_;
+};
+
+/// Opens the UDP socket that takes requests. Throws std::system_error.
+[[nodiscard]] unique_fd listen_udp(const tftp::endpoint& where);
+
+/// Waits for the next request and takes it. Empty when the socket was shut down, or a signal came;
+/// of a socket that does not block, also when there is none.
+[[nodiscard]] std::optional<tftp_request> next_request(const unique_fd& listener);
+
+/// Carries a transfer to its end, or to Ctrl-C, in a thread that has nothing else to do.
+void run_to_end(tftp_session& session, const stop_signal& stop);
+
+/// Sends back what one TCP client sends, until it has said all, or to Ctrl-C, in a thread that has
+/// nothing else to do.
+void echo_to_end(const unique_fd& client, const stop_signal& stop);
+
+} // namespace example

@@ -1,0 +1,72 @@
+#include "common/tftp_service.hpp"
+
+#include <tftp/io/export_root.hpp>
+
+#include <boost/system/system_error.hpp>
+
+#include <new>
+#include <utility>
+
+namespace example {
+
+std::unique_ptr<tftp::io::content> open_directory(const std::string& directory) {
+    auto root = tftp::io::export_root::open(directory.c_str(), {});
+    if (!root) {
+        throw boost::system::system_error(root.error(), directory);
+    }
+    return std::make_unique<tftp::io::directory_content>(*root);
+}
+
+tftp_service::tftp_service(const tftp::endpoint& where, const std::string& directory)
+    : files_(open_directory(directory)),
+      service_({*files_, ports_, *this, *this}, {}, tftp::clock::now()) {
+    tftp::io::port_options options;
+    options.local_addresses = true;
+    auto port = ports_.open(where, options);
+    if (!port) {
+        throw boost::system::system_error(port.error(), "listen");
+    }
+    address_ = (*port)->local_endpoint();
+    if (const tftp::error_code failed = service_.listen(std::move(*port))) {
+        throw boost::system::system_error(failed, "listen");
+    }
+}
+
+void tftp_service::changes(std::vector<tftp::io::interest>& out) {
+    out.insert(out.end(), changed_.begin(), changed_.end());
+    changed_.clear();
+}
+
+void tftp_service::on_ready(int fd, bool readable, bool writable, tftp::time_point now) {
+    if (const auto found = tokens_.find(fd); found != tokens_.end()) {
+        service_.on_ready(found->second, readable, writable, now);
+        // What has ended goes only here, never while it is at work.
+        service_.settle();
+    }
+}
+
+void tftp_service::on_deadline(tftp::time_point now) {
+    service_.on_deadline(now);
+    service_.settle();
+}
+
+tftp::error_code tftp_service::watch(const tftp::io::interest& wanted, void* token) noexcept {
+    try {
+        tokens_[wanted.fd] = token;
+        changed_.push_back(wanted);
+        return {};
+    } catch (const std::bad_alloc&) {
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+}
+
+void tftp_service::unwatch(int fd) noexcept {
+    tokens_.erase(fd);
+    try {
+        changed_.push_back({fd, false, false});
+    } catch (const std::bad_alloc&) {
+        // It is closed next, and a server that still waits for it is told so by the system.
+    }
+}
+
+} // namespace example

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <tftp/driver/content.hpp>
+#include <tftp/driver/service.hpp>
+#include <tftp/io/udp_port.hpp>
+#include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/time.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace example {
+
+/// Opens the directory that a TFTP server serves, to be read only. Throws std::system_error.
+[[nodiscard]] std::unique_ptr<tftp::io::content> open_directory(const std::string& directory);
+
+/// The whole TFTP server of the library for servers that wait for many descriptors: see
+/// service.hpp. tftp::io::service tells a tftp::io::poller what it wants to be watched; this one
+/// watches nothing, it only writes down what has changed.
+class tftp_service final : private tftp::io::poller, private tftp::io::observer {
+public:
+    static constexpr bool reads_all = false;
+
+    /// Throws std::system_error.
+    tftp_service(const tftp::endpoint& where, const std::string& directory);
+
+    /// Returns where it takes requests.
+    [[nodiscard]] tftp::endpoint address() const noexcept { return address_; }
+
+    void changes(std::vector<tftp::io::interest>& out);
+    void on_ready(int fd, bool readable, bool writable, tftp::time_point now);
+
+    [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept {
+        return service_.deadline();
+    }
+
+    void on_deadline(tftp::time_point now);
+
+private:
+    [[nodiscard]] tftp::error_code
+    watch(const tftp::io::interest& wanted, void* token) noexcept override;
+    void unwatch(int fd) noexcept override;
+
+    void on_finished(const tftp::io::transfer_summary&) noexcept override {}
+
+    /// By descriptor: what the service calls it.
+    std::unordered_map<int, void*> tokens_;
+    std::vector<tftp::io::interest> changed_;
+    std::unique_ptr<tftp::io::content> files_;
+    tftp::io::udp_port_factory ports_;
+    tftp::endpoint address_;
+    tftp::io::service service_;
+};
+
+} // namespace example

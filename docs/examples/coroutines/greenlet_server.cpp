@@ -1,0 +1,163 @@
+// Shows: echo and TFTP by explicit switching. Each client has a greenlet; what it waits for it
+// leaves in its place, and switches back to the loop, which knows when to switch there again.
+// gevent_server is the same with the switches hidden in recv and send.
+//
+// Run:     greenlet_server --service echo --listen 127.0.0.1:7007
+//          many_clients 127.0.0.1:7007 --connections 1000
+// Observe: every go_on() in the loop meets a wait() in a client, and the other way round.
+//
+// See docs/examples/README.md.
+
+#include "common/greenlet.hpp"
+#include "common/session.hpp"
+#include "common/wait_list.hpp"
+
+#include <array>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <sys/socket.h>
+
+namespace {
+
+/// One client, from its own side: a function that can wait.
+struct client {
+    explicit client(std::function<void(client&)> body)
+        : context([this, body = std::move(body)](example::greenlet&) {
+              try {
+                  body(*this);
+              } catch (const std::exception& failed) {
+                  std::cerr << failed.what() << std::endl;
+              }
+          }) {}
+
+    /// Switches to the loop until `what` has come.
+    example::woken wait(const example::wait_for& what) {
+        wanted = what;
+        context.back();
+        return how;
+    }
+
+    example::wait_for wanted;
+    example::woken how;
+    example::greenlet context;
+};
+
+class loop {
+public:
+    void start(std::function<void(client&)> body) {
+        started_.push_back(std::make_unique<client>(std::move(body)));
+    }
+
+    void run(const example::stop_signal& stop) {
+        waiting_.add(example::to_read(stop.fd()), nullptr);
+        while (!stop.asked()) {
+            for (auto& each : std::exchange(started_, {})) {
+                go_on(std::move(each), {});
+            }
+            if (!started_.empty()) {
+                continue;
+            }
+            for (auto& [each, how] : waiting_.wait()) {
+                if (each) {
+                    go_on(std::move(each), how);
+                }
+            }
+        }
+    }
+
+private:
+    void go_on(std::unique_ptr<client> each, const example::woken& how) {
+        each->how = how;
+        each->context.go_on();
+        if (!each->context.ended()) {
+            const example::wait_for wanted = each->wanted;
+            waiting_.add(wanted, std::move(each));
+        }
+    }
+
+    std::vector<std::unique_ptr<client>> started_;
+    example::wait_list<std::unique_ptr<client>> waiting_;
+};
+
+void echo(client& self, const example::unique_fd& socket) {
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        self.wait(example::to_read(socket.get()));
+        const ::ssize_t received = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (received <= 0) {
+            return;
+        }
+        for (::ssize_t sent = 0; sent < received;) {
+            self.wait(example::to_write(socket.get()));
+            const auto left = static_cast<std::size_t>(received - sent);
+            const ::ssize_t part =
+                ::send(socket.get(), buffer.data() + sent, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (part < 0) {
+                return;
+            }
+            sent += part;
+        }
+    }
+}
+
+void accept_all(client& self, loop& all, const example::unique_fd& listener) {
+    for (;;) {
+        self.wait(example::to_read(listener.get()));
+        auto socket = std::make_shared<example::unique_fd>(
+            ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)
+        );
+        if (*socket) {
+            all.start([socket](client& added) { echo(added, *socket); });
+        }
+    }
+}
+
+void transfer(client& self, example::tftp_session& session) {
+    while (!session.over()) {
+        const example::woken how = self.wait({session.wants(), session.deadline()});
+        session.go_on(how.readable, how.writable);
+    }
+    std::cout << session.report() << std::endl;
+}
+
+int run(const example::arguments& given) {
+    const example::stop_signal stop;
+    const tftp::endpoint where = given.address("--listen");
+    const bool serves_echo = given.one_of("--service", {"echo", "tftp"}) == "echo";
+    const auto files = example::open_directory(given.text("--root"));
+    const example::unique_fd listener =
+        serves_echo ? example::listen_tcp(where) : example::listen_udp(where);
+    example::announce(example::local_address(listener));
+    loop all;
+    all.start([&](client& self) {
+        if (serves_echo) {
+            accept_all(self, all, listener);
+        }
+        for (;;) {
+            self.wait(example::to_read(listener.get()));
+            if (const auto request = example::next_request(listener)) {
+                auto session = std::make_shared<example::tftp_session>(*request, where, *files);
+                all.start([session](client& added) { transfer(added, *session); });
+            }
+        }
+    });
+    all.run(stop);
+    std::cout << "ended" << std::endl;
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    return example::run(
+        argc,
+        argv,
+        "Serves many clients in one thread by switching between contexts.",
+        example::server_arguments,
+        run
+    );
+}

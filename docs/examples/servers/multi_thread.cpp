@@ -1,0 +1,131 @@
+// Shows: a thread for each client. The code is that of single_process once more; threads share the
+// memory of the server, so starting one is cheaper than a fork, and what one does wrong harms all.
+// Each has a stack (8 MiB of addresses, of which it touches what it needs), and the kernel has to
+// switch between them.
+//
+// Run:     multi_thread --service tftp --root DIRECTORY --listen 127.0.0.1:6969
+//          many_clients 127.0.0.1:6969 --service tftp --file FILE --connections 100
+// Observe: ls /proc/$(pidof multi_thread)/task counts the clients that are served now.
+//
+// See docs/examples/README.md.
+
+#include "common/server.hpp"
+#include "common/session.hpp"
+
+#include <atomic>
+#include <functional>
+#include <iostream>
+#include <list>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace {
+
+/// Threads that serve a client each. All are joined at the end: none outlives what it uses.
+class workers {
+public:
+    void start(std::function<void()> work) {
+        join_ended();
+        ++started_;
+        running_.emplace_back();
+        worker& added = running_.back();
+        added.thread = std::thread([&added, work = std::move(work)] {
+            try {
+                work();
+            } catch (const std::exception& failed) {
+                // Nobody above would catch it, and the whole server would end.
+                std::cerr << failed.what() << std::endl;
+            }
+            added.ended = true;
+        });
+    }
+
+    ~workers() {
+        for (worker& each : running_) {
+            each.thread.join();
+        }
+        std::cout << started_ << " threads" << std::endl;
+    }
+
+    workers() = default;
+    workers(const workers&) = delete;
+    workers& operator=(const workers&) = delete;
+
+private:
+    struct worker {
+        std::thread thread;
+        std::atomic<bool> ended{false};
+    };
+
+    void join_ended() {
+        running_.remove_if([](worker& each) {
+            if (!each.ended) {
+                return false;
+            }
+            each.thread.join();
+            return true;
+        });
+    }
+
+    /// A list: a thread knows its own place.
+    std::list<worker> running_;
+    unsigned started_ = 0;
+};
+
+void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
+    const example::unique_fd listener = example::listen_tcp(where);
+    stop.shuts_down(listener.get());
+    example::announce(example::local_address(listener));
+    workers all;
+    while (!stop.asked()) {
+        auto client = std::make_shared<example::unique_fd>(
+            ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)
+        );
+        if (*client) {
+            all.start([client, &stop] { example::echo_to_end(*client, stop); });
+        }
+    }
+    stop.shuts_down(-1);
+}
+
+void serve_tftp(
+    const tftp::endpoint& where, const std::string& directory, example::stop_signal& stop
+) {
+    const auto files = example::open_directory(directory);
+    const example::unique_fd listener = example::listen_udp(where);
+    stop.shuts_down(listener.get());
+    example::announce(example::local_address(listener));
+    workers all;
+    while (!stop.asked()) {
+        if (const auto request = example::next_request(listener)) {
+            all.start([request, where, &files, &stop] {
+                example::tftp_session session(*request, where, *files);
+                example::run_to_end(session, stop);
+            });
+        }
+    }
+    stop.shuts_down(-1);
+}
+
+int run(const example::arguments& given) {
+    example::stop_signal stop;
+    const tftp::endpoint where = given.address("--listen");
+    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
+        serve_echo(where, stop);
+    } else {
+        serve_tftp(where, given.text("--root"), stop);
+    }
+    std::cout << "ended" << std::endl;
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    return example::run(
+        argc, argv, "Serves each client in a thread of its own.", example::server_arguments, run
+    );
+}
