@@ -12,7 +12,7 @@ set -euo pipefail
 build_packages=(
     g++ make cmake ninja-build 'pkgconf|pkg-config'
     libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libboost-context1.81-dev
-    libfmt-dev libspdlog-dev libseccomp-dev libedit-dev libssl-dev
+    libfmt-dev libspdlog-dev libseccomp-dev liburing-dev libedit-dev libssl-dev
 )
 
 test_packages=(
