@@ -11,6 +11,9 @@ WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 84
 #: Entries of the key in a row.
 KEY_COLUMNS = 4
+#: Height of such a row; as many fit without making the picture higher.
+KEY_HEIGHT = 16
+KEY_ROWS = 2
 #: Told apart without their hue, too; on light and dark ground.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "", "6 3")
@@ -55,12 +58,12 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#888" stroke-opacity="0.4"/>'
 
 
-def _document(title: str, body: list[str]) -> str:
+def _document(title: str, body: list[str], more_height: int = 0) -> str:
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + more_height}" '
         'font-family="sans-serif" font-size="12">'
     )
-    ground = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
+    ground = f'<rect width="{WIDTH}" height="{HEIGHT + more_height}" fill="#fff"/>'
     heading = _text(WIDTH / 2, 22, title, 'text-anchor="middle" font-size="14"')
     return "\n".join([head, ground, heading, *body, "</svg>"]) + "\n"
 
@@ -83,16 +86,18 @@ class Lines:
     x_label: str
     y_label: str
     log_x: bool = False
+    log_y: bool = False
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def draw(self) -> str:
-        """The SVG document; needs at least one point, and x above 0 for a logarithmic axis."""
+        """The SVG document; needs at least one point, and values above 0 for a logarithmic axis."""
         points = [point for line in self.lines.values() for point in line]
         xs = [x for x, _ in points]
         low = min(xs) if self.log_x else 0.0
         x_scale = Scale(low, max(max(xs), low * 2, 1e-9), LEFT, WIDTH - LEFT - RIGHT, self.log_x)
         top = max(y for _, y in points) * 1.05 or 1.0
-        y_scale = Scale(0.0, top, HEIGHT - BOTTOM, TOP + BOTTOM - HEIGHT, False)
+        bottom = min(y for _, y in points) / 1.05 if self.log_y else 0.0
+        y_scale = Scale(bottom, top, HEIGHT - BOTTOM, TOP + BOTTOM - HEIGHT, self.log_y)
         body = _y_axis(y_scale, self.y_label)
         for value in x_scale.ticks():
             x = x_scale.place(value)
@@ -103,14 +108,16 @@ class Lines:
         body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 36, self.x_label, 'text-anchor="middle"'))
         for number, (label, line) in enumerate(self.lines.items()):
             body += self._one(number, label, line, x_scale, y_scale)
-        return _document(self.title, body)
+        rows = math.ceil(len(self.lines) / KEY_COLUMNS)
+        return _document(self.title, body, KEY_HEIGHT * max(0, rows - KEY_ROWS))
 
     @staticmethod
     def _one(
         number: int, label: str, line: list[tuple[float, float]], x_scale: Scale, y_scale: Scale
     ) -> list[str]:
         colour = COLOURS[number % len(COLOURS)]
-        style = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
+        dash = DASHES[(number + number // len(COLOURS)) % len(DASHES)]
+        style = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"'
         places = [(x_scale.place(x), y_scale.place(y)) for x, y in sorted(line)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         out = [f'<polyline points="{path}" fill="none" {style}/>']
@@ -119,7 +126,7 @@ class Lines:
         # The key: rows beneath the axis.
         row, column = divmod(number, KEY_COLUMNS)
         x = LEFT + column * (WIDTH - LEFT - RIGHT) / KEY_COLUMNS
-        y = HEIGHT - 26 + 16 * row
+        y = HEIGHT - 26 + KEY_HEIGHT * row
         out.append(f'<line x1="{x:.1f}" y1="{y - 4}" x2="{x + 24:.1f}" y2="{y - 4}" {style}/>')
         out.append(_text(x + 28, y, label))
         return out
