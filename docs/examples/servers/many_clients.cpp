@@ -25,6 +25,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -175,6 +176,8 @@ int run(const example::arguments& given) {
                     if (failed) {
                         std::rethrow_exception(failed);
                     }
+                } catch (const boost::system::system_error& why) {
+                    all.found.fail(why.code().message());
                 } catch (const std::exception& why) {
                     all.found.fail(why.what());
                 }
