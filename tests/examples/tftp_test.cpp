@@ -108,23 +108,23 @@ TEST_CASE("both TFTP clients fetch the same file", "[examples]") {
     const std::string content = make_content(size, 1);
     const temp_dir served;
     write_file(served.path() / "file", content);
-    const running_server server({"embed_server", "127.0.0.1:0", served.path()});
+    const running_server embedded({"embed_server", "127.0.0.1:0", served.path()});
 
     const destination first;
-    const auto hand = run_example(by_hand(server.address, first.copy(), {"--timeout", "500"}));
+    const auto hand = run_example(by_hand(embedded.address, first.copy(), {"--timeout", "500"}));
     INFO(hand.output << hand.errors);
     CHECK(hand.status == 0);
     CHECK(holds(first.copy(), content));
-    CHECK(hand.output.starts_with("-> RRQ file to " + server.address + "\n"));
+    CHECK(hand.output.starts_with("-> RRQ file to " + embedded.address + "\n"));
     const std::string last = std::to_string(size / 512 + 1);
     CHECK(
         occurrences(hand.output, "<- DATA " + last + ", " + std::to_string(size % 512) + " ") >= 1
     );
     CHECK(occurrences(hand.output, "-> ACK " + last + " to 127.0.0.1:") >= 1);
-    CHECK(occurrences(hand.output, server.address) == occurrences(hand.output, "RRQ"));
+    CHECK(occurrences(hand.output, embedded.address) == occurrences(hand.output, "RRQ"));
 
     const destination second;
-    const auto engine = run_example({"tftp_with_engine", server.address, "file", second.copy()});
+    const auto engine = run_example({"tftp_with_engine", embedded.address, "file", second.copy()});
     INFO(engine.output << engine.errors);
     CHECK(engine.status == 0);
     CHECK(holds(second.copy(), content));
@@ -141,12 +141,12 @@ TEST_CASE("both TFTP clients fetch the same file", "[examples]") {
 }
 
 TEST_CASE("tftp_by_hand acknowledges every block once", "[examples]") {
-    manual_server server;
+    manual_server manual;
     const destination to;
-    child_process client(example(by_hand(server.address(), to.copy(), patient)));
-    const arrived request = next(server.requests);
+    child_process client(example(by_hand(manual.address(), to.copy(), patient)));
+    const arrived request = next(manual.requests);
     CHECK(request.octets == rrq("file"));
-    udp_client& transfer = server.transfer;
+    udp_client& transfer = manual.transfer;
     transfer.send(request.from, data(1));
     CHECK(next(transfer) == arrived{request.from, ack(1)});
     // Each answer to a duplicate would be an ACK too many for an old server.
@@ -166,12 +166,12 @@ TEST_CASE("tftp_by_hand acknowledges every block once", "[examples]") {
 }
 
 TEST_CASE("tftp_by_hand repeats what is not answered", "[examples]") {
-    manual_server server;
+    manual_server manual;
     const destination to;
-    child_process client(example(by_hand(server.address(), to.copy(), {"--timeout", "500"})));
-    const arrived request = next(server.requests);
-    CHECK(next(server.requests) == request);
-    udp_client& transfer = server.transfer;
+    child_process client(example(by_hand(manual.address(), to.copy(), {"--timeout", "500"})));
+    const arrived request = next(manual.requests);
+    CHECK(next(manual.requests) == request);
+    udp_client& transfer = manual.transfer;
     transfer.send(request.from, data(1));
     CHECK(next(transfer).octets == ack(1));
     CHECK(next(transfer).octets == ack(1));
@@ -182,43 +182,43 @@ TEST_CASE("tftp_by_hand repeats what is not answered", "[examples]") {
 }
 
 TEST_CASE("tftp_by_hand gives up when nobody answers", "[examples]") {
-    manual_server server;
+    manual_server manual;
     const destination to;
-    const auto ended = run_example(by_hand(server.address(), to.copy(), {"--timeout", "20"}));
+    const auto ended = run_example(by_hand(manual.address(), to.copy(), {"--timeout", "20"}));
     CHECK(ended.status == 1);
-    CHECK(ended.errors == "tftp_by_hand: no answer from " + server.address() + "\n");
+    CHECK(ended.errors == "tftp_by_hand: no answer from " + manual.address() + "\n");
     CHECK(occurrences(ended.output, "-> RRQ file") == 5);
     for (int i = 0; i < 5; ++i) {
-        CHECK(next(server.requests).octets == rrq("file"));
+        CHECK(next(manual.requests).octets == rrq("file"));
     }
     CHECK(to.is_empty());
 }
 
 TEST_CASE("tftp_by_hand tells strangers so and goes on", "[examples]") {
     const datagram refusal = error(5, "unknown transfer ID");
-    manual_server server;
-    udp_client stranger;
+    manual_server manual;
+    udp_client intruder;
     udp_client other_host(tftp::endpoint::ipv4(127, 0, 0, 2, 0));
     const destination to;
-    child_process client(example(by_hand(server.address(), to.copy(), patient)));
-    const tftp::endpoint from = next(server.requests).from;
+    child_process client(example(by_hand(manual.address(), to.copy(), patient)));
+    const tftp::endpoint from = next(manual.requests).from;
     // Before the first answer any port of the server may be the right one, but of no other host,
     // and for nothing but the first block.
     other_host.send(from, data(1));
     CHECK(next(other_host).octets == refusal);
-    stranger.send(from, data(7));
-    CHECK(next(stranger).octets == refusal);
-    server.transfer.send(from, data(1));
-    CHECK(next(server.transfer).octets == ack(1));
+    intruder.send(from, data(7));
+    CHECK(next(intruder).octets == refusal);
+    manual.transfer.send(from, data(1));
+    CHECK(next(manual.transfer).octets == ack(1));
     // An ERROR of a stranger ends nothing, and is not answered.
-    stranger.send(from, error(1));
-    stranger.send(from, data(2, 3));
-    CHECK(next(stranger).octets == refusal);
+    intruder.send(from, error(1));
+    intruder.send(from, data(2, 3));
+    CHECK(next(intruder).octets == refusal);
     // Nor does what is no packet.
-    server.transfer.send(from, datagram(3));
-    server.transfer.send(from, data(2, 513));
-    server.transfer.send(from, data(2, 100));
-    CHECK(next(server.transfer).octets == ack(2));
+    manual.transfer.send(from, datagram(3));
+    manual.transfer.send(from, data(2, 513));
+    manual.transfer.send(from, data(2, 100));
+    CHECK(next(manual.transfer).octets == ack(2));
     CHECK(holds(to.copy(), blocks(612)));
     REQUIRE(client.wait_for_line("-> ACK 2", limit));
     CHECK(occurrences(client.output(), "-> ERROR 5, unknown transfer ID") == 3);
@@ -226,14 +226,14 @@ TEST_CASE("tftp_by_hand tells strangers so and goes on", "[examples]") {
 
 TEST_CASE("an ERROR of the server ends a download, and the old copy stays", "[examples]") {
     const std::string name = GENERATE(as<std::string>(), "tftp_by_hand", "tftp_with_engine");
-    manual_server server;
+    manual_server manual;
     const destination to;
     write_file(to.copy(), "old");
-    child_process client(example({name, server.address(), "file", to.copy()}));
-    const tftp::endpoint from = next(server.requests).from;
-    server.transfer.send(from, data(1));
-    CHECK(next(server.transfer).octets == ack(1));
-    server.transfer.send(from, error(1, "gone\x1b[2J"));
+    child_process client(example({name, manual.address(), "file", to.copy()}));
+    const tftp::endpoint from = next(manual.requests).from;
+    manual.transfer.send(from, data(1));
+    CHECK(next(manual.transfer).octets == ack(1));
+    manual.transfer.send(from, error(1, "gone\x1b[2J"));
     CHECK(client.wait(limit) == 1);
     CHECK(client.errors().starts_with(name + ": "));
     CHECK(client.errors().ends_with("gone?[2J\n"));
@@ -247,30 +247,30 @@ TEST_CASE("a copy that cannot be written ends a download", "[examples]") {
     const std::string name = GENERATE(as<std::string>(), "tftp_by_hand", "tftp_with_engine");
     const temp_dir served;
     write_file(served.path() / "file", "content");
-    const running_server server({"embed_server", "127.0.0.1:0", served.path()});
+    const running_server embedded({"embed_server", "127.0.0.1:0", served.path()});
     const std::string nowhere = served.path() / "no" / "copy";
-    const auto ended = run_example({name, server.address, "file", nowhere});
+    const auto ended = run_example({name, embedded.address, "file", nowhere});
     CHECK(ended.status == 1);
     CHECK(ended.errors.starts_with(name + ": "));
     CHECK(occurrences(ended.errors, "\n") == 1);
 }
 
 TEST_CASE("tftp_with_engine tells what the engine did", "[examples]") {
-    manual_server server;
-    udp_client stranger;
+    manual_server manual;
+    udp_client intruder;
     const destination to;
-    child_process client(example({"tftp_with_engine", server.address(), "file", to.copy()}));
+    child_process client(example({"tftp_with_engine", manual.address(), "file", to.copy()}));
     const datagram request =
         rrq("file", {{"blksize", "1428"}, {"windowsize", "16"}, {"tsize", "0"}});
-    const arrived first = next(server.requests);
+    const arrived first = next(manual.requests);
     CHECK(first.octets == request);
-    CHECK(next(server.requests) == first);
+    CHECK(next(manual.requests) == first);
     // A server that knows no options answers with DATA.
-    udp_client& transfer = server.transfer;
+    udp_client& transfer = manual.transfer;
     transfer.send(first.from, data(1));
     CHECK(next(transfer).octets == ack(1));
-    stranger.send(first.from, data(2));
-    CHECK(next(stranger).octets == error(5, "unknown transfer ID"));
+    intruder.send(first.from, data(2));
+    CHECK(next(intruder).octets == error(5, "unknown transfer ID"));
     transfer.send(first.from, data(2, 88));
     CHECK(next_but(transfer, ack(1)).octets == ack(2));
     CHECK(holds(to.copy(), blocks(600)));
@@ -288,12 +288,12 @@ TEST_CASE("windows and larger blocks save packets", "[examples]") {
     const std::string content = make_content(100'000, 2);
     const temp_dir served;
     write_file(served.path() / "file", content);
-    const running_server server({"embed_server", "127.0.0.1:0", served.path()});
+    const running_server embedded({"embed_server", "127.0.0.1:0", served.path()});
     const auto packets = [&](const std::string& blksize, const std::string& window) {
         const destination to;
         const auto ended = run_example(
             {"tftp_with_engine",
-             server.address,
+             embedded.address,
              "file",
              to.copy(),
              "--blksize",

@@ -139,7 +139,7 @@ int download(const example::arguments& given) {
     }
     const int family = socket_address(server).data()->sa_family;
     unique_fd socket(check(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
-    transfer t{std::move(*engine), std::move(socket), std::move(*copy)};
+    transfer t{*engine, std::move(socket), std::move(*copy)};
 
     std::array<std::byte, 65536> memory{};
     for (act(t); !t.over;) {

@@ -116,7 +116,7 @@ void print_udp(bytes_view ip_header, bytes_view udp) {
 void print_layers(bytes_view frame) {
     const bytes_view ethernet = frame.first(ETH_HLEN);
     const bytes_view packet = frame.subspan(ETH_HLEN);
-    const std::size_t header_size = (u8(packet, 0) & 15) * 4;
+    const std::size_t header_size = (u8(packet, 0) & 15) * std::size_t{4};
     const bytes_view udp = packet.subspan(header_size, u16(packet, 2) - header_size);
 
     dump("Ethernet header", ethernet);
