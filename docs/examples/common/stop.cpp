@@ -33,20 +33,20 @@ extern "C" void on_stop(int) {
     errno = before;
 }
 
-void handle(void (*handler)(int)) {
+/// Returns -1 when the system refused, for the reason in errno.
+int handle(void (*handler)(int)) noexcept {
     struct ::sigaction action {};
 
     action.sa_handler = handler;
-    for (const int signal : {SIGINT, SIGTERM}) {
-        check(::sigaction(signal, &action, nullptr), "sigaction");
-    }
+    const int first = ::sigaction(SIGINT, &action, nullptr);
+    return first < 0 ? first : ::sigaction(SIGTERM, &action, nullptr);
 }
 
 } // namespace
 
 stop_signal::stop_signal() {
     check(::pipe2(wake_pipe.data(), O_CLOEXEC | O_NONBLOCK), "pipe2");
-    handle(on_stop);
+    check(handle(on_stop), "sigaction");
 }
 
 stop_signal::~stop_signal() {
