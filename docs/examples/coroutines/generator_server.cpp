@@ -9,7 +9,7 @@
 // See docs/examples/README.md.
 
 #include "common/generator.hpp"
-#include "common/session.hpp"
+#include "common/served_transfer.hpp"
 #include "common/wait_list.hpp"
 
 #include <array>
@@ -96,12 +96,12 @@ task accept_all(scheduler& all, example::unique_fd listener) {
     }
 }
 
-task transfer(scheduler& all, std::unique_ptr<example::tftp_session> session) {
-    while (!session->over()) {
-        co_yield example::wait_for{session->wants(), session->deadline()};
-        session->go_on(all.how().readable, all.how().writable);
+task transfer(scheduler& all, std::unique_ptr<example::served_transfer> served) {
+    while (!served->over()) {
+        co_yield example::wait_for{served->wants(), served->deadline()};
+        served->go_on(all.how().readable, all.how().writable);
     }
-    std::cout << session->report() << std::endl;
+    std::cout << served->report() << std::endl;
 }
 
 task take_requests(
@@ -110,7 +110,8 @@ task take_requests(
     for (;;) {
         co_yield example::to_read(listener.get());
         if (const auto request = example::next_request(listener)) {
-            all.start(transfer(all, std::make_unique<example::tftp_session>(*request, where, files))
+            all.start(
+                transfer(all, std::make_unique<example::served_transfer>(*request, where, files))
             );
         }
     }

@@ -9,7 +9,7 @@
 // See docs/examples/README.md.
 
 #include "common/gevent.hpp"
-#include "common/session.hpp"
+#include "common/served_transfer.hpp"
 
 #include <array>
 #include <iostream>
@@ -42,12 +42,12 @@ void accept_all(example::hub& hub, const example::unique_fd& listener) {
     }
 }
 
-void transfer(example::hub& hub, example::tftp_session& session) {
-    while (!session.over()) {
-        const example::woken how = hub.wait({session.wants(), session.deadline()});
-        session.go_on(how.readable, how.writable);
+void transfer(example::hub& hub, example::served_transfer& served) {
+    while (!served.over()) {
+        const example::woken how = hub.wait({served.wants(), served.deadline()});
+        served.go_on(how.readable, how.writable);
     }
-    std::cout << session.report() << std::endl;
+    std::cout << served.report() << std::endl;
 }
 
 void take_requests(
@@ -59,8 +59,8 @@ void take_requests(
     for (;;) {
         static_cast<void>(hub.wait(example::to_read(listener.get())));
         if (const auto request = example::next_request(listener)) {
-            auto session = std::make_shared<example::tftp_session>(*request, where, files);
-            hub.spawn([&hub, session] { transfer(hub, *session); });
+            auto served = std::make_shared<example::served_transfer>(*request, where, files);
+            hub.spawn([&hub, served] { transfer(hub, *served); });
         }
     }
 }

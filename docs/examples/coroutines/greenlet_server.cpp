@@ -9,7 +9,7 @@
 // See docs/examples/README.md.
 
 #include "common/greenlet.hpp"
-#include "common/session.hpp"
+#include "common/served_transfer.hpp"
 #include "common/wait_list.hpp"
 
 #include <array>
@@ -116,12 +116,12 @@ void accept_all(client& self, loop& all, const example::unique_fd& listener) {
     }
 }
 
-void transfer(client& self, example::tftp_session& session) {
-    while (!session.over()) {
-        const example::woken how = self.wait({session.wants(), session.deadline()});
-        session.go_on(how.readable, how.writable);
+void transfer(client& self, example::served_transfer& served) {
+    while (!served.over()) {
+        const example::woken how = self.wait({served.wants(), served.deadline()});
+        served.go_on(how.readable, how.writable);
     }
-    std::cout << session.report() << std::endl;
+    std::cout << served.report() << std::endl;
 }
 
 int run(const example::arguments& given) {
@@ -140,8 +140,8 @@ int run(const example::arguments& given) {
         for (;;) {
             self.wait(example::to_read(listener.get()));
             if (const auto request = example::next_request(listener)) {
-                auto session = std::make_shared<example::tftp_session>(*request, where, *files);
-                all.start([session](client& added) { transfer(added, *session); });
+                auto served = std::make_shared<example::served_transfer>(*request, where, *files);
+                all.start([served](client& added) { transfer(added, *served); });
             }
         }
     });

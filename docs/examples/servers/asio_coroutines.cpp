@@ -8,8 +8,8 @@
 //
 // See docs/examples/README.md.
 
+#include "common/served_transfer.hpp"
 #include "common/server.hpp"
-#include "common/session.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -54,14 +54,14 @@ awaitable<void> accept_all(asio::ip::tcp::acceptor listener) {
 }
 
 /// One transfer, from its first datagram to its last.
-awaitable<void> transfer(std::unique_ptr<example::tftp_session> session) {
+awaitable<void> transfer(std::unique_ptr<example::served_transfer> served) {
     using descriptor = asio::posix::stream_descriptor;
     const auto executor = co_await asio::this_coro::executor;
-    descriptor port(executor, session->descriptor());
+    descriptor port(executor, served->descriptor());
     asio::steady_timer timer(executor);
-    while (!session->over()) {
-        const tftp::io::interest wanted = session->wants();
-        timer.expires_at(session->deadline().value_or(tftp::time_point::max()));
+    while (!served->over()) {
+        const tftp::io::interest wanted = served->wants();
+        timer.expires_at(served->deadline().value_or(tftp::time_point::max()));
         // Whichever comes first; the other wait is cancelled.
         bool ready = false;
         if (wanted.read || wanted.write) {
@@ -72,10 +72,10 @@ awaitable<void> transfer(std::unique_ptr<example::tftp_session> session) {
         } else {
             co_await timer.async_wait(use_awaitable);
         }
-        session->go_on(ready && !wanted.write, ready && wanted.write);
+        served->go_on(ready && !wanted.write, ready && wanted.write);
     }
-    std::cout << session->report() << std::endl;
-    // The session closes it.
+    std::cout << served->report() << std::endl;
+    // The served closes it.
     port.release();
 }
 
@@ -86,9 +86,9 @@ take_requests(example::unique_fd listener, tftp::endpoint where, tftp::io::conte
     for (;;) {
         co_await port.async_wait(asio::posix::stream_descriptor::wait_read, use_awaitable);
         if (const auto request = example::next_request(listener)) {
-            auto session = std::make_unique<example::tftp_session>(*request, where, files);
-            if (!session->over()) {
-                asio::co_spawn(executor, transfer(std::move(session)), asio::detached);
+            auto served = std::make_unique<example::served_transfer>(*request, where, files);
+            if (!served->over()) {
+                asio::co_spawn(executor, transfer(std::move(served)), asio::detached);
             }
         }
     }

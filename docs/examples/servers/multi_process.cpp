@@ -9,8 +9,8 @@
 //
 // See docs/examples/README.md.
 
+#include "common/served_transfer.hpp"
 #include "common/server.hpp"
-#include "common/session.hpp"
 
 #include <csignal>
 #include <functional>
@@ -107,8 +107,8 @@ void serve_tftp(
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
             all.start([&] {
-                example::tftp_session session(*request, where, *files);
-                example::run_to_end(session, stop);
+                example::served_transfer served(*request, where, *files);
+                example::run_to_end(served, stop);
             });
         } else {
             all.reap();

@@ -9,8 +9,8 @@
 //
 // See docs/examples/README.md.
 
+#include "common/served_transfer.hpp"
 #include "common/server.hpp"
-#include "common/session.hpp"
 
 #include <atomic>
 #include <functional>
@@ -102,8 +102,8 @@ void serve_tftp(
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
             all.start([request, where, &files, &stop] {
-                example::tftp_session session(*request, where, *files);
-                example::run_to_end(session, stop);
+                example::served_transfer served(*request, where, *files);
+                example::run_to_end(served, stop);
             });
         }
     }

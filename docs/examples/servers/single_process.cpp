@@ -8,8 +8,8 @@
 //
 // See docs/examples/README.md.
 
+#include "common/served_transfer.hpp"
 #include "common/server.hpp"
-#include "common/session.hpp"
 
 #include <iostream>
 #include <memory>
@@ -41,9 +41,9 @@ void serve_tftp(
     example::announce(example::local_address(listener));
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
-            example::tftp_session session(*request, where, *files);
-            example::run_to_end(session, stop);
-            std::cout << session.report() << std::endl;
+            example::served_transfer served(*request, where, *files);
+            example::run_to_end(served, stop);
+            std::cout << served.report() << std::endl;
         }
     }
     stop.shuts_down(-1);

@@ -28,20 +28,20 @@ struct tftp_request {
 /// One transfer of a TFTP server, for programs in which each client has its own thread of control:
 /// a process, a thread, a coroutine, a greenlet. It waits, and says what came:
 ///
-///     tftp_session session(request, where, files);
-///     while (!session.over()) {
-///         wait until session.wants() can be read or written, or session.deadline() has come;
-///         session.go_on(readable, writable);
+///     served_transfer served(request, where, files);
+///     while (!served.over()) {
+///         wait until served.wants() can be read or written, or served.deadline() has come;
+///         served.go_on(readable, writable);
 ///     }
 ///
-/// Not thread-safe; sessions of different threads have nothing in common.
-class tftp_session {
+/// Not thread-safe; transfers of different threads have nothing in common.
+class served_transfer {
 public:
     /// Answers a request from a fresh port at `where`: with the file if it may be read, otherwise
     /// with an ERROR; it is over then. Reads only. files: outlives this, and is thread-safe.
     ///
     /// Throws std::system_error when the system gives no port.
-    tftp_session(
+    served_transfer(
         const tftp_request& request, const tftp::endpoint& where, tftp::io::content& files
     );
 
@@ -85,7 +85,7 @@ private:
 [[nodiscard]] std::optional<tftp_request> next_request(const unique_fd& listener);
 
 /// Carries a transfer to its end, or to Ctrl-C, in a thread that has nothing else to do.
-void run_to_end(tftp_session& session, const stop_signal& stop);
+void run_to_end(served_transfer& served, const stop_signal& stop);
 
 /// Sends back what one TCP client sends, until it has said all, or to Ctrl-C, in a thread that has
 /// nothing else to do.

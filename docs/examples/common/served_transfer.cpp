@@ -1,4 +1,4 @@
-#include "common/session.hpp"
+#include "common/served_transfer.hpp"
 
 #include "common/server.hpp"
 
@@ -28,7 +28,7 @@ constexpr std::size_t request_size_max = 512;
 
 } // namespace
 
-tftp_session::tftp_session(
+served_transfer::served_transfer(
     const tftp_request& request, const tftp::endpoint& where, tftp::io::content& files
 )
     : peer_(request.peer) {
@@ -72,7 +72,7 @@ tftp_session::tftp_session(
     transfer_->start(*memory_, now);
 }
 
-void tftp_session::refuse(tftp::peer_errc code, const char* why) {
+void served_transfer::refuse(tftp::peer_errc code, const char* why) {
     std::array<std::byte, 64> error{};
     const auto size = tftp::encode_error(code, why, error);
     // Best effort: a client that does not hear it asks again.
@@ -80,7 +80,7 @@ void tftp_session::refuse(tftp::peer_errc code, const char* why) {
     refused_ = why;
 }
 
-void tftp_session::go_on(bool readable, bool writable) {
+void served_transfer::go_on(bool readable, bool writable) {
     const tftp::time_point now = tftp::clock::now();
     if (readable) {
         transfer_->on_readable(*memory_, now);
@@ -93,7 +93,7 @@ void tftp_session::go_on(bool readable, bool writable) {
     }
 }
 
-std::string tftp_session::report() const {
+std::string served_transfer::report() const {
     const std::string who = tftp::io::to_string(peer_);
     if (!transfer_) {
         return who + ": " + refused_;
@@ -138,10 +138,10 @@ short wait_for(const tftp::io::interest& wanted, const stop_signal& stop, int ti
 
 } // namespace
 
-void run_to_end(tftp_session& session, const stop_signal& stop) {
-    while (!session.over() && !stop.asked()) {
-        const short ready = wait_for(session.wants(), stop, milliseconds_until(session.deadline()));
-        session.go_on((ready & (POLLIN | POLLERR)) != 0, (ready & POLLOUT) != 0);
+void run_to_end(served_transfer& served, const stop_signal& stop) {
+    while (!served.over() && !stop.asked()) {
+        const short ready = wait_for(served.wants(), stop, milliseconds_until(served.deadline()));
+        served.go_on((ready & (POLLIN | POLLERR)) != 0, (ready & POLLOUT) != 0);
     }
 }
 
