@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from judge import Result, Verdict
@@ -10,6 +11,8 @@ from outlook import section as outlook
 from servers import Program
 from workloads import BOUND, CLIENT_CPU, GOODPUT, MIB, UNITS, Into
 
+#: What no program can say about the figures.
+REMARKS = Path(__file__).with_name("remarks.md")
 #: Load average of a machine on which nothing else runs; its own last runs are part of it.
 IDLE_LOAD_MAX = 0.5
 
@@ -222,6 +225,7 @@ def markdown(results: list[Result], left_out: list[tuple[int, str]], where: Circ
         lines += ["Not measured:", ""]
         lines += [f"- row {row}: {why}" for row, why in sorted(left_out)]
         lines += [""]
+    lines += [REMARKS.read_text(encoding="utf-8")]
     for plot in where.plots:
         lines += [f"![{plot}]({plot})", ""]
     lines += ["## Figures", ""]
