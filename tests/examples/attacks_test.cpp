@@ -219,9 +219,9 @@ TEST_CASE("arp_watch reports an address that two claim", "[examples][attacks]") 
         arp(2, forger_mac, gateway_ip, host_ip),
         arp(2, forger_mac, gateway_ip, host_ip), // no news
         arp(2, gateway_mac, gateway_ip, host_ip),
-        arp(1, forger_mac, host_ip, host_ip),                      // gratuitous
-        std::string(12, '\2') + "\x08\x00" + std::string(46, 'x'), // IPv4
-        arp(2, gateway_mac, gateway_ip, host_ip).substr(0, 41),    // cut
+        arp(1, forger_mac, host_ip, host_ip),                       // gratuitous
+        std::string(12, '\2') + "\x08\x00"s + std::string(46, 'x'), // IPv4
+        arp(2, gateway_mac, gateway_ip, host_ip).substr(0, 41),     // cut
     };
     const bool little_endian = GENERATE(true, false);
     const std::uint32_t magic = GENERATE(0xa1b2c3d4U, 0xa1b23c4dU);

@@ -13,6 +13,7 @@
 #include <iostream>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -51,6 +52,15 @@ void need_private_network() {
         return true;
     }();
     REQUIRE(ready);
+}
+
+/// Runs an example that root has started and that may do no more than anybody.
+run_result run_without_privilege(std::vector<std::string> words) {
+    const command program = example(std::move(words));
+    command what;
+    what.argv = {"setpriv", "--bounding-set", "-all", "--inh-caps", "-all"};
+    what.argv.insert(what.argv.end(), program.argv.begin(), program.argv.end());
+    return run(what, example_limit);
 }
 
 /// Sends frames from an interface as they are.
@@ -127,18 +137,20 @@ TEST_CASE("interfaces says in one line what the kernel refuses", "[examples][net
     );
     CHECK(far.status == 1);
     CHECK(far.errors == "interfaces: set the gateway: Network is unreachable\n");
-    const auto program = example({"interfaces", "--set", "192.0.2.6/24", "--on", "lan0"}).argv;
-    std::vector<std::string> without_privilege{
-        "setpriv", "--bounding-set", "-all", "--inh-caps", "-all"};
-    without_privilege.insert(without_privilege.end(), program.begin(), program.end());
-    command what;
-    what.argv = without_privilege;
-    const run_result refused = run(what, example_limit);
+    const run_result refused =
+        run_without_privilege({"interfaces", "--set", "192.0.2.6/24", "--on", "lan0"});
     CHECK(refused.status == 1);
     CHECK(
         refused.errors ==
         "interfaces: set the address (takes CAP_NET_ADMIN): Operation not permitted\n"
     );
+}
+
+TEST_CASE("arp_watch says what it lacks", "[examples][net][private]") {
+    need_private_network();
+    const run_result refused = run_without_privilege({"arp_watch", "--interface", "lo"});
+    CHECK(refused.status == 1);
+    CHECK(refused.errors == "arp_watch: socket (takes CAP_NET_RAW): Operation not permitted\n");
 }
 
 TEST_CASE("arp_watch sees a forger on the wire", "[examples][net][private]") {

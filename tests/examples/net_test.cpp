@@ -9,7 +9,6 @@
 #include <catch2/catch.hpp>
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <sys/socket.h>

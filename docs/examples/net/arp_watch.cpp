@@ -138,9 +138,9 @@ void watch_interface(const std::string& name, watch& watcher) {
     const example::stop_signal stop;
     // Protocol 0: nothing comes before bind says from which interface, and of ARP only. Every
     // frame is given to us as well as to the kernel's own ARP: we only look.
-    const example::unique_fd socket(
-        example::check(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "socket, as root only")
-    );
+    const example::unique_fd socket(example::check(
+        ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "socket (takes CAP_NET_RAW)"
+    ));
     ::sockaddr_ll where{};
     where.sll_family = AF_PACKET;
     where.sll_protocol = htons(ETH_P_ARP);
@@ -155,6 +155,9 @@ void watch_interface(const std::string& name, watch& watcher) {
         ::poll(wait.data(), wait.size(), -1);
         if (stop.asked()) {
             return;
+        }
+        if (wait[0].revents == 0) {
+            continue; // another signal
         }
         std::array<std::uint8_t, ETH_FRAME_LEN> frame{};
         const auto size =
