@@ -1,30 +1,31 @@
 #include "examples/example.hpp"
+#include "support/files.hpp"
 #include "support/network.hpp"
 #include "support/process.hpp"
 
+#include <tftp/io/socket_address.hpp>
 #include <tftp/io/unique_fd.hpp>
 
 #include <catch2/catch.hpp>
 
-#include <array>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 using namespace tftp::test;
 using namespace std::string_literals;
 using Catch::Matchers::Contains;
+using tftp::io::socket_address;
 using tftp::io::unique_fd;
 
 namespace {
@@ -39,6 +40,8 @@ std::string run_tool(std::vector<std::string> words) {
 }
 
 /// Gives the whole test program a network of its own, with two interfaces that a cable joins.
+///
+/// In it nobody else opens and closes sockets: while others do, /proc/net/tcp may lack some.
 void need_private_network() {
     static const bool ready = [] {
         try {
@@ -96,6 +99,75 @@ std::string arp_answer(const std::string& mac) {
            "\xc0\x00\x02\x01"s + std::string(6, '\0') + "\xc0\x00\x02\x02"s;
 }
 
+/// Returns the line of `ports` for a socket with that local address; empty when there is none.
+std::string line_of(const std::string& output, std::string protocol, const std::string& local) {
+    protocol.resize(6, ' ');
+    const auto before = output.find('\n' + protocol + local + ' ');
+    if (before == std::string::npos) {
+        return "";
+    }
+    return output.substr(before + 1, output.find('\n', before + 1) - before - 1);
+}
+
+/// A socket of this process, bound to a free port of the loopback interface.
+struct own_socket {
+    own_socket(const char* address, int type) {
+        const socket_address free_port(tftp::io::parse_endpoint(address, 0).value());
+        socket.reset(::socket(free_port.data()->sa_family, type | SOCK_CLOEXEC, 0));
+        REQUIRE(::bind(socket.get(), free_port.data(), free_port.size()) == 0);
+    }
+
+    [[nodiscard]] std::string local() const {
+        socket_address out;
+        ::socklen_t size = socket_address::capacity;
+        REQUIRE(::getsockname(socket.get(), out.data(), &size) == 0);
+        return tftp::io::to_string(out.to_endpoint());
+    }
+
+    void connect(const std::string& to) const {
+        const socket_address peer(tftp::io::parse_endpoint(to, 0).value());
+        REQUIRE(::connect(socket.get(), peer.data(), peer.size()) == 0);
+    }
+
+    unique_fd socket;
+};
+
+/// A server of TCP that leaves every connection half-open: with TCP_DEFER_ACCEPT the kernel
+/// overlooks the third packet of the handshake until there is something to read.
+class half_open_server {
+public:
+    half_open_server() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        const int seconds = 60;
+        REQUIRE(
+            ::setsockopt(
+                listener_.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds
+            ) == 0
+        );
+        const socket_address free_port(tftp::endpoint::ipv4(127, 0, 0, 1, 0));
+        REQUIRE(::bind(listener_.get(), free_port.data(), free_port.size()) == 0);
+        REQUIRE(::listen(listener_.get(), 16) == 0);
+        ::socklen_t size = socket_address::capacity;
+        REQUIRE(::getsockname(listener_.get(), address_.data(), &size) == 0);
+    }
+
+    void connect() {
+        clients_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        REQUIRE(::connect(clients_.back().get(), address_.data(), address_.size()) == 0);
+    }
+
+    /// The line of half_open_watch that begins with its address, up to the number.
+    [[nodiscard]] std::string line(int count) const {
+        std::string out = tftp::io::to_string(address_.to_endpoint());
+        out.resize(29, ' ');
+        return out + std::to_string(count) + " half-open";
+    }
+
+private:
+    unique_fd listener_;
+    socket_address address_;
+    std::vector<unique_fd> clients_;
+};
+
 } // namespace
 
 TEST_CASE("interfaces sets address and gateway of an interface", "[examples][net][private]") {
@@ -146,6 +218,71 @@ TEST_CASE("interfaces says in one line what the kernel refuses", "[examples][net
     );
 }
 
+TEST_CASE("ports names the process behind each socket", "[examples][net][private]") {
+    need_private_network();
+    const auto [address, tcp, udp] = GENERATE(table<std::string, std::string, std::string>(
+        {{"127.0.0.1", "tcp", "udp"}, {"::1", "tcp6", "udp6"}}
+    ));
+    const own_socket listening(address.c_str(), SOCK_STREAM);
+    REQUIRE(::listen(listening.socket.get(), 1) == 0);
+    const own_socket connected(address.c_str(), SOCK_STREAM);
+    connected.connect(listening.local());
+    const own_socket open(address.c_str(), SOCK_DGRAM);
+    const own_socket tied(address.c_str(), SOCK_DGRAM);
+    tied.connect(open.local());
+    std::string name = read_file("/proc/self/comm");
+    name.pop_back();
+    const std::string owner = std::to_string(::getpid()) + '/' + name;
+
+    const run_result result = run_example({"ports"});
+    CHECK(result.status == 0);
+    const std::string& all = result.output;
+    INFO(all);
+    const std::string listener = line_of(all, tcp, listening.local());
+    CHECK_THAT(listener, Contains(" * ") && Contains(" LISTEN ") && Catch::EndsWith(owner));
+    const std::string client = line_of(all, tcp, connected.local());
+    CHECK_THAT(client, Contains(' ' + listening.local() + ' ') && Contains(" ESTABLISHED "));
+    CHECK_THAT(client, Catch::EndsWith(owner));
+    const std::string open_line = line_of(all, udp, open.local());
+    CHECK_THAT(open_line, Contains(" * ") && Contains(" open ") && Catch::EndsWith(owner));
+    const std::string tied_line = line_of(all, udp, tied.local());
+    CHECK_THAT(tied_line, Contains(' ' + open.local() + ' ') && Contains(" connected "));
+
+    const std::string few = run_example({"ports", "--listening"}).output;
+    CHECK_FALSE(line_of(few, tcp, listening.local()).empty());
+    CHECK_FALSE(line_of(few, udp, open.local()).empty());
+    CHECK(line_of(few, tcp, connected.local()).empty());
+    CHECK(line_of(few, udp, tied.local()).empty());
+}
+
+TEST_CASE(
+    "half_open_watch sees half-open connections of this machine", "[examples][attacks][private]"
+) {
+    need_private_network();
+    half_open_server server;
+    for (int i = 0; i < 3; ++i) {
+        server.connect();
+    }
+    const run_result result = run_example({"half_open_watch", "--threshold", "3"});
+    CHECK(result.status == 0);
+    CHECK_THAT(result.output, Catch::StartsWith("SYN cookies o"));
+    CHECK_THAT(result.output, Contains(server.line(3) + ", warning: a flood?\n"));
+    const run_result calm = run_example({"half_open_watch", "--threshold", "4"});
+    CHECK_THAT(calm.output, Contains(server.line(3) + "\n"));
+}
+
+TEST_CASE("half_open_watch looks again until it is stopped", "[examples][attacks][private]") {
+    need_private_network();
+    half_open_server server;
+    child_process watch(example({"half_open_watch", "--interval", "1"}));
+    CHECK(watch.wait_for_line(server.line(0), example_limit));
+    server.connect();
+    CHECK(watch.wait_for_line(server.line(1), example_limit));
+    watch.send_signal(SIGINT);
+    CHECK(watch.wait(example_limit) == 0);
+    CHECK(watch.errors().empty());
+}
+
 TEST_CASE("arp_watch says what it lacks", "[examples][net][private]") {
     need_private_network();
     const run_result refused = run_without_privilege({"arp_watch", "--interface", "lo"});
@@ -167,5 +304,5 @@ TEST_CASE("arp_watch sees a forger on the wire", "[examples][net][private]") {
     ));
     watch.send_signal(SIGINT);
     CHECK(watch.wait(example_limit) == 0);
-    CHECK_THAT(watch.output(), Catch::EndsWith(" 1 conflicts\n"));
+    CHECK_THAT(watch.output(), Catch::EndsWith(", conflicts: 1\n"));
 }

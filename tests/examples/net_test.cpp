@@ -1,61 +1,15 @@
 #include "examples/complaint.hpp"
 #include "examples/dns_responder.hpp"
 #include "examples/example.hpp"
-#include "support/files.hpp"
-
-#include <tftp/io/socket_address.hpp>
-#include <tftp/io/unique_fd.hpp>
 
 #include <catch2/catch.hpp>
 
 #include <string>
 #include <vector>
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 using namespace tftp::test;
 using namespace std::string_literals;
 using Catch::Matchers::Contains;
-using tftp::io::socket_address;
-using tftp::io::unique_fd;
-
-namespace {
-
-/// Returns the line of `ports` for a socket with that local address; empty when there is none.
-std::string line_of(const std::string& output, std::string protocol, const std::string& local) {
-    protocol.resize(6, ' ');
-    const auto before = output.find('\n' + protocol + local + ' ');
-    if (before == std::string::npos) {
-        return "";
-    }
-    return output.substr(before + 1, output.find('\n', before + 1) - before - 1);
-}
-
-/// A socket of this process, bound to a free port of the loopback interface.
-struct own_socket {
-    own_socket(const char* address, int type) {
-        const socket_address free_port(tftp::io::parse_endpoint(address, 0).value());
-        socket.reset(::socket(free_port.data()->sa_family, type | SOCK_CLOEXEC, 0));
-        REQUIRE(::bind(socket.get(), free_port.data(), free_port.size()) == 0);
-    }
-
-    [[nodiscard]] std::string local() const {
-        socket_address out;
-        ::socklen_t size = socket_address::capacity;
-        REQUIRE(::getsockname(socket.get(), out.data(), &size) == 0);
-        return tftp::io::to_string(out.to_endpoint());
-    }
-
-    void connect(const std::string& to) const {
-        const socket_address peer(tftp::io::parse_endpoint(to, 0).value());
-        REQUIRE(::connect(socket.get(), peer.data(), peer.size()) == 0);
-    }
-
-    unique_fd socket;
-};
-
-} // namespace
 
 TEST_CASE("the programs about addresses explain themselves", "[examples][net]") {
     for (const char* const name : {"ipcalc", "ports", "resolve", "interfaces"}) {
@@ -167,42 +121,6 @@ TEST_CASE("ipcalc refuses what is no address, mask or second address", "[example
     }
     CHECK_THAT(complaint({"ipcalc", "10.0.0.1/8", "x"}), Contains("'x' is no address"));
     CHECK_THAT(complaint({"ipcalc", "10.0.0.1/8", "::1"}), Contains("'::1' is no address"));
-}
-
-TEST_CASE("ports names the process behind each socket", "[examples][net]") {
-    const auto [address, tcp, udp] = GENERATE(table<std::string, std::string, std::string>(
-        {{"127.0.0.1", "tcp", "udp"}, {"::1", "tcp6", "udp6"}}
-    ));
-    const own_socket listening(address.c_str(), SOCK_STREAM);
-    REQUIRE(::listen(listening.socket.get(), 1) == 0);
-    const own_socket connected(address.c_str(), SOCK_STREAM);
-    connected.connect(listening.local());
-    const own_socket open(address.c_str(), SOCK_DGRAM);
-    const own_socket tied(address.c_str(), SOCK_DGRAM);
-    tied.connect(open.local());
-    std::string name = read_file("/proc/self/comm");
-    name.pop_back();
-    const std::string owner = std::to_string(::getpid()) + '/' + name;
-
-    const run_result result = run_example({"ports"});
-    CHECK(result.status == 0);
-    const std::string& all = result.output;
-    INFO(all);
-    const std::string listener = line_of(all, tcp, listening.local());
-    CHECK_THAT(listener, Contains(" * ") && Contains(" LISTEN ") && Catch::EndsWith(owner));
-    const std::string client = line_of(all, tcp, connected.local());
-    CHECK_THAT(client, Contains(' ' + listening.local() + ' ') && Contains(" ESTABLISHED "));
-    CHECK_THAT(client, Catch::EndsWith(owner));
-    const std::string open_line = line_of(all, udp, open.local());
-    CHECK_THAT(open_line, Contains(" * ") && Contains(" open ") && Catch::EndsWith(owner));
-    const std::string tied_line = line_of(all, udp, tied.local());
-    CHECK_THAT(tied_line, Contains(' ' + open.local() + ' ') && Contains(" connected "));
-
-    const std::string few = run_example({"ports", "--listening"}).output;
-    CHECK_FALSE(line_of(few, tcp, listening.local()).empty());
-    CHECK_FALSE(line_of(few, udp, open.local()).empty());
-    CHECK(line_of(few, tcp, connected.local()).empty());
-    CHECK(line_of(few, udp, tied.local()).empty());
 }
 
 TEST_CASE("resolve asks the system for names and addresses", "[examples][net]") {

@@ -120,8 +120,8 @@ public:
     }
 
     void summary() const {
-        std::cout << packets_ << " ARP packets, " << known_.size() << " addresses, " << conflicts_
-                  << " conflicts\n";
+        std::cout << "ARP packets: " << packets_ << ", addresses: " << known_.size()
+                  << ", conflicts: " << conflicts_ << '\n';
     }
 
 private:

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -49,6 +50,7 @@ std::vector<socket_entry> read_socket_table(const std::string& path) {
         throw std::runtime_error(path + " is no table of sockets");
     }
     std::vector<socket_entry> out;
+    std::set<std::string> seen;
     while (std::getline(file, line)) {
         // The number, the two addresses, the state, three columns of queues and timers, the user,
         // its timeout, the inode.
@@ -61,6 +63,11 @@ std::vector<socket_entry> read_socket_table(const std::string& path) {
         std::string inode;
         words >> number >> local >> peer >> state >> skipped >> skipped >> skipped >> skipped >>
             skipped >> inode;
+        // The system's is no snapshot: it comes a page at a time, and while sockets come and go one
+        // may stand in it twice (or not at all).
+        if (!seen.insert(local + ' ' + peer + ' ' + inode).second) {
+            continue;
+        }
         out.push_back(
             {parse_address(local),
              parse_address(peer),
