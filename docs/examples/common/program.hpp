@@ -21,9 +21,9 @@ public:
 struct argument {
     /// Names without dashes are given by their place: "ADDRESS". "--count" is an option with a
     /// value, and "--once!" a switch. "WORD..." is the last place and takes all that is left.
-    const char* name;
+    const char* name = nullptr;
     /// What --help says.
-    const char* help;
+    const char* help = nullptr;
     /// What counts when it is not given; null for what must be given, and for switches.
     const char* fallback = nullptr;
 };
