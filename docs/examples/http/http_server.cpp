@@ -10,6 +10,7 @@
 #include "common/text.hpp"
 
 #include <tftp/io/export_root.hpp>
+#include <tftp/io/opened_file.hpp>
 #include <tftp/io/socket_address.hpp>
 
 #include <boost/asio.hpp>
@@ -93,11 +94,11 @@ answer find(const tftp::io::export_root& root, const http::request<http::string_
 
 /// Sends the file, a buffer at a time: memory does not grow with its size.
 asio::awaitable<void> send_file(beast::tcp_stream& stream, const tftp::io::opened_file& content) {
-    std::vector<char> octets(64 * 1024);
+    std::vector<char> octets(65536);
     for (std::uint64_t offset = 0; offset < content.size();) {
         const ::iovec gap{octets.data(), octets.size()};
-        // The promised size cannot be taken back: a file that became shorter ends the connection,
-        // here by an exception. It may wait for the disk, and all other clients with it.
+        // A file that became shorter than promised ends the connection, by an exception. This may
+        // wait for the disk, and all other clients with it.
         const auto came = content.read(offset, std::span(&gap, 1)).value();
         stream.expires_after(patience);
         co_await asio::async_write(stream, asio::buffer(octets.data(), came.bytes), use_awaitable);
@@ -141,24 +142,26 @@ asio::awaitable<void> attend(beast::tcp_stream stream, const tftp::io::export_ro
     }
 }
 
-asio::awaitable<void>
-accept_all(asio::ip::tcp::acceptor& acceptor, const tftp::io::export_root& root) {
-    for (;;) {
-        boost::system::error_code failed;
-        auto socket = co_await acceptor.async_accept(asio::redirect_error(use_awaitable, failed));
-        if (failed) {
-            // No descriptor left, most likely: until a client goes there is nothing to be done.
-            asio::steady_timer pause(acceptor.get_executor(), 100ms);
-            co_await pause.async_wait(use_awaitable);
-            continue;
-        }
-        asio::co_spawn(
-            acceptor.get_executor(),
-            attend(beast::tcp_stream(std::move(socket)), root),
-            asio::detached
-        );
+/// Accepts for ever; a callback will do, as nothing is to be remembered from one to the next.
+struct listener {
+    asio::ip::tcp::acceptor acceptor;
+    asio::steady_timer pause;
+    const tftp::io::export_root& root;
+
+    void accept() {
+        acceptor.async_accept([this](boost::system::error_code failed, auto socket) {
+            if (failed) {
+                // No descriptor left, most likely: until a client goes there is nothing to be done.
+                pause.expires_after(100ms);
+                pause.async_wait([this](boost::system::error_code) { accept(); });
+                return;
+            }
+            auto connection = attend(beast::tcp_stream(std::move(socket)), root);
+            asio::co_spawn(acceptor.get_executor(), std::move(connection), asio::detached);
+            accept();
+        });
     }
-}
+};
 
 int serve(const example::arguments& given) {
     const tftp::endpoint where = given.address("ADDRESS:PORT");
@@ -169,11 +172,11 @@ int serve(const example::arguments& given) {
     }
     asio::io_context context(1);
     const auto address = asio::ip::make_address(tftp::io::address_to_string(where));
-    asio::ip::tcp::acceptor acceptor(context, {address, where.port});
+    listener clients{{context, {address, where.port}}, asio::steady_timer(context), *root};
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&context](boost::system::error_code, int) { context.stop(); });
-    asio::co_spawn(context, accept_all(acceptor, *root), asio::detached);
-    std::cout << "serving on " << acceptor.local_endpoint() << std::endl;
+    clients.accept();
+    std::cout << "serving on " << clients.acceptor.local_endpoint() << std::endl;
     context.run();
     std::cout << "ended" << std::endl;
     return 0;

@@ -72,8 +72,8 @@ struct segment {
 /// The other end: no state machine, only the numbers of the octets.
 struct far_end {
     example::tun_network& network;
-    std::uint16_t near_port;
-    std::uint16_t far_port;
+    std::uint16_t near_port = 0;
+    std::uint16_t far_port = 0;
     std::uint32_t next = 1000;
     std::uint32_t acknowledged = 0;
 

@@ -11,16 +11,14 @@
 #include "common/socket.hpp"
 
 #include <chrono>
-#include <cstdint>
-#include <cstring>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <utility>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace {
@@ -33,37 +31,29 @@ using example::unique_fd;
 
 /// Who is in TIME-WAIT, as /proc/net/tcp says.
 struct time_wait {
-    std::uint16_t local_port = 0;
+    unsigned local_port = 0;
     double seconds_left = 0;
     std::string row;
 };
 
-/// "0100007F:1F90" and the like.
-std::uint16_t port_of(const std::string& address) {
-    return static_cast<std::uint16_t>(std::stoul(address.substr(address.find(':') + 1), nullptr, 16)
-    );
-}
-
 /// Looks for the connection between those two ports, whichever side it is.
-bool find(std::uint16_t one, std::uint16_t other, time_wait& found) {
+bool find(unsigned one, unsigned other, time_wait& found) {
     std::ifstream table("/proc/net/tcp");
-    std::string line;
-    std::getline(table, line); // the names of the columns
-    while (std::getline(table, line)) {
-        std::istringstream fields(line);
-        std::string slot;
-        std::string local;
-        std::string remote;
-        std::string state;
-        std::string queues;
-        std::string timer;
-        fields >> slot >> local >> remote >> state >> queues >> timer;
-        const std::pair ports(port_of(local), port_of(remote));
-        if (state == "06" && (ports == std::pair(one, other) || ports == std::pair(other, one))) {
-            found.local_port = ports.first;
-            const std::string left = timer.substr(timer.find(':') + 1);
-            found.seconds_left = static_cast<double>(std::stoul(left, nullptr, 16)) / 100;
-            found.row = local + ' ' + remote + ' ' + state + ' ' + queues + ' ' + timer;
+    for (std::string line; std::getline(table, line);) {
+        unsigned local = 0;
+        unsigned remote = 0;
+        unsigned state = 0;
+        unsigned left = 0;
+        int end = 0;
+        // "0: 0100007F:1F90 0100007F:B2F0 06 00000000:00000000 03:00001770 ...": all hexadecimal.
+        const char* const form = "%*d: %*x:%x %*x:%x %x %*x:%*x %*x:%x%n";
+        const int read = std::sscanf(line.c_str(), form, &local, &remote, &state, &left, &end);
+        const bool same = (local == one && remote == other) || (local == other && remote == one);
+        if (read == 4 && state == TCP_TIME_WAIT && same) {
+            const auto begin = line.find(':') + 2;
+            found.local_port = local;
+            found.seconds_left = left / 100.0;
+            found.row = line.substr(begin, static_cast<std::size_t>(end) - begin);
             return true;
         }
     }
