@@ -16,6 +16,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +72,13 @@ public:
             ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL) ==
             static_cast<::ssize_t>(octets.size())
         );
+    }
+
+    /// Octets that have come and were not received yet.
+    [[nodiscard]] int waiting() const {
+        int count = -1;
+        REQUIRE(::ioctl(fd_, FIONREAD, &count) == 0);
+        return count;
     }
 
     void end() const { REQUIRE(::shutdown(fd_, SHUT_WR) == 0); }
@@ -216,6 +224,7 @@ TEST_CASE("tcp_server answers lines, one client after another", "[examples]") {
     // A line in two parts comes back whole, and no sooner.
     first->send("one\ntw");
     CHECK(first->receive(4) == "one\n");
+    CHECK(first->waiting() == 0);
     first->send("o\n");
     CHECK(first->receive(4) == "two\n");
     CHECK_FALSE(contains(server.process.output(), second.address() + " connected"));
