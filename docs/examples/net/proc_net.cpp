@@ -7,6 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
+#include <tuple>
 
 namespace example {
 
@@ -50,7 +51,7 @@ std::vector<socket_entry> read_socket_table(const std::string& path) {
         throw std::runtime_error(path + " is no table of sockets");
     }
     std::vector<socket_entry> out;
-    std::set<std::string> seen;
+    std::set<std::tuple<std::string, std::string, std::string>> seen;
     while (std::getline(file, line)) {
         // The number, the two addresses, the state, three columns of queues and timers, the user,
         // its timeout, the inode.
@@ -65,7 +66,7 @@ std::vector<socket_entry> read_socket_table(const std::string& path) {
             skipped >> inode;
         // The system's is no snapshot: it comes a page at a time, and while sockets come and go one
         // may stand in it twice (or not at all).
-        if (!seen.insert(local + ' ' + peer + ' ' + inode).second) {
+        if (!seen.emplace(local, peer, inode).second) {
             continue;
         }
         out.push_back(
