@@ -148,12 +148,11 @@ void run_to_end(served_transfer& served, const stop_signal& stop) {
 void echo_to_end(const unique_fd& client, const stop_signal& stop) {
     std::array<char, 4096> buffer{};
     while (!stop.asked()) {
-        // A recv alone would do, but for Ctrl-C.
-        wait_for({client.get(), true, false}, stop, -1);
-        if (stop.asked()) {
-            return;
+        // A recv that waits would do, but for Ctrl-C: a signal just before it would be lost.
+        if (wait_for({client.get(), true, false}, stop, -1) == 0) {
+            continue;
         }
-        const ::ssize_t received = ::recv(client.get(), buffer.data(), buffer.size(), 0);
+        const ::ssize_t received = ::recv(client.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
         if (received <= 0) {
             return;
         }
