@@ -14,8 +14,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -59,20 +59,6 @@ std::uint64_t counter(const std::string& name) {
         }
     }
     return 0;
-}
-
-/// Returns how many connections to that port the server has answered, and has no place for.
-int half_open(unsigned port) {
-    int count = 0;
-    std::ifstream table("/proc/net/tcp");
-    for (std::string line; std::getline(table, line);) {
-        unsigned local = 0;
-        unsigned state = 0;
-        // "0: 0100007F:1F90 0100007F:B2F0 03 ...": addresses, ports and state in hexadecimal.
-        const int read = std::sscanf(line.c_str(), "%*d: %*x:%x %*x:%*x %x", &local, &state);
-        count += read == 2 && local == port && state == TCP_SYN_RECV ? 1 : 0;
-    }
-    return count;
 }
 
 /// Connections that were begun and are not established yet, and when.
@@ -120,16 +106,24 @@ struct attempts {
     }
 };
 
-void report(const attempts& clients, const unique_fd& listener, std::uint64_t dropped_before) {
+void report(
+    const attempts& clients,
+    const unique_fd& listener,
+    std::size_t accepted,
+    std::uint64_t dropped_before
+) {
     const std::chrono::duration<double> passed = clock::now() - clients.begin;
+    const auto established = clients.in_state(TCP_ESTABLISHED);
     // Of a listener, two fields have a meaning of their own: its queue now, and the limit.
     const ::tcp_info queue = look(listener);
-    std::cout << "after " << passed.count()
-              << " s\n  clients: " << clients.in_state(TCP_ESTABLISHED) << " ESTABLISHED, "
+    // What is established for the client, and neither waits here nor was accepted, is SYN-RECEIVED
+    // at the server. /proc/net/tcp shows these, too, but is no snapshot while others come and go.
+    const auto half_open = established - static_cast<std::ptrdiff_t>(accepted + queue.tcpi_unacked);
+    std::cout << "after " << passed.count() << " s\n  clients: " << established << " ESTABLISHED, "
               << clients.in_state(TCP_SYN_SENT) << " SYN-SENT\n  server: accept queue "
               << queue.tcpi_unacked << ", limit " << queue.tcpi_sacked << "; SYN-RECEIVED "
-              << half_open(example::local_address(listener).port) << "; dropped "
-              << counter("ListenOverflows") - dropped_before << std::endl;
+              << half_open << "; dropped " << counter("ListenOverflows") - dropped_before
+              << std::endl;
 }
 
 int fill(const example::arguments& given) {
@@ -156,7 +150,7 @@ int fill(const example::arguments& given) {
     }
     // Over loopback they are established at once, or not before the second SYN.
     clients.complete(connections, 300ms);
-    report(clients, listener, dropped);
+    report(clients, listener, 0, dropped);
 
     std::vector<unique_fd> accepted;
     for (std::uint64_t i = 0; i < accepts; ++i) {
@@ -170,7 +164,7 @@ int fill(const example::arguments& given) {
     const auto missing = static_cast<std::size_t>(clients.in_state(TCP_SYN_SENT));
     const std::size_t more = clients.complete(std::min(accepted.size(), missing), 5s);
     clients.complete(missing - more, 300ms);
-    report(clients, listener, dropped);
+    report(clients, listener, accepted.size(), dropped);
     return 0;
 }
 
