@@ -212,6 +212,7 @@ void forget_start() {
                 (part.p_flags & PF_W) == 0) {
                 const std::uintptr_t first = (object->dlpi_addr + part.p_vaddr) & ~(page - 1);
                 const std::uintptr_t end = object->dlpi_addr + part.p_vaddr + part.p_memsz;
+                // NOLINTNEXTLINE(performance-no-int-to-ptr): the loader tells addresses as numbers
                 ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
             }
         }

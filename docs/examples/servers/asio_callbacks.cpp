@@ -48,7 +48,7 @@ public:
 private:
     /// Reading, or writing.
     struct direction {
-        wait_kind kind;
+        wait_kind kind = wait_kind::wait_read;
         bool wanted = false;
         /// A callback will come.
         bool ordered = false;

@@ -60,7 +60,7 @@ public:
         std::vector<ready> out;
         ::fd_set reads = reads_;
         ::fd_set writes = writes_;
-        ::timeval time{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+        ::timeval time{timeout_ms / 1000, (timeout_ms % 1000) * 1000L};
         const int highest = watched_.empty() ? 0 : *watched_.rbegin();
         const int count =
             ::select(highest + 1, &reads, &writes, nullptr, timeout_ms < 0 ? nullptr : &time);
