@@ -10,6 +10,8 @@
 #include <iostream>
 #include <string>
 
+#include <sys/resource.h>
+
 namespace example {
 
 /// The command line of all servers: what to serve, and where.
@@ -24,10 +26,21 @@ inline void announce(const tftp::endpoint& where) {
     std::cout << "serving on " << tftp::io::to_string(where) << std::endl;
 }
 
+/// Allows as many descriptors as the system lets this process have: each connection takes one, and
+/// the usual limit of 1,024 is there for select alone.
+inline void raise_descriptor_limit() {
+    ::rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 /// Makes the service that the command line names, announces it, and has `serve(service, stop)`
 /// serve until Ctrl-C. Returns the exit status.
 template <class Serve>
 int serve_chosen(const arguments& given, Serve serve) {
+    raise_descriptor_limit();
     const stop_signal stop;
     const tftp::endpoint where = given.address("--listen");
     if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
