@@ -21,6 +21,10 @@ constexpr auto rest_min = std::chrono::milliseconds(1);
 /// address gets less.
 constexpr std::uint8_t crowded_sends = 2;
 
+/// They are waited for no less because of that: the last of thousands that boot at once may come to
+/// its answer late.
+constexpr std::chrono::duration<std::uint16_t> crowded_patience(10);
+
 /// Requests taken at a time: transfers under way wait no longer than for these.
 constexpr std::size_t requests_max = 8;
 
@@ -466,6 +470,7 @@ engine_config service::engine_for_new() const noexcept {
     engine_config engine = config_.engine;
     if (half_open_.size() > config_.limits.half_open_max / 8) {
         engine.opening_sends = std::min(engine.opening_sends, crowded_sends);
+        engine.opening_patience = crowded_patience;
     }
     return engine;
 }

@@ -99,8 +99,14 @@ void exchange::finish_by_peer(const error_view& error, const error_code& why) no
 
 void exchange::restart_timer(time_point now) noexcept {
     const unsigned doublings = std::min(sends_ - 1U, doublings_max);
-    deadline =
-        now + (state == phase::opening ? config.rto.initial * (1U << doublings) : interval());
+    if (state != phase::opening) {
+        deadline = now + interval();
+        return;
+    }
+    deadline = now + config.rto.initial * (1U << doublings);
+    if (sends_ >= config.opening_sends) {
+        deadline = std::max<time_point>(deadline, started_ + config.opening_patience);
+    }
 }
 
 bool exchange::retry(time_point now) noexcept {

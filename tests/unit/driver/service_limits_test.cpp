@@ -176,6 +176,26 @@ TEST_CASE("under a flood an opening is sent twice at most", "[driver][service][l
     CHECK(std::count(sent.begin(), sent.end(), std::size_t{5}) == 11);
 }
 
+TEST_CASE("under a flood a late answer is heard", "[driver][service][limits]") {
+    io::service_config config = sim_config();
+    config.limits.half_open_max = 80;
+    sim_world w(config);
+    w.files.set("file", "x");
+    auto crowd = ports_of(w, 20);
+    for (const auto& port : crowd) {
+        w.say(*port, rrq("file"));
+    }
+    w.advance(9s);
+    const auto first = crowd.back()->take();
+    REQUIRE(first);
+    w.say(*crowd.back(), ack(1), first->from);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK_FALSE(w.finished.all[0].outcome);
+    w.advance(2s);
+    // The others of those that are sent less have been given up by now.
+    CHECK(w.serving->transfers() == 11);
+}
+
 TEST_CASE("a netascii window takes a bounded part of memory", "[driver][service][limits]") {
     sim_world w;
     w.files.set("file", std::string(1'000'000, 'x'));

@@ -29,6 +29,9 @@ struct engine_config {
     /// Sends without progress before an established transfer is given up; `give_up` must have
     /// passed as well.
     std::uint8_t established_sends = 5;
+    /// Seconds before which an opening is not given up, however few its sends: it waits in silence.
+    /// 0: as soon as the interval of the last send is over. (Small, as each transfer has one.)
+    std::chrono::duration<std::uint16_t> opening_patience{};
     /// Time without progress before an established transfer is given up.
     duration give_up = std::chrono::seconds(30);
     /// Longest time a receiver stays to repeat its final ACK (RFC 1350 s.6).
