@@ -45,14 +45,11 @@ constexpr double seconds_max = 3600;
       "wait before the first repetition, until a round trip is known (1)"
     )("retries", text()->value_name("N"), "times the request is sent, 1..255 (5)"
     )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (30)"
-    )("sends",
-      text()->value_name("HOW"),
-      "put: gso (default), batch or single: windows are cut by the kernel, leave in one call, one "
-      "by "
-      "one")("no-options", "plain RFC 1350: 512 octets, one block at a time")(
-        "ipv4,4", "use IPv4 only"
-    )("ipv6,6", "use IPv6 only")("quiet", "no progress and no summary; errors are still shown")(
-        "json", "print one JSON object about the transfer on standard output"
+    )("sends", text()->value_name("HOW"), "put: how windows leave: gso (default), batch or single"
+    )("no-options", "plain RFC 1350: 512 octets, one block at a time")("ipv4,4", "use IPv4 only")(
+        "ipv6,6", "use IPv6 only"
+    )("quiet", "no progress and no summary; errors are still shown"
+    )("json", "print one JSON object about the transfer on standard output"
     )("version", "print the version")("help", "print this text");
     return list;
 }

@@ -44,6 +44,19 @@ struct running_server {
     std::string port;
 };
 
+/// Checks that an example refuses a command line that cannot be meant: status 2, one line that
+/// holds `about` and ends in a hint, and nothing else done or said.
+inline void check_refuses(const std::vector<std::string>& words, const std::string& about = "") {
+    const run_result ended = run_example(words);
+    INFO(words.back() << ": " << ended.errors);
+    CHECK(ended.status == 2);
+    CHECK(ended.errors.starts_with(words.front() + ": "));
+    CHECK_THAT(ended.errors, Catch::Matchers::Contains(about));
+    CHECK(ended.errors.ends_with("; see --help\n"));
+    CHECK(ended.errors.find('\n') == ended.errors.size() - 1);
+    CHECK(ended.output.empty());
+}
+
 /// Checks what every example does with --help, and with a command line that makes no sense.
 inline void check_explains_itself(const std::string& name) {
     INFO(name);

@@ -238,10 +238,7 @@ TEST_CASE("the servers explain themselves", "[examples][servers]") {
              variant{"many_clients", "127.0.0.1:7", "--connections", "0"},
              variant{"generator", "--count", "x"},
          }) {
-        const auto refused = run_example(wrong);
-        INFO(refused.errors);
-        CHECK(refused.status == 2);
-        CHECK(refused.errors.ends_with("; see --help\n"));
+        check_refuses(wrong);
     }
     const auto no_directory = run_example({"epoll", "--service", "tftp", "--root", "/nowhere"});
     CHECK(no_directory.status == 1);

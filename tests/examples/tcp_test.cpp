@@ -120,17 +120,6 @@ void check_in_order(const std::string& text, const std::vector<std::string>& par
     }
 }
 
-/// A command line with a value that makes no sense: status 2, and one line that says so.
-void check_refuses(const std::vector<std::string>& words, const std::string& about) {
-    const run_result ended = run_example(words);
-    INFO(words.back() << ": " << ended.errors);
-    CHECK(ended.status == 2);
-    CHECK(ended.errors.starts_with(words.front() + ": "));
-    CHECK(contains(ended.errors, about));
-    CHECK(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
-    CHECK(ended.output.empty());
-}
-
 /// All that tcp_client printed as received.
 std::string received(const std::string& output) {
     static const std::regex line("received [0-9]+ octets: (.*)");

@@ -1,5 +1,4 @@
 #include "examples/example.hpp"
-#include "examples/refusal.hpp"
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/udp_client.hpp"

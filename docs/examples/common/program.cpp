@@ -2,6 +2,11 @@
 
 #include <tftp/io/socket_address.hpp>
 
+#include <boost/program_options/errors.hpp>
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/positional_options.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -14,6 +19,8 @@
 namespace example {
 
 namespace {
+
+namespace po = boost::program_options;
 
 constexpr std::string_view switch_mark = "!";
 constexpr std::string_view rest_mark = "...";
@@ -38,6 +45,12 @@ std::string plain(std::string_view name) {
         name.remove_suffix(rest_mark.size());
     }
     return std::string(name);
+}
+
+/// The name without dashes, too: as Program_options knows it.
+std::string key_of(std::string_view name) {
+    name.remove_prefix(is_option(name) ? 2 : 0);
+    return plain(name);
 }
 
 /// "usage: name ADDRESS [--count N]".
@@ -74,70 +87,56 @@ void print_help(
 } // namespace
 
 arguments::arguments(const std::vector<std::string>& words, std::initializer_list<argument> known) {
-    std::vector<const argument*> places;
+    po::options_description options;
+    po::positional_options_description places;
     for (const argument& each : known) {
-        if (!is_option(each.name)) {
-            places.push_back(&each);
-        }
-    }
-    auto place = places.begin();
-    bool options_over = false;
-    for (auto word = words.begin(); word != words.end(); ++word) {
-        if (!options_over && *word == "--") {
-            options_over = true;
-        } else if (!options_over && is_option(*word)) {
-            const auto same = [&](const argument& each) { return plain(each.name) == *word; };
-            const auto* const option = std::find_if(known.begin(), known.end(), same);
-            if (option == known.end()) {
-                throw usage_error("no such option: " + *word);
-            }
-            if (is_switch(option->name)) {
-                values_.push_back({*word, "", true});
-            } else if (std::next(word) == words.end()) {
-                throw usage_error(*word + " needs a value");
-            } else {
-                values_.push_back({*word, *std::next(word), true});
-                ++word;
-            }
-        } else if (place == places.end()) {
-            throw usage_error("one word too many: " + *word);
-        } else if (takes_all((*place)->name)) {
-            rest_.push_back(*word);
+        const std::string key = key_of(each.name);
+        if (takes_all(each.name)) {
+            options.add_options()(key.c_str(), po::value(&rest_), each.help);
+        } else if (is_switch(each.name)) {
+            options.add_options()(key.c_str(), each.help);
         } else {
-            values_.push_back({(*place)->name, *word, true});
-            ++place;
+            auto* const text = po::value<std::string>();
+            if (each.fallback != nullptr) {
+                text->default_value(each.fallback);
+            }
+            options.add_options()(key.c_str(), text, each.help);
         }
+        if (!is_option(each.name)) {
+            places.add(key.c_str(), takes_all(each.name) ? -1 : 1);
+        }
+    }
+    try {
+        // No abbreviations, and no short options: a word may begin with one dash.
+        namespace style = po::command_line_style;
+        po::command_line_parser parser(words);
+        parser.options(options).positional(places).style(
+            style::allow_long | style::long_allow_next | style::long_allow_adjacent
+        );
+        po::store(parser.run(), values_);
+        po::notify(values_);
+    } catch (const po::unknown_option& wrong) {
+        throw usage_error("no such option: " + wrong.get_option_name());
+    } catch (const po::too_many_positional_options_error&) {
+        throw usage_error("one word too many");
+    } catch (const po::error& wrong) {
+        throw usage_error(wrong.what());
     }
     for (const argument& each : known) {
-        const std::string name = plain(each.name);
-        const auto same = [&](const value& v) { return v.name == name; };
-        if (std::any_of(values_.begin(), values_.end(), same) ||
-            (takes_all(each.name) && !rest_.empty())) {
-            continue;
+        const bool must_be_given = each.fallback == nullptr && !is_switch(each.name);
+        if (must_be_given && values_.count(key_of(each.name)) == 0) {
+            throw usage_error(plain(each.name) + " is missing");
         }
-        if (each.fallback == nullptr && !is_switch(each.name)) {
-            throw usage_error(name + " is missing");
-        }
-        values_.push_back({name, each.fallback == nullptr ? "" : each.fallback, false});
     }
-}
-
-const arguments::value& arguments::find(const std::string& name) const {
-    // The last one counts, as with other programs.
-    const auto same = [&](const value& v) { return v.name == name; };
-    const auto found = std::find_if(values_.rbegin(), values_.rend(), same);
-    if (found == values_.rend()) {
-        throw std::logic_error("the program knows no argument " + name);
-    }
-    return *found;
 }
 
 bool arguments::given(const std::string& name) const {
-    return find(name).given;
+    const std::string key = key_of(name);
+    return values_.count(key) != 0 && !values_[key].defaulted();
 }
 
 const std::string& arguments::text(const std::string& name) const {
-    return find(name).text;
+    return values_[key_of(name)].as<std::string>();
 }
 
 std::uint64_t

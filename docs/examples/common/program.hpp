@@ -2,6 +2,8 @@
 
 #include <tftp/wire/endpoint.hpp>
 
+#include <boost/program_options/variables_map.hpp>
+
 #include <cstdint>
 #include <initializer_list>
 #include <stdexcept>
@@ -34,7 +36,7 @@ public:
     /// Reads the words behind the name of the program. Throws usage_error.
     arguments(const std::vector<std::string>& words, std::initializer_list<argument> known);
 
-    /// Returns whether a switch, such as "--once", was given.
+    /// Returns whether an argument, such as the switch "--once", was given.
     [[nodiscard]] bool given(const std::string& name) const;
 
     /// Returns the text of an argument, such as "ADDRESS" or "--count". Lifetime: this object's.
@@ -56,15 +58,7 @@ public:
     one_of(const std::string& name, std::initializer_list<const char*> words) const;
 
 private:
-    struct value {
-        std::string name;
-        std::string text;
-        bool given;
-    };
-
-    [[nodiscard]] const value& find(const std::string& name) const;
-
-    std::vector<value> values_;
+    boost::program_options::variables_map values_;
     std::vector<std::string> rest_;
 };
 

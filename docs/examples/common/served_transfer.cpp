@@ -1,7 +1,5 @@
 #include "common/served_transfer.hpp"
 
-#include "common/server.hpp"
-
 #include <tftp/driver/request.hpp>
 #include <tftp/engine/sender.hpp>
 #include <tftp/io/socket_address.hpp>

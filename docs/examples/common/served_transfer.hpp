@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/server.hpp"
 #include "common/socket.hpp"
 #include "common/stop.hpp"
 #include "common/tftp_service.hpp"
@@ -12,6 +13,7 @@
 #include <tftp/wire/time.hpp>
 
 #include <cstddef>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,6 +85,31 @@ private:
 /// Waits for the next request and takes it. Empty when the socket was shut down, or a signal came;
 /// of a socket that does not block, also when there is none.
 [[nodiscard]] std::optional<tftp_request> next_request(const unique_fd& listener);
+
+/// The frame of servers in which each client has a thread of control: opens the socket that the
+/// command line names, announces it, and calls `echo(listener, stop)` or
+/// `tftp(listener, where, files, stop)`, which serve until Ctrl-C; that shuts the listener down.
+/// Returns the exit status.
+template <class Echo, class Tftp>
+int serve_each(const arguments& given, Echo echo, Tftp tftp) {
+    raise_descriptor_limit();
+    stop_signal stop;
+    const tftp::endpoint where = given.address("--listen");
+    const bool serves_echo = given.one_of("--service", {"echo", "tftp"}) == "echo";
+    const unique_fd listener = serves_echo ? listen_tcp(where) : listen_udp(where);
+    stop.shuts_down(listener.get());
+    if (serves_echo) {
+        announce(local_address(listener));
+        echo(listener, stop);
+    } else {
+        const auto files = open_directory(given.text("--root"));
+        announce(local_address(listener));
+        tftp(listener, where, *files, stop);
+    }
+    stop.shuts_down(-1);
+    std::cout << "ended" << std::endl;
+    return 0;
+}
 
 /// Carries a transfer to its end, or to Ctrl-C, in a thread that has nothing else to do.
 void run_to_end(served_transfer& served, const stop_signal& stop);

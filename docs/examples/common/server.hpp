@@ -10,8 +10,6 @@
 #include <iostream>
 #include <string>
 
-#include <sys/resource.h>
-
 namespace example {
 
 /// The command line of all servers: what to serve, and where.
@@ -24,16 +22,6 @@ inline constexpr std::initializer_list<argument> server_arguments = {
 /// Says that clients may come.
 inline void announce(const tftp::endpoint& where) {
     std::cout << "serving on " << tftp::io::to_string(where) << std::endl;
-}
-
-/// Allows as many descriptors as the system lets this process have: each connection takes one, and
-/// the usual limit of 1,024 is there for select alone.
-inline void raise_descriptor_limit() {
-    ::rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &files);
-    }
 }
 
 /// Makes the service that the command line names, announces it, and has `serve(service, stop)`

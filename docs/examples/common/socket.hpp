@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 namespace example {
@@ -34,6 +35,16 @@ Result check(Result returned, const char* what) {
     ::socklen_t size = socket_address::capacity;
     check(::getsockname(socket.get(), out.data(), &size), "getsockname");
     return out.to_endpoint();
+}
+
+/// Allows as many descriptors as the system lets this process have: each connection takes one, and
+/// the usual limit of 1,024 is there for select alone.
+inline void raise_descriptor_limit() {
+    ::rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 } // namespace example

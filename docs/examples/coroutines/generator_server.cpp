@@ -26,6 +26,11 @@ namespace {
 
 using task = example::generator<example::wait_for>;
 
+/// Ends the wait of the scheduler, which looks at the signal itself.
+task wait_for_stop(int fd) {
+    co_yield example::to_read(fd);
+}
+
 class scheduler {
 public:
     /// Has `added` run to its first wait.
@@ -35,6 +40,7 @@ public:
     [[nodiscard]] const example::woken& how() const noexcept { return how_; }
 
     void run(const example::stop_signal& stop) {
+        start(wait_for_stop(stop.fd()));
         while (!stop.asked()) {
             while (!ready_.empty()) {
                 task next = std::move(ready_.back());
@@ -86,7 +92,8 @@ task echo(example::unique_fd client) {
     }
 }
 
-task accept_all(scheduler& all, example::unique_fd listener) {
+/// Coroutines take references only to what lives longer than they do.
+task accept_all(scheduler& all, const example::unique_fd& listener) {
     for (;;) {
         co_yield example::to_read(listener.get());
         example::unique_fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -105,7 +112,10 @@ task transfer(scheduler& all, std::unique_ptr<example::served_transfer> served) 
 }
 
 task take_requests(
-    scheduler& all, example::unique_fd listener, tftp::endpoint where, tftp::io::content& files
+    scheduler& all,
+    const example::unique_fd& listener,
+    tftp::endpoint where,
+    tftp::io::content& files
 ) {
     for (;;) {
         co_yield example::to_read(listener.get());
@@ -117,29 +127,25 @@ task take_requests(
     }
 }
 
-/// Ends the wait of the scheduler, which looks at the signal itself.
-task wait_for_stop(int fd) {
-    co_yield example::to_read(fd);
+void serve_echo(const example::unique_fd& listener, const example::stop_signal& stop) {
+    scheduler all;
+    all.start(accept_all(all, listener));
+    all.run(stop);
+}
+
+void serve_tftp(
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    const example::stop_signal& stop
+) {
+    scheduler all;
+    all.start(take_requests(all, listener, where, files));
+    all.run(stop);
 }
 
 int run(const example::arguments& given) {
-    const example::stop_signal stop;
-    const tftp::endpoint where = given.address("--listen");
-    const auto files = example::open_directory(given.text("--root"));
-    scheduler all;
-    all.start(wait_for_stop(stop.fd()));
-    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
-        example::unique_fd listener = example::listen_tcp(where);
-        example::announce(example::local_address(listener));
-        all.start(accept_all(all, std::move(listener)));
-    } else {
-        example::unique_fd listener = example::listen_udp(where);
-        example::announce(example::local_address(listener));
-        all.start(take_requests(all, std::move(listener), where, *files));
-    }
-    all.run(stop);
-    std::cout << "ended" << std::endl;
-    return 0;
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

@@ -65,24 +65,25 @@ void take_requests(
     }
 }
 
-int run(const example::arguments& given) {
-    const example::stop_signal stop;
-    const tftp::endpoint where = given.address("--listen");
+void serve_echo(const example::unique_fd& listener, const example::stop_signal& stop) {
     example::hub hub;
-    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
-        const example::unique_fd listener = example::listen_tcp(where);
-        example::announce(example::local_address(listener));
-        hub.spawn([&] { accept_all(hub, listener); });
-        hub.join_all(stop);
-    } else {
-        const auto files = example::open_directory(given.text("--root"));
-        const example::unique_fd listener = example::listen_udp(where);
-        example::announce(example::local_address(listener));
-        hub.spawn([&] { take_requests(hub, listener, where, *files); });
-        hub.join_all(stop);
-    }
-    std::cout << "ended" << std::endl;
-    return 0;
+    hub.spawn([&] { accept_all(hub, listener); });
+    hub.join_all(stop);
+}
+
+void serve_tftp(
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    const example::stop_signal& stop
+) {
+    example::hub hub;
+    hub.spawn([&] { take_requests(hub, listener, where, files); });
+    hub.join_all(stop);
+}
+
+int run(const example::arguments& given) {
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

@@ -124,30 +124,41 @@ void transfer(client& self, example::served_transfer& served) {
     std::cout << served.report() << std::endl;
 }
 
-int run(const example::arguments& given) {
-    const example::stop_signal stop;
-    const tftp::endpoint where = given.address("--listen");
-    const bool serves_echo = given.one_of("--service", {"echo", "tftp"}) == "echo";
-    const auto files = example::open_directory(given.text("--root"));
-    const example::unique_fd listener =
-        serves_echo ? example::listen_tcp(where) : example::listen_udp(where);
-    example::announce(example::local_address(listener));
+void take_requests(
+    client& self,
+    loop& all,
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files
+) {
+    for (;;) {
+        self.wait(example::to_read(listener.get()));
+        if (const auto request = example::next_request(listener)) {
+            auto served = std::make_shared<example::served_transfer>(*request, where, files);
+            all.start([served](client& added) { transfer(added, *served); });
+        }
+    }
+}
+
+void serve_echo(const example::unique_fd& listener, const example::stop_signal& stop) {
     loop all;
-    all.start([&](client& self) {
-        if (serves_echo) {
-            accept_all(self, all, listener);
-        }
-        for (;;) {
-            self.wait(example::to_read(listener.get()));
-            if (const auto request = example::next_request(listener)) {
-                auto served = std::make_shared<example::served_transfer>(*request, where, *files);
-                all.start([served](client& added) { transfer(added, *served); });
-            }
-        }
-    });
+    all.start([&](client& self) { accept_all(self, all, listener); });
     all.run(stop);
-    std::cout << "ended" << std::endl;
-    return 0;
+}
+
+void serve_tftp(
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    const example::stop_signal& stop
+) {
+    loop all;
+    all.start([&](client& self) { take_requests(self, all, listener, where, files); });
+    all.run(stop);
+}
+
+int run(const example::arguments& given) {
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

@@ -6,12 +6,12 @@
 //          TIME-WAIT belongs to nobody any more.
 
 #include "common/program.hpp"
+#include "common/tcp_state.hpp"
 #include "common/text.hpp"
 #include "net/proc_net.hpp"
 
 #include <tftp/io/socket_address.hpp>
 
-#include <array>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
@@ -64,25 +64,6 @@ std::map<std::uint64_t, std::string> find_owners() {
     return out;
 }
 
-/// Returns the word of RFC 9293 for a state of TCP.
-std::string tcp_state(unsigned state) {
-    static constexpr std::array words{
-        "?",
-        "ESTABLISHED",
-        "SYN-SENT",
-        "SYN-RECEIVED",
-        "FIN-WAIT-1",
-        "FIN-WAIT-2",
-        "TIME-WAIT",
-        "CLOSED",
-        "CLOSE-WAIT",
-        "LAST-ACK",
-        "LISTEN",
-        "CLOSING",
-        "SYN-RECEIVED"};
-    return state < words.size() ? words.at(state) : "?";
-}
-
 void print_row(
     const std::string& protocol,
     const std::string& local,
@@ -116,7 +97,7 @@ int body(const example::arguments& given) {
                 protocol,
                 tftp::io::to_string(socket.local),
                 listens ? "*" : tftp::io::to_string(socket.peer),
-                udp ? (listens ? "open" : "connected") : tcp_state(socket.state),
+                udp ? (listens ? "open" : "connected") : example::tcp_state_name(socket.state),
                 owner == owners.end() ? "-" : owner->second
             );
         }

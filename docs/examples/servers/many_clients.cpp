@@ -38,8 +38,6 @@
 #include <string>
 #include <vector>
 
-#include <sys/resource.h>
-
 namespace {
 
 namespace asio = boost::asio;
@@ -145,15 +143,6 @@ private:
     std::minstd_rand random_{std::random_device{}()};
 };
 
-/// Each connection takes a descriptor; 1,024 is the usual limit.
-void raise_limit() {
-    ::rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 int run(const example::arguments& given) {
     load what{
         given.address("ADDRESS:PORT"),
@@ -163,7 +152,7 @@ int run(const example::arguments& given) {
         given.text("--file"),
     };
     const bool echo = given.one_of("--service", {"echo", "tftp"}) == "echo";
-    raise_limit();
+    example::raise_descriptor_limit();
     asio::io_context loop(1);
     clients all(loop, what);
     const auto begun = clock_type::now();

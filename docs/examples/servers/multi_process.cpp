@@ -10,9 +10,9 @@
 // See docs/examples/README.md.
 
 #include "common/served_transfer.hpp"
-#include "common/server.hpp"
 
 #include <csignal>
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -37,7 +37,12 @@ public:
             // The listening socket is the same as the parent's: a signal to this process alone must
             // not shut it down.
             stop_.shuts_down(-1);
-            work();
+            // Nothing may leave this block: the frames above are the parent's.
+            try {
+                work();
+            } catch (const std::exception& failed) {
+                std::cerr << failed.what() << std::endl;
+            }
             // No destructors: what they would give back is the parent's, too.
             ::_exit(0);
         }
@@ -79,10 +84,7 @@ void wake_on_child() {
     example::check(::sigaction(SIGCHLD, &action, nullptr), "sigaction");
 }
 
-void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
-    const example::unique_fd listener = example::listen_tcp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
+void serve_echo(const example::unique_fd& listener, example::stop_signal& stop) {
     children all(stop);
     while (!stop.asked()) {
         const example::unique_fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -92,43 +94,32 @@ void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
             all.reap();
         }
     }
-    stop.shuts_down(-1);
     all.stop();
 }
 
 void serve_tftp(
-    const tftp::endpoint& where, const std::string& directory, example::stop_signal& stop
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    example::stop_signal& stop
 ) {
-    const auto files = example::open_directory(directory);
-    const example::unique_fd listener = example::listen_udp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
     children all(stop);
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
             all.start([&] {
-                example::served_transfer served(*request, where, *files);
+                example::served_transfer served(*request, where, files);
                 example::run_to_end(served, stop);
             });
         } else {
             all.reap();
         }
     }
-    stop.shuts_down(-1);
     all.stop();
 }
 
 int run(const example::arguments& given) {
-    example::stop_signal stop;
     wake_on_child();
-    const tftp::endpoint where = given.address("--listen");
-    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
-        serve_echo(where, stop);
-    } else {
-        serve_tftp(where, given.text("--root"), stop);
-    }
-    std::cout << "ended" << std::endl;
-    return 0;
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

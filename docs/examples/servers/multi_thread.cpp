@@ -10,7 +10,6 @@
 // See docs/examples/README.md.
 
 #include "common/served_transfer.hpp"
-#include "common/server.hpp"
 
 #include <atomic>
 #include <functional>
@@ -75,10 +74,7 @@ private:
     unsigned started_ = 0;
 };
 
-void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
-    const example::unique_fd listener = example::listen_tcp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
+void serve_echo(const example::unique_fd& listener, example::stop_signal& stop) {
     workers all;
     while (!stop.asked()) {
         auto client = std::make_shared<example::unique_fd>(
@@ -88,38 +84,27 @@ void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
             all.start([client, &stop] { example::echo_to_end(*client, stop); });
         }
     }
-    stop.shuts_down(-1);
 }
 
 void serve_tftp(
-    const tftp::endpoint& where, const std::string& directory, example::stop_signal& stop
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    example::stop_signal& stop
 ) {
-    const auto files = example::open_directory(directory);
-    const example::unique_fd listener = example::listen_udp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
     workers all;
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
             all.start([request, where, &files, &stop] {
-                example::served_transfer served(*request, where, *files);
+                example::served_transfer served(*request, where, files);
                 example::run_to_end(served, stop);
             });
         }
     }
-    stop.shuts_down(-1);
 }
 
 int run(const example::arguments& given) {
-    example::stop_signal stop;
-    const tftp::endpoint where = given.address("--listen");
-    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
-        serve_echo(where, stop);
-    } else {
-        serve_tftp(where, given.text("--root"), stop);
-    }
-    std::cout << "ended" << std::endl;
-    return 0;
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

@@ -9,7 +9,6 @@
 // See docs/examples/README.md.
 
 #include "common/served_transfer.hpp"
-#include "common/server.hpp"
 
 #include <iostream>
 #include <memory>
@@ -18,10 +17,7 @@
 
 namespace {
 
-void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
-    const example::unique_fd listener = example::listen_tcp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
+void serve_echo(const example::unique_fd& listener, example::stop_signal& stop) {
     while (!stop.asked()) {
         const example::unique_fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (client) {
@@ -29,36 +25,25 @@ void serve_echo(const tftp::endpoint& where, example::stop_signal& stop) {
             std::cout << "one client served" << std::endl;
         }
     }
-    stop.shuts_down(-1);
 }
 
 void serve_tftp(
-    const tftp::endpoint& where, const std::string& directory, example::stop_signal& stop
+    const example::unique_fd& listener,
+    const tftp::endpoint& where,
+    tftp::io::content& files,
+    example::stop_signal& stop
 ) {
-    const auto files = example::open_directory(directory);
-    const example::unique_fd listener = example::listen_udp(where);
-    stop.shuts_down(listener.get());
-    example::announce(example::local_address(listener));
     while (!stop.asked()) {
         if (const auto request = example::next_request(listener)) {
-            example::served_transfer served(*request, where, *files);
+            example::served_transfer served(*request, where, files);
             example::run_to_end(served, stop);
             std::cout << served.report() << std::endl;
         }
     }
-    stop.shuts_down(-1);
 }
 
 int run(const example::arguments& given) {
-    example::stop_signal stop;
-    const tftp::endpoint where = given.address("--listen");
-    if (given.one_of("--service", {"echo", "tftp"}) == "echo") {
-        serve_echo(where, stop);
-    } else {
-        serve_tftp(where, given.text("--root"), stop);
-    }
-    std::cout << "ended" << std::endl;
-    return 0;
+    return example::serve_each(given, serve_echo, serve_tftp);
 }
 
 } // namespace

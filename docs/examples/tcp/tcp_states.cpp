@@ -8,6 +8,7 @@
 
 #include "common/program.hpp"
 #include "common/socket.hpp"
+#include "common/tcp_state.hpp"
 #include "common/tun.hpp"
 
 #include <algorithm>
@@ -38,19 +39,6 @@ constexpr std::uint8_t counted = TH_FIN | TH_SYN; // as an octet each: they are 
 
 /// Returns the state of the kernel's socket between those ports; a listener has far port 0.
 const char* state_of(unsigned near_port, unsigned far_port) {
-    // In the order of the kernel's numbers, from 1 on.
-    constexpr std::array names{
-        "ESTABLISHED",
-        "SYN-SENT",
-        "SYN-RECEIVED",
-        "FIN-WAIT-1",
-        "FIN-WAIT-2",
-        "TIME-WAIT",
-        "CLOSED",
-        "CLOSE-WAIT",
-        "LAST-ACK",
-        "LISTEN",
-        "CLOSING"};
     std::ifstream table("/proc/net/tcp");
     for (std::string line; std::getline(table, line);) {
         // "0: 0100000A:1F90 0200000A:0050 01 ...": addresses, ports and state in hexadecimal.
@@ -58,7 +46,7 @@ const char* state_of(unsigned near_port, unsigned far_port) {
         const char* const form = "%*d: %*x:%x %*x:%x %x";
         const int read = std::sscanf(line.c_str(), form, &row[0], &row[1], &row[2]);
         if (read == 3 && row[0] == near_port && row[1] == far_port) {
-            return names.at(row[2] - 1);
+            return example::tcp_state_name(row[2]);
         }
     }
     return "CLOSED";
