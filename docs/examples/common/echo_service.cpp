@@ -66,7 +66,8 @@ void echo_service::accept_all() {
         unique_fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)
         );
         if (!socket) {
-            // Without descriptors left it stays in the queue of the kernel, and is tried again.
+            // Nobody is left; or no descriptor is, and then the client stays in the kernel's queue
+            // and this is called again at once. A server for strangers would rest for a moment.
             return;
         }
         const int fd = socket.get();
