@@ -9,6 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 84
+#: As many measured values of a logarithmic x axis are named at it.
+X_TICKS = 8
 #: Entries of the key in a row.
 KEY_COLUMNS = 4
 #: Height of such a row; as many fit without making the picture higher.
@@ -50,6 +52,11 @@ class Scale:
         return [value for value in values if self.low <= value <= self.high]
 
 
+def _figure(value: float) -> str:
+    """A number at an axis: 1,000,000 and not 1e+06."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:g}"
+
+
 def _text(x: float, y: float, text: str, more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" {more}>{escape(text)}</text>'
 
@@ -72,7 +79,7 @@ def _y_axis(scale: Scale, label: str) -> list[str]:
     out = []
     for value in scale.ticks():
         y = scale.place(value)
-        out += [_line(LEFT, y, WIDTH - RIGHT, y), _text(LEFT - 6, y + 4, f"{value:g}", 'text-anchor="end"')]
+        out += [_line(LEFT, y, WIDTH - RIGHT, y), _text(LEFT - 6, y + 4, _figure(value), 'text-anchor="end"')]
     middle = (TOP + HEIGHT - BOTTOM) / 2
     out.append(_text(16, middle, label, f'text-anchor="middle" transform="rotate(-90 16 {middle})"'))
     return out
@@ -99,11 +106,13 @@ class Lines:
         bottom = min(y for _, y in points) / 1.05 if self.log_y else 0.0
         y_scale = Scale(bottom, top, HEIGHT - BOTTOM, TOP + BOTTOM - HEIGHT, self.log_y)
         body = _y_axis(y_scale, self.y_label)
-        for value in x_scale.ticks():
+        measured = sorted(set(xs))
+        # Few values that were chosen are what the reader looks for.
+        for value in measured if self.log_x and len(measured) <= X_TICKS else x_scale.ticks():
             x = x_scale.place(value)
             body += [
                 _line(x, TOP, x, HEIGHT - BOTTOM),
-                _text(x, HEIGHT - BOTTOM + 16, f"{value:g}", 'text-anchor="middle"'),
+                _text(x, HEIGHT - BOTTOM + 16, _figure(value), 'text-anchor="middle"'),
             ]
         body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 36, self.x_label, 'text-anchor="middle"'))
         for number, (label, line) in enumerate(self.lines.items()):

@@ -126,6 +126,10 @@ TEST_CASE("http_server gives nothing else", "[examples]") {
     CHECK(contains(refused.output, "\r\nAllow: GET, HEAD\r\n"));
     CHECK(status_of({"--data", "x=y", served.url("/file")}) == "405");
     CHECK(holds(served.root / "file", served.content));
+    // What is malformed, or too large, is told so, and its connection ends.
+    CHECK(status_of({"--header", "a b: c", served.url("/file")}) == "400");
+    CHECK(status_of({"--header", "a: " + std::string(9000, 'x'), served.url("/file")}) == "400");
+    CHECK(status_of({"--request", "G@T", served.url("/file")}) == "400");
     // What is logged cannot move the cursor.
     CHECK(status_of({served.url("/%1b[2J")}) == "404");
     CHECK(served.server.process.wait_for_line("GET /%1b[2J 404", limit));

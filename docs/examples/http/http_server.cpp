@@ -69,26 +69,33 @@ struct answer {
     file body;
 };
 
+/// Returns whether the client sent what is no HTTP, or too much of it.
+bool is_about_http(const boost::system::error_code& failed) {
+    return failed.category() == http::make_error_code(http::error{}).category();
+}
+
+/// Returns an answer that is nothing but a head.
+answer plain(http::status status) {
+    answer out;
+    out.head.result(status);
+    out.head.content_length(0);
+    return out;
+}
+
 /// Finds what is asked for. Whatever is wrong with a name, the client learns "not found".
 answer find(const tftp::io::export_root& root, const http::request<http::string_body>& asked) {
-    answer out;
-    out.head.version(asked.version());
-    out.head.keep_alive(asked.keep_alive());
-    out.head.content_length(0);
     if (asked.method() != http::verb::get && asked.method() != http::verb::head) {
-        out.head.result(http::status::method_not_allowed);
+        answer out = plain(http::status::method_not_allowed);
         out.head.set(http::field::allow, "GET, HEAD");
         return out;
     }
     const auto opened = root.open_read(name_of(asked.target()));
     if (!opened) {
-        out.head.result(http::status::not_found);
-        return out;
+        return plain(http::status::not_found);
     }
+    answer out = plain(http::status::ok);
     out.head.content_length((*opened)->size());
-    if (asked.method() == http::verb::get) {
-        out.body = *opened;
-    }
+    out.body = asked.method() == http::verb::get ? *opened : nullptr;
     return out;
 }
 
@@ -113,9 +120,18 @@ asio::awaitable<void> converse(beast::tcp_stream& stream, const tftp::io::export
         http::request_parser<http::string_body> parser; // takes a header of 8 KiB at most
         parser.body_limit(8192);                        // nothing we answer has a body
         stream.expires_after(patience);
-        co_await http::async_read(stream, buffer, parser, use_awaitable);
+        boost::system::error_code failed;
+        co_await http::async_read(
+            stream, buffer, parser, asio::redirect_error(use_awaitable, failed)
+        );
+        if (failed && (failed == http::error::end_of_stream || !is_about_http(failed))) {
+            throw boost::system::system_error(failed);
+        }
         const auto& asked = parser.get();
-        answer reply = find(root, asked);
+        answer reply = failed ? plain(http::status::bad_request) : find(root, asked);
+        reply.head.version(asked.version());
+        // Behind what is malformed nobody knows where the next request begins.
+        reply.head.keep_alive(!failed && asked.keep_alive());
         std::cout << peer << ' ' << example::printable(asked.method_string()) << ' '
                   << example::printable(asked.target()) << ' ' << reply.head.result_int()
                   << std::endl;
