@@ -183,18 +183,23 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     storing_ = true;
     whole_ = last;
     ++expected_;
-    x_.deadline = now + patience();
+    x_.deadline = missed_at(now);
 }
 
-duration receiver::patience() const noexcept {
+/// Returns when the next block is missed, if nothing comes.
+time_point receiver::missed_at(time_point now) const noexcept {
     // The rest of a window follows at once. Asking for it before the sender's own timer fires has
     // it repeat only what is missing.
     const auto round_trip = x_.rto.smoothed();
     const bool inside = expected_ - 1 - acked_ < x_.agreed.windowsize;
     if (inside && round_trip) {
-        return std::max((x_.rto.interval() - *round_trip) / 2, x_.config.rto.variance_min / 2);
+        // What comes within a round trip of an ACK does not answer it: its answer is on the way
+        // still. To ask again meanwhile would have all of it sent twice, and the next window too.
+        const time_point since = std::max(now, acked_at_ + *round_trip);
+        return since +
+               std::max((x_.rto.interval() - *round_trip) / 2, x_.config.rto.variance_min / 2);
     }
-    return x_.interval();
+    return now + x_.interval();
 }
 
 void receiver::on_stored(time_point now) noexcept {

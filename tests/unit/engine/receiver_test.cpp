@@ -249,4 +249,18 @@ TEST_CASE("receiver asks early for the rest of a window", "[engine][receiver][rf
     CHECK(r.counters().retransmissions == 1);
 }
 
+TEST_CASE(
+    "receiver waits for what answers its report, whatever is late", "[engine][receiver][rfc7440]"
+) {
+    receiver r = serve_write(window_4);
+    auto t = script(r);
+    t.expect_datagram(oack(window_4)).at(60ms);
+    t.receive_block(1).receive_block(2).receive_useless(4).expect_ack(2);
+    // What had been sent before the report was heard. Its answer takes a round trip of 60 ms, and
+    // half of the 120 ms that the timer keeps above that.
+    t.at(62ms).receive_block(3).expect_idle_until(180ms);
+    t.at(120ms).receive_block(4).receive_block(5).receive_block(6).expect_ack(6);
+    CHECK(r.counters().retransmissions == 1);
+}
+
 static_assert(std::is_nothrow_move_constructible_v<receiver>);

@@ -120,7 +120,7 @@ private:
     void on_error(const error_view& error) noexcept;
     void acknowledge(bool repeat, time_point now) noexcept;
     void complete(time_point now) noexcept;
-    [[nodiscard]] duration patience() const noexcept;
+    [[nodiscard]] time_point missed_at(time_point now) const noexcept;
 
     detail::exchange x_;
     offer offered_;
