@@ -2,7 +2,8 @@
 # quarter fewer instructions when they are compiled as one. The libraries hold ordinary code beside what
 # this needs, so that whoever links them decides; a shared library gains nothing.
 
-# g++ would do it for every program that links these libraries, unasked: 14 s for each test.
+# g++ would do it for every program that links these libraries, unasked: up to 14 s for
+# each test.
 if(TFTP_LTO AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_link_options(-fno-lto)
 endif()

@@ -50,10 +50,8 @@ public:
     [[nodiscard]] bool ended() const noexcept { return !inside_; }
 
 private:
-    using stack = boost::context::stack_context;
-
     /// The stack is memory like any other; it ends with the function, or in the destructor.
-    greenlet(stack memory, std::function<void(greenlet& self)> body)
+    greenlet(boost::context::stack_context memory, std::function<void(greenlet& self)> body)
         : inner_{static_cast<char*>(memory.sp) - memory.size, memory.size},
           inside_(
               std::allocator_arg,
