@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The test command: installs what is missing, builds, runs everything, ends with ctest's summary.
 #
-# usage: tests/run.sh            all of it; at most 40 minutes on two cores
+# usage: tests/run.sh            all of it; 40 minutes on two cores, more on slow ones
 #        tests/run.sh --quick    no clang-tidy and no sanitizers; at most 15 minutes
 #
 # Stops at the first stage that fails and says what it ran. Needs Debian 12, and root or sudo when
