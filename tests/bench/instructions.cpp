@@ -86,6 +86,7 @@ public:
         test::write_file(root_.path() / "file", content_);
         io::port_options options;
         options.local_addresses = true;
+        options.waiting_times = true;
         auto port = io::udp_port::open(test::loopback(address_family::ipv4), options).value();
         asked_.server = port->local_endpoint();
         asked_.filename = what.verb == io::verb::read ? "file" : "upload";

@@ -108,6 +108,7 @@ error_code fault_world::open_service(bool pooled, io::tid_mode tids) {
     );
     io::port_options options;
     options.local_addresses = true;
+    options.waiting_times = true;
     options.coalesce = tids == io::tid_mode::single;
     auto port = io::udp_port::open(loopback(address_family::ipv4), options);
     if (!port) {

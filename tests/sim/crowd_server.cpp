@@ -53,6 +53,7 @@ crowd_server::crowd_server(
     blocks_at_start_ = heap::blocks() - before;
     io::port_options options;
     options.local_addresses = true;
+    options.waiting_times = true;
     port_use use = port_use::requests;
     if (plan_.service.tids == io::tid_mode::single) {
         // As net::server opens it.

@@ -98,7 +98,7 @@ void sim_socket::on_arrival(network&, const datagram& arrived) {
         return;
     }
     charged_ += charge;
-    queue_.push_back({arrived.from, arrived.to, arrived.octets});
+    queue_.push_back({arrived.from, arrived.to, arrived.octets, host_.world_.net.now()});
     host_.owner_->on_socket(*this);
 }
 
@@ -141,10 +141,13 @@ sim_socket::receive_batch(io::scratch& memory, std::size_t messages_max) noexcep
             const bytes_span slot = memory.slot(count).first(next.octets.size());
             std::ranges::copy(next.octets, slot.begin());
             memory.messages()[count] = {
-                slot, std::max<std::size_t>(slot.size(), 1), next.from, {}, false};
+                slot, std::max<std::size_t>(slot.size(), 1), next.from, {}, false, {}};
             if (options_.local_addresses) {
                 memory.messages()[count].to = next.to.with_port(0);
                 memory.messages()[count].to_group = !next.to.same_host(address());
+            }
+            if (options_.waiting_times) {
+                memory.messages()[count].waited = host_.world_.net.now() - next.since;
             }
             ++count;
         }

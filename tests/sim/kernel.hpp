@@ -166,6 +166,7 @@ private:
         endpoint from;
         endpoint to;
         std::vector<std::byte> octets;
+        time_point since;
     };
 
     enum class fate : std::uint8_t { sent, lost, full, refused };

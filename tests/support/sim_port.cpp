@@ -55,9 +55,12 @@ sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept 
             message.octets = slot;
             continue;
         }
-        message = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group};
+        message = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group, {}};
         if (options_.local_addresses) {
             message.to = datagram.to.with_port(0);
+        }
+        if (options_.waiting_times) {
+            message.waited = waited;
         }
     }
     return std::span<const io::received>(messages.first(count));

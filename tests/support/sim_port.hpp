@@ -80,6 +80,8 @@ public:
 
     /// Destination of the next datagrams says that it is a group's.
     bool group = false;
+    /// What the next datagrams say of their waiting, if the port was opened to tell.
+    duration waited{};
     /// Datagrams of one sender that follow each other come as one message, as UDP_GRO has it:
     /// equal sizes, a shorter one is the last.
     bool coalesces = false;

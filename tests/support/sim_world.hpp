@@ -53,6 +53,7 @@ public:
           )) {
         io::port_options options;
         options.local_addresses = true;
+        options.waiting_times = true;
         auto port = network.open(service_address, options);
         listener = port.get();
         REQUIRE_FALSE(serving->listen(std::move(port)));

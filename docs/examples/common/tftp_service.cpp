@@ -22,6 +22,7 @@ tftp_service::tftp_service(const tftp::endpoint& where, const std::string& direc
       service_({*files_, ports_, *this, *this}, {}, tftp::clock::now()) {
     tftp::io::port_options options;
     options.local_addresses = true;
+    options.waiting_times = true;
     auto port = ports_.open(where, options);
     if (!port) {
         throw boost::system::system_error(port.error(), "listen");

@@ -152,7 +152,13 @@ void service::on_deadline(time_point now) noexcept {
     wheel_.expire(now, [&](deadline_entry& entry) -> std::optional<time_point> {
         auto& s = static_cast<served&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
-            s.on_deadline(memory_, now);
+            // In a crowd the answer may be there and not yet looked at.
+            if (s.watching.fd != -1 && s.watching.read) {
+                s.on_readable(memory_, now);
+            }
+            if (!s.closed()) {
+                s.on_deadline(memory_, now);
+            }
             update(s, now);
         }
         return s.closed() ? std::nullopt : s.deadline();

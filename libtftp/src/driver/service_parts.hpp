@@ -60,6 +60,9 @@ struct service::shared : watched {
 struct service::listener final : shared {
     explicit listener(std::unique_ptr<datagram_port> at) noexcept
         : shared(kind::listener, std::move(at)) {}
+
+    /// The last time it held as many requests as were wanted, or more.
+    bool crowded = false;
 };
 
 struct service::served final : watched, transfer {

@@ -25,8 +25,9 @@ constexpr std::uint8_t crowded_sends = 2;
 /// its answer late.
 constexpr std::chrono::duration<std::uint16_t> crowded_patience(10);
 
-/// Requests taken at a time: transfers under way wait no longer than for these.
-constexpr std::size_t requests_max = 8;
+/// Requests taken at a time while few come; in a crowd it is as many as can be, so that the last is
+/// answered before its client asks again. Transfers under way wait for no more than these.
+constexpr std::size_t requests_few = 8;
 
 /// How often requests are looked through whose file is being opened.
 constexpr auto stale_interval = std::chrono::seconds(1);
@@ -121,7 +122,7 @@ void service::open_job::cancel() noexcept {
 }
 
 service::arrival service::open_job::resumed(time_point now) const noexcept {
-    return {port_, to_, datagram_, who_, request_, now};
+    return {port_, to_, datagram_, who_, request_, now, {}};
 }
 
 void service::on_requests(listener& from, time_point now) noexcept {
@@ -132,7 +133,8 @@ void service::on_requests(listener& from, time_point now) noexcept {
         pause_listeners(std::max<time_point>(pace_.next(now), now + rest_min));
         return;
     }
-    const std::size_t most = rests ? std::min(allowed, requests_max) : scratch::receive_slots;
+    const std::size_t room = from.crowded ? scratch::receive_slots : requests_few;
+    const std::size_t most = rests ? std::min(allowed, room) : scratch::receive_slots;
     const auto messages = from.port->receive_batch(requests_, most);
     if (!messages) {
         if (messages.error() != boost::system::errc::operation_would_block) {
@@ -145,6 +147,7 @@ void service::on_requests(listener& from, time_point now) noexcept {
         return;
     }
     pace_.take(messages->size());
+    from.crowded = messages->size() == most;
     for (const received& message : *messages) {
         message.for_each_datagram([&](bytes_view datagram) {
             on_datagram(*from.port, message, datagram, now);
@@ -209,7 +212,7 @@ void service::on_datagram(
     if (peer.port == 0 || peer == asked || message.to_group) {
         return;
     }
-    arrival a{port, message.to, datagram, {peer, asked}, {}, now};
+    arrival a{port, message.to, datagram, {peer, asked}, {}, now, message.waited};
     const auto packet = decode(datagram);
     if (!packet) {
         // On a port that is lent an answer would end the sender's transfer.
@@ -251,9 +254,9 @@ bool service::joined(const arrival& a) noexcept {
         return false;
     }
     served& old = *found->second;
-    // Identical after the first ACK as well, when it is so soon: a copy that the network held up,
-    // since no machine starts again that fast.
-    const bool young = a.now - old.opening_at < repeat_window;
+    // Identical after the first ACK as well, when it came so soon: a copy that the network held up,
+    // or our own queue, since no machine starts again that fast.
+    const bool young = a.now - a.waited - old.opening_at < repeat_window;
     if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
         old.on_repeated_request(memory_, a.now);
         update(old, a.now);

@@ -1,3 +1,4 @@
+#include "control.hpp"
 #include "linux.hpp"
 #include "vectors.hpp"
 
@@ -8,9 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
-#include <cstring>
 #include <new>
-#include <type_traits>
 #include <utility>
 
 #include <linux/errqueue.h>
@@ -20,93 +19,14 @@ namespace tftp::io {
 
 namespace {
 
+using detail::control_buffer;
+using detail::control_value;
 using detail::get_option;
+using detail::send_control;
 using detail::set_option;
 
 bool is(const error_code& error, int number) noexcept {
     return error.value() == number && error.category() == boost::system::system_category();
-}
-
-/// Room for the control messages of one datagram: a source address and a segment size.
-struct control_buffer {
-    alignas(::cmsghdr
-    ) std::array<std::byte, CMSG_SPACE(sizeof(::in6_pktinfo)) + CMSG_SPACE(sizeof(int))> octets;
-};
-
-/// Link-local addresses mean something only together with their interface.
-bool is_link_local(const ::in6_addr& address) noexcept {
-    return IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address) ||
-           IN6_IS_ADDR_MC_NODELOCAL(&address);
-}
-
-template <class Value>
-Value control_value(const ::cmsghdr& message) noexcept {
-    static_assert(std::is_trivially_copyable_v<Value>);
-    Value value{};
-    std::memcpy(&value, CMSG_DATA(&message), sizeof value);
-    return value;
-}
-
-/// The control messages of one send, built where sendmsg reads them.
-class send_control {
-public:
-    template <class Value>
-    void add(int level, int type, const Value& value) noexcept {
-        ::cmsghdr header{};
-        header.cmsg_len = CMSG_LEN(sizeof value);
-        header.cmsg_level = level;
-        header.cmsg_type = type;
-        std::memcpy(&buffer_.octets[size_], &header, sizeof header);
-        std::memcpy(&buffer_.octets[size_ + CMSG_LEN(0)], &value, sizeof value);
-        size_ += CMSG_SPACE(sizeof value);
-    }
-
-    void add_source(const endpoint& local) noexcept {
-        if (local.family == address_family::ipv4) {
-            ::in_pktinfo info{};
-            std::memcpy(&info.ipi_spec_dst, local.address.data(), sizeof info.ipi_spec_dst);
-            add(IPPROTO_IP, IP_PKTINFO, info);
-        } else if (local.family == address_family::ipv6) {
-            ::in6_pktinfo info{};
-            std::memcpy(&info.ipi6_addr, local.address.data(), sizeof info.ipi6_addr);
-            info.ipi6_ifindex = local.scope;
-            add(IPPROTO_IPV6, IPV6_PKTINFO, info);
-        }
-    }
-
-    void attach(::msghdr& message) noexcept {
-        message.msg_control = size_ == 0 ? nullptr : buffer_.octets.data();
-        message.msg_controllen = size_;
-    }
-
-private:
-    control_buffer buffer_{};
-    std::size_t size_ = 0;
-};
-
-void describe(::msghdr& message, std::size_t size, received& out) noexcept {
-    out.segment = std::max<std::size_t>(size, 1);
-    out.to = {};
-    for (::cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-            const int segment = control_value<int>(*c);
-            if (segment > 0) {
-                out.segment = std::min(out.segment, static_cast<std::size_t>(segment));
-            }
-        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-            const auto info = control_value<::in_pktinfo>(*c);
-            std::memcpy(out.to.address.data(), &info.ipi_addr, sizeof info.ipi_addr);
-            // The address to answer from differs from the one asked when that is a group's.
-            out.to_group = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
-            out.to.family = address_family::ipv4;
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            const auto info = control_value<::in6_pktinfo>(*c);
-            std::memcpy(out.to.address.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
-            out.to_group = IN6_IS_ADDR_MULTICAST(&info.ipi6_addr);
-            out.to.scope = is_link_local(info.ipi6_addr) ? info.ipi6_ifindex : 0;
-            out.to.family = address_family::ipv6;
-        }
-    }
 }
 
 /// The kernel grants more than net.core.rmem_max to the privileged only; what anybody else gets is
@@ -139,6 +59,9 @@ error_code apply(int fd, bool ipv6, const port_options& options) noexcept {
     if (!error && options.local_addresses) {
         error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
                      : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    }
+    if (!error && options.waiting_times) {
+        error = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
     }
     if (!error && options.coalesce) {
         // Kernels before 5.0 do not know it: datagrams then come one by one.
@@ -306,6 +229,7 @@ result<std::span<const received>> udp_port::receive_plain(scratch& memory) noexc
     message.from = from.to_endpoint();
     message.to = {};
     message.to_group = false;
+    message.waited = {};
     return std::span<const received>(&message, 1);
 }
 
@@ -352,7 +276,7 @@ udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         const std::size_t size = headers[i].msg_len;
         messages[i].octets = memory.slot(i).first(size);
         messages[i].from = senders[i].to_endpoint();
-        describe(headers[i].msg_hdr, size, messages[i]);
+        detail::describe(headers[i].msg_hdr, size, messages[i]);
     }
     return std::span<const received>(messages);
 }

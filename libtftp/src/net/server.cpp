@@ -28,6 +28,7 @@ constexpr int port_attempts = 16;
     io::port_options options;
     options.receive_buffer = listen_buffer;
     options.local_addresses = true;
+    options.waiting_times = true;
     // Windows of uploads come there, too.
     options.coalesce = tids == io::tid_mode::single;
     return options;

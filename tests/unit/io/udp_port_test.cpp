@@ -238,6 +238,36 @@ TEST_CASE(
     CHECK(sizes == std::vector<std::size_t>{10, 11, 12, 13, 14});
 }
 
+TEST_CASE("a port tells how long a datagram has waited in it", "[io][udp_port]") {
+    using std::chrono::steady_clock;
+    constexpr auto rest = std::chrono::milliseconds(20);
+    // The clock of the stamps may be slewed meanwhile.
+    constexpr auto slack = std::chrono::milliseconds(1);
+    port_options options;
+    options.waiting_times = GENERATE(true, false);
+    const auto receiver = open(loopback, options);
+    const auto sender = open(loopback);
+    scratch memory;
+    const auto begun = steady_clock::now();
+    tftp::duration waited{};
+    // The system begins to stamp a moment after the first port has asked for it.
+    do {
+        const auto before = steady_clock::now();
+        REQUIRE_FALSE(sender->send(receiver->local_endpoint(), unset, pattern(10)));
+        const auto sent = steady_clock::now();
+        while (steady_clock::now() < sent + rest) {
+        }
+        REQUIRE(wait(*receiver));
+        const auto messages = receiver->receive_batch(memory, 4).value();
+        REQUIRE(messages.size() == 1);
+        waited = messages[0].waited;
+        CHECK(waited <= steady_clock::now() - before + slack);
+    } while (options.waiting_times && waited < rest - slack &&
+             steady_clock::now() < begun + std::chrono::seconds(10));
+    CHECK((waited >= rest - slack) == options.waiting_times);
+    CHECK((waited > tftp::duration::zero()) == options.waiting_times);
+}
+
 TEST_CASE("a wildcard port answers from the address that was asked", "[io][udp_port]") {
     port_options options;
     options.local_addresses = true;

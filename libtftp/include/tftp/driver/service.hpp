@@ -174,6 +174,8 @@ private:
         key who;
         request_view request;
         time_point now;
+        /// How long it had waited to be read.
+        duration waited{};
     };
 
     /// A port for a transfer: its own, or lent.

@@ -28,6 +28,9 @@ struct port_options {
     /// Report the local address of each datagram and honour it in sends (IP_PKTINFO): for ports
     /// bound to a wildcard address.
     bool local_addresses = false;
+    /// Tell how long each datagram has waited in the port (SO_TIMESTAMPNS): for ports that take
+    /// requests. The system may begin a moment after the first port has asked for it.
+    bool waiting_times = false;
     segmentation sends = segmentation::gso;
 };
 

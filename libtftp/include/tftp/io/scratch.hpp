@@ -2,6 +2,7 @@
 
 #include <tftp/wire/bytes.hpp>
 #include <tftp/wire/endpoint.hpp>
+#include <tftp/wire/time.hpp>
 
 #include <array>
 #include <cstddef>
@@ -24,6 +25,9 @@ struct received {
     endpoint to;
     /// True when `to` is a broadcast or multicast address; false when it is not reported.
     bool to_group = false;
+    /// How long it had waited in the port when it was taken, by a clock that may be set; >= 0. 0
+    /// when the port does not tell.
+    duration waited{};
 
     /// Calls `f(bytes_view)` for each datagram in order; an empty datagram counts as one.
     template <class Function>
