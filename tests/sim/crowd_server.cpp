@@ -31,6 +31,7 @@ crowd_server::crowd_server(
       world_(world),
       plan_(plan),
       random_(seeds.next()),
+      looks_(prng(random_).next()),
       kernel_(world, network::server_host, plan.kernel, rules, seeds.next()),
       files_(plan.disk, world, seeds.next()),
       pool_(plan.disk, world, seeds.next()),
@@ -165,8 +166,33 @@ void crowd_server::work() {
             port->on_acted();
         }
     }
+    look_again();
     service_->settle();
     after();
+}
+
+/// As a poller does that knows of many.
+void crowd_server::look_again() {
+    const time_point now = world_.net.now();
+    if (looks_.below(2) == 0) {
+        return;
+    }
+    for (const int fd : turn_) {
+        const auto found = watched_.find(fd);
+        sim_socket* const port = kernel_.find(fd);
+        if (found == watched_.end() || port == nullptr) {
+            continue;
+        }
+        const watched what = found->second;
+        kernel_.working_on = what.wanted.read && port->readable() && !port->writable() ? fd : -1;
+        const bool any = service_->look_again(what.token, now);
+        kernel_.working_on = -1;
+        port->on_acted();
+        if (any) {
+            world_.seen.note(happening::looked_again);
+        }
+    }
+    service_->take_requests(now);
 }
 
 void crowd_server::expire() {

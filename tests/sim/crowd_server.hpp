@@ -61,6 +61,7 @@ private:
     void count(const io::transfer_summary& summary) noexcept;
 
     void work();
+    void look_again();
     void expire();
     void after();
     [[nodiscard]] std::size_t ports_max() const noexcept;
@@ -69,6 +70,8 @@ private:
     kernel::parts world_;
     server_plan plan_;
     prng random_;
+    /// Draws of their own, so that the others stay what they were.
+    prng looks_;
     kernel kernel_;
     disk files_;
     virtual_pool pool_;

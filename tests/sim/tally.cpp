@@ -45,6 +45,7 @@ constexpr std::array<std::string_view, happenings> names = {
     "refused by ICMP",
     "receive buffer full",
     "coalesced",
+    "looked again, and there was more",
     "port not opened",
     "send refused",
     "send lost",

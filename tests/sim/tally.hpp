@@ -55,6 +55,7 @@ enum class happening : std::uint8_t {
     // Kernels.
     receive_buffer_full,
     coalesced,
+    looked_again,
     open_failed,
     send_refused,
     send_lost,

@@ -14,6 +14,13 @@ namespace tftp::io {
 
 namespace {
 
+/// So many ready at once are looked at again, and so often: the others wait meanwhile.
+constexpr std::size_t crowd = 16;
+constexpr unsigned looks_max = 7;
+
+/// When this part of them more was looked at in vain than not, the answers have yet to come.
+constexpr std::size_t in_vain_part = 16;
+
 [[nodiscard]] unique_fd must(int fd, const char* what) {
     if (fd == -1) {
         throw std::system_error(errno, std::generic_category(), what);
@@ -112,6 +119,26 @@ void epoll_poller::report(service& target, std::size_t ready, time_point now) no
         // An error waits to be read like a datagram.
         const bool readable = (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         target.on_ready(event.data.ptr, readable, (event.events & EPOLLOUT) != 0, now);
+    }
+    if (ready != 0) {
+        look_again(target, ready);
+        target.take_requests(now);
+    }
+}
+
+void epoll_poller::look_again(service& target, std::size_t ready) noexcept {
+    for (unsigned looks = 0; looks < looks_max && ready >= crowd; ++looks) {
+        const time_point now = clock::now();
+        const std::size_t in_vain = ready / in_vain_part + 1;
+        std::size_t found = 0;
+        for (std::size_t i = 0; i < ready && i < 2 * found + in_vain; ++i) {
+            void* const token = events_[i].data.ptr;
+            if (token != nullptr && target.look_again(token, now)) {
+                events_[found] = events_[i];
+                ++found;
+            }
+        }
+        ready = found;
     }
 }
 

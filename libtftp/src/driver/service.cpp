@@ -136,6 +136,20 @@ void service::on_ready(void* token, bool readable, bool writable, time_point now
     update(s, now);
 }
 
+bool service::look_again(void* token, time_point now) noexcept {
+    auto* const what = static_cast<watched*>(token);
+    if (what->what != watched::kind::transfer) {
+        return false;
+    }
+    auto& s = static_cast<served&>(*what);
+    if (s.closed() || !s.watching.read) {
+        return false;
+    }
+    const bool any = s.on_readable(memory_, now);
+    update(s, now);
+    return any;
+}
+
 std::optional<time_point> service::deadline() const noexcept {
     return earlier(wheel_.next(), earlier(resuming_at_, cache_aging_));
 }

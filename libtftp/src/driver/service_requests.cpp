@@ -155,6 +155,14 @@ void service::on_requests(listener& from, time_point now) noexcept {
     }
 }
 
+void service::take_requests(time_point now) noexcept {
+    for (const auto& l : listeners_) {
+        if (l->crowded && !resuming_at_) {
+            on_requests(*l, now);
+        }
+    }
+}
+
 /// Requests begin transfers, what else comes to a port that is lent belongs to one.
 void service::sort_out(
     listener& from, std::span<const received> messages, time_point now

@@ -72,22 +72,23 @@ void transfer::start(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
-void transfer::on_readable(scratch& memory, time_point now) noexcept {
+bool transfer::on_readable(scratch& memory, time_point now) noexcept {
     if (writing_ || resting_) {
-        return;
+        return false;
     }
     if (writes_elsewhere() && !start_collecting()) {
         pause(now);
-        return;
+        return false;
     }
     const auto messages = port_->receive_batch(memory, messages_max());
-    if (!messages || messages->empty()) {
+    const bool any = messages && !messages->empty();
+    if (!any) {
         // An ICMP error makes the port readable too.
         take_refusals();
         if (!messages && is_shortage(messages.error())) {
             // It would be readable again at once.
             pause(now);
-            return;
+            return false;
         }
     } else {
         pool_waits_ = 0;
@@ -96,6 +97,7 @@ void transfer::on_readable(scratch& memory, time_point now) noexcept {
         }
     }
     flush(memory, now);
+    return any;
 }
 
 void transfer::on_writable(scratch& memory, time_point now) noexcept {

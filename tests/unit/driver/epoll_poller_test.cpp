@@ -11,11 +11,13 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -130,6 +132,35 @@ TEST_CASE("a turn waits for what is ready and tells the service", "[driver][epol
     CHECK(loop.finished.ended == 1);
     // Settled, too.
     CHECK(loop.service.transfers() == 0);
+}
+
+TEST_CASE("a crowd is looked at again in the same turn", "[driver][epoll_poller]") {
+    const std::size_t clients = GENERATE(std::size_t{8}, std::size_t{40});
+    own_loop loop;
+    loop.files.set("file", std::string(2000, 'x'));
+    const endpoint address = loop.listen();
+    std::vector<std::unique_ptr<loopback_peer>> askers;
+    for (std::size_t i = 0; i < clients; ++i) {
+        askers.push_back(std::make_unique<loopback_peer>());
+        askers.back()->say(address, rrq("file"));
+    }
+    // 8 are taken at a time, and at once those that did not fit.
+    loop.poller.turn(loop.service, std::nullopt);
+    CHECK(loop.service.running() == clients);
+    for (const auto& asker : askers) {
+        const auto first = asker->hear();
+        REQUIRE(first);
+        // The second answers what has yet to be sent.
+        asker->say(first->first, ack(1));
+        asker->say(first->first, ack(2));
+    }
+    loop.poller.turn(loop.service, std::nullopt);
+    unsigned ahead = 0;
+    for (const auto& asker : askers) {
+        REQUIRE(asker->hear());
+        ahead += asker->hear(0ms) ? 1U : 0U;
+    }
+    CHECK(ahead == (clients == 8 ? 0 : clients));
 }
 
 TEST_CASE("a turn ends when its time has come", "[driver][epoll_poller]") {

@@ -51,6 +51,7 @@ private:
     [[nodiscard]] error_code add(int fd, ::epoll_event event) noexcept;
     void arm(time_point until) noexcept;
     void report(service& target, std::size_t ready, time_point now) noexcept;
+    void look_again(service& target, std::size_t ready) noexcept;
 
     unique_fd set_;
     unique_fd timer_;

@@ -116,11 +116,20 @@ public:
     service(const service_parts& parts, const service_config& config, time_point now);
     ~service() override;
 
-    /// Takes requests from `port` too; it must report local addresses.
+    /// Takes requests from `port` too; it must report local addresses, and tells a repeated request
+    /// from a new one best when it reports waiting times.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_port> port);
 
     /// A watched descriptor is ready. token: as given to the poller.
     void on_ready(void* token, bool readable, bool writable, time_point now) noexcept;
+    /// Looks for what has come to a transfer since on_ready(), before the next settle(). For
+    /// pollers that know of many ready at once: what was answered first has its next packet by now,
+    /// and neither the system need be asked who is ready nor all the others be had in the caches in
+    /// between. Returns false when there was nothing.
+    bool look_again(void* token, time_point now) noexcept;
+    /// Takes requests that did not fit into the last batch: call it once for each batch of
+    /// on_ready(), and they wait no longer when more transfers are under way.
+    void take_requests(time_point now) noexcept;
     /// Time has passed; harmless when early.
     void on_deadline(time_point now) noexcept;
     /// Destroys what has ended: call after each batch of on_ready and on_deadline, never within.

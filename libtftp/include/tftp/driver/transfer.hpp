@@ -96,8 +96,9 @@ public:
     /// Sends the opening: call once, first.
     void start(scratch& memory, time_point now) noexcept;
 
-    /// Takes what has arrived on its port and acts: one write, one run, one ACK a batch.
-    void on_readable(scratch& memory, time_point now) noexcept;
+    /// Takes what has arrived on its port and acts: one write, one run, one ACK a batch. Returns
+    /// false when there was nothing, or nothing that may be taken now.
+    bool on_readable(scratch& memory, time_point now) noexcept;
     /// Goes on where the socket's buffer was full.
     void on_writable(scratch& memory, time_point now) noexcept;
     /// Time has passed; harmless when early.
