@@ -262,6 +262,12 @@ bool service::joined(const arrival& a) noexcept {
         return false;
     }
     served& old = *found->second;
+    // What the peer had sent before comes first. It may have been the last ACK, of one that has the
+    // same port again.
+    static_cast<void>(look_again(static_cast<watched*>(&old), a.now));
+    if (old.closed()) {
+        return false;
+    }
     // Identical after the first ACK as well, when it came so soon: a copy that the network held up,
     // or our own queue, since no machine starts again that fast.
     const bool young = a.now - a.waited - old.opening_at < repeat_window;

@@ -381,6 +381,23 @@ TEST_CASE("a copy of the request that waited in our queue disturbs nothing", "[d
     CHECK(w.finished.all[0].outcome == errc::superseded);
 }
 
+TEST_CASE("a port that is taken again at once gets its file again", "[driver][service]") {
+    sim_world w;
+    w.files.set("file", std::string(300, 'x'));
+    const auto reader = w.peer(2000);
+    const datagram asked = rrq("file", {{"blksize", "1000"}});
+    w.say(*reader, asked);
+    const endpoint first = expect(*reader, oack({{"blksize", "1000"}}));
+    w.say(*reader, ack(0), first);
+    REQUIRE(reader->take());
+    // The request is read before the ACK, which came before it.
+    w.network.transmit(*reader, first, ack(1));
+    w.say(*reader, asked);
+    CHECK(expect(*reader, oack({{"blksize", "1000"}})) != first);
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK_FALSE(w.finished.all[0].outcome);
+}
+
 TEST_CASE("an answer that waits to be read is no reason to send again", "[driver][service]") {
     sim_world w;
     w.files.set("file", std::string(2000, 'x'));
