@@ -182,4 +182,12 @@ private:
     return std::as_bytes(std::span(text));
 }
 
+/// The newest datagram that `port` received is `expected`; it came from the port returned.
+inline endpoint expect(sim_port& port, const datagram& expected) {
+    const auto received = port.take();
+    REQUIRE(received);
+    CHECK(to_text(received->octets) == to_text(expected));
+    return received->from;
+}
+
 } // namespace tftp::test

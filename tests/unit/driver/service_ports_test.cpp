@@ -38,14 +38,6 @@ datagram data_of(std::uint16_t block, std::string_view payload) {
     return octets;
 }
 
-/// The newest datagram that `port` received is `expected`; returns where it came from.
-endpoint expect(sim_port& port, const datagram& expected) {
-    const auto received = port.take();
-    REQUIRE(received);
-    CHECK(to_text(received->octets) == to_text(expected));
-    return received->from;
-}
-
 /// Starts to read "file" of two blocks and more; returns the TID of the server.
 endpoint start_read(sim_world& w, sim_port& client) {
     w.say(client, rrq("file"));
