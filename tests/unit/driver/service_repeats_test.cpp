@@ -9,7 +9,6 @@
 
 using namespace tftp;
 using namespace tftp::test;
-using namespace std::chrono_literals;
 
 TEST_CASE("a copy of the request that comes late disturbs nothing", "[driver][service]") {
     sim_world w;
