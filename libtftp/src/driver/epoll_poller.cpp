@@ -121,8 +121,8 @@ void epoll_poller::report(service& target, std::size_t ready, time_point now) no
         target.on_ready(event.data.ptr, readable, (event.events & EPOLLOUT) != 0, now);
     }
     if (ready != 0) {
-        look_again(target, ready);
         target.take_requests(now);
+        look_again(target, ready);
     }
 }
 

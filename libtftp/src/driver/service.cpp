@@ -141,7 +141,10 @@ bool service::look_again(void* token, time_point now) noexcept {
     if (what->what != watched::kind::transfer) {
         return false;
     }
-    auto& s = static_cast<served&>(*what);
+    return look_again(static_cast<served&>(*what), now);
+}
+
+bool service::look_again(served& s, time_point now) noexcept {
     if (s.closed() || !s.watching.read) {
         return false;
     }
@@ -167,13 +170,11 @@ void service::on_deadline(time_point now) noexcept {
         auto& s = static_cast<served&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
             // In a crowd the answer may be there and not yet looked at.
-            if (s.watching.fd != -1 && s.watching.read) {
-                s.on_readable(memory_, now);
-            }
+            static_cast<void>(look_again(s, now));
             if (!s.closed()) {
                 s.on_deadline(memory_, now);
+                update(s, now);
             }
-            update(s, now);
         }
         return s.closed() ? std::nullopt : s.deadline();
     });

@@ -264,7 +264,7 @@ bool service::joined(const arrival& a) noexcept {
     served& old = *found->second;
     // What the peer had sent before comes first. It may have been the last ACK, of one that has the
     // same port again.
-    static_cast<void>(look_again(static_cast<watched*>(&old), a.now));
+    static_cast<void>(look_again(old, a.now));
     if (old.closed()) {
         return false;
     }

@@ -10,15 +10,24 @@
 using namespace tftp;
 using namespace tftp::test;
 
+namespace {
+
+/// Has `reader` acknowledge the first block of "file".
+void begin_read(sim_world& w, sim_port& reader) {
+    w.files.set("file", std::string(2000, 'x'));
+    w.say(reader, rrq("file"));
+    const auto first = reader.take();
+    REQUIRE(first);
+    w.say(reader, ack(1), first->from);
+    REQUIRE(reader.take());
+}
+
+} // namespace
+
 TEST_CASE("a copy of the request that comes late disturbs nothing", "[driver][service]") {
     sim_world w;
-    w.files.set("file", std::string(2000, 'x'));
     const auto reader = w.peer(2000);
-    w.say(*reader, rrq("file"));
-    const auto first = reader->take();
-    REQUIRE(first);
-    w.say(*reader, ack(1), first->from);
-    REQUIRE(reader->take());
+    begin_read(w, *reader);
     w.say(*reader, rrq("file"));
     CHECK_FALSE(reader->take());
     CHECK(w.serving->running() == 1);
@@ -27,13 +36,8 @@ TEST_CASE("a copy of the request that comes late disturbs nothing", "[driver][se
 
 TEST_CASE("a copy of the request that waited in our queue disturbs nothing", "[driver][service]") {
     sim_world w;
-    w.files.set("file", std::string(2000, 'x'));
     const auto reader = w.peer(2000);
-    w.say(*reader, rrq("file"));
-    const auto first = reader->take();
-    REQUIRE(first);
-    w.say(*reader, ack(1), first->from);
-    REQUIRE(reader->take());
+    begin_read(w, *reader);
     w.advance(std::chrono::seconds(2));
     while (reader->take()) {
     }

@@ -250,6 +250,7 @@ private:
     void close_unused() noexcept;
 
     void add(std::unique_ptr<served> made, time_point now);
+    bool look_again(served& s, time_point now) noexcept;
     void update(served& s, time_point now) noexcept;
     void give_up(served& s, const error_code& why, time_point now) noexcept;
     void retire(served& s) noexcept;
