@@ -495,7 +495,7 @@ engine_config service::engine_for_new() const noexcept {
 option_limits service::limits_for(const arrival& a) noexcept {
     option_limits limits = config_.options;
     if (config_.blksize_auto && a.request.options.find("blksize")) {
-        if (const auto mtu = routes_.mtu(a.who.peer)) {
+        if (const auto mtu = routes_.mtu(a.who.peer, a.now)) {
             limits.blksize = std::min(limits.blksize, blksize_for_mtu(*mtu, a.who.peer.family));
         }
     }

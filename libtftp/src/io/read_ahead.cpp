@@ -72,16 +72,21 @@ read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index, place& last
         same.last_use = uses_;
         return &same;
     }
-    chunk* oldest = &chunks_.front();
-    for (chunk& each : chunks_) {
+    chunk* oldest = nullptr;
+    for (chunk& each : used()) {
         if (each.file == file && each.index == index) {
             each.last_use = uses_;
             last = static_cast<place>(&each - chunks_.data());
             return &each;
         }
-        if (each.last_use < oldest->last_use) {
+        if (oldest == nullptr || each.last_use < oldest->last_use) {
             oldest = &each;
         }
+    }
+    const bool all_taken = oldest == nullptr || oldest->file != 0;
+    if (all_taken && used_ < chunks_max) {
+        oldest = &chunks_[used_];
+        ++used_;
     }
     if (!oldest->octets) {
         oldest->octets.reset(new (std::nothrow) std::byte[chunk_size]);
@@ -112,10 +117,13 @@ error_code read_ahead::fill(chunk& into, const opened_file& file, std::size_t ne
 }
 
 void read_ahead::forget(const opened_file& file) noexcept {
-    for (chunk& each : chunks_) {
+    for (chunk& each : used()) {
         if (each.file == file.serial()) {
             each = chunk();
         }
+    }
+    while (used_ > 0 && chunks_[used_ - 1].file == 0) {
+        --used_;
     }
 }
 

@@ -4,10 +4,24 @@
 #include <tftp/io/socket_address.hpp>
 
 #include <algorithm>
+#include <functional>
 
 namespace tftp::io {
 
-result<std::uint32_t> route_probe::mtu(const endpoint& to) noexcept {
+result<std::uint32_t> route_probe::mtu(const endpoint& to, time_point now) noexcept {
+    const endpoint host = to.with_port(0);
+    answer& kept = answers_[std::hash<endpoint>()(host) % answers_.size()];
+    if (kept.mtu != 0 && kept.to == host && now - kept.since < kept_for) {
+        return kept.mtu;
+    }
+    const result<std::uint32_t> asked = ask(to);
+    if (asked) {
+        kept = {host, *asked, now};
+    }
+    return asked;
+}
+
+result<std::uint32_t> route_probe::ask(const endpoint& to) noexcept {
     const bool ipv6 = to.family == address_family::ipv6;
     unique_fd& probe = ipv6 ? ipv6_ : ipv4_;
     if (!probe) {
@@ -33,7 +47,7 @@ result<std::uint32_t> route_probe::mtu(const endpoint& to) noexcept {
 }
 
 result<std::uint32_t> route_mtu(const endpoint& to) noexcept {
-    return route_probe().mtu(to);
+    return route_probe().mtu(to, {});
 }
 
 std::uint16_t blksize_for_mtu(std::uint32_t mtu, address_family family) noexcept {

@@ -12,6 +12,8 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -74,6 +76,41 @@ TEST_CASE("read-ahead reads a chunk once for all transfers of a file", "[io][rea
     CHECK(read_small(second, 512, 512).octets == content.substr(512, 512));
     CHECK(read_small(second, 59'904, 512).end);
     CHECK(cache.chunks.chunks() == 1);
+}
+
+TEST_CASE("read-ahead gives the place of a file that has gone to the next", "[io][read_ahead]") {
+    const temp_directory directory;
+    io::file_cache cache;
+    std::vector<std::unique_ptr<io::file_source>> sources;
+    const auto open = [&](std::size_t number) {
+        const std::string name = std::to_string(number);
+        auto source = std::make_unique<io::file_source>(
+            open_file(directory.write(name, pattern(1000 + 100 * number)))
+        );
+        static_cast<void>(source->share(cache));
+        sources.push_back(std::move(source));
+    };
+    const auto check = [&](std::size_t number, io::file_source& source) {
+        const std::string content = pattern(1000 + 100 * number);
+        CHECK(read_small(source, 100, 2000).octets == content.substr(100));
+    };
+    for (std::size_t i = 0; i < 4; ++i) {
+        open(i);
+        check(i, *sources[i]);
+    }
+    sources[1].reset();
+    CHECK(cache.chunks.chunks() == 3);
+    open(4);
+    check(4, *sources[4]);
+    CHECK(cache.chunks.chunks() == 4);
+    sources[3].reset();
+    sources[4].reset();
+    CHECK(cache.chunks.chunks() == 2);
+    open(5);
+    for (const std::size_t i : {5U, 0U, 2U}) {
+        check(i, *sources[i]);
+    }
+    CHECK(cache.chunks.chunks() == 3);
 }
 
 TEST_CASE("read-ahead leaves large reads alone", "[io][read_ahead]") {

@@ -5,8 +5,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
+
+using std::chrono::milliseconds;
 using tftp::address_family;
 using tftp::endpoint;
+using tftp::time_point;
 using tftp::io::blksize_for_mtu;
 using tftp::io::parse_endpoint;
 using tftp::io::route_mtu;
@@ -46,8 +50,8 @@ TEST_CASE("the loopback route tells its MTU", "[io][route]") {
 TEST_CASE("a probe answers for one destination after another", "[io][route]") {
     route_probe probe;
     for (std::uint8_t i = 1; i < 4; ++i) {
-        CHECK(probe.mtu(endpoint::ipv4(127, 0, 0, i, 69)).value() == loopback_ipv4);
-        CHECK(probe.mtu(parse_endpoint("::1", 69).value()).value() == loopback_ipv6);
+        CHECK(probe.mtu(endpoint::ipv4(127, 0, 0, i, 69), {}).value() == loopback_ipv4);
+        CHECK(probe.mtu(parse_endpoint("::1", 69).value(), {}).value() == loopback_ipv6);
     }
 }
 
@@ -57,12 +61,33 @@ TEST_CASE("a destination without family or route is an error", "[io][route]") {
     std::uint32_t mtu = 0;
     if (tftp::test::in_private_network(1400, [&] {
             route_probe probe;
-            mtu = probe.mtu(endpoint::ipv4(127, 0, 0, 1, 69)).value();
+            mtu = probe.mtu(endpoint::ipv4(127, 0, 0, 1, 69), {}).value();
             // Asked after one with a route, whose source address must not linger.
-            error = probe.mtu(endpoint::ipv4(192, 0, 2, 1, 69)).error();
+            error = probe.mtu(endpoint::ipv4(192, 0, 2, 1, 69), {}).error();
         })) {
         CHECK(mtu == 1400);
         CHECK(error == boost::system::errc::network_unreachable);
+    }
+}
+
+TEST_CASE("a probe keeps an answer for a while, for each host", "[io][route]") {
+    const time_point begin{};
+    const endpoint host = endpoint::ipv4(127, 0, 0, 1, 69);
+    std::uint32_t other_port = 0;
+    std::uint32_t other_host = 0;
+    std::uint32_t later = 0;
+    if (tftp::test::in_private_network(1400, [&] {
+            route_probe probe;
+            static_cast<void>(probe.mtu(host, begin));
+            tftp::test::set_up_loopback(1300);
+            const time_point last = begin + route_probe::kept_for - milliseconds(1);
+            other_port = probe.mtu(host.with_port(70), last).value();
+            other_host = probe.mtu(endpoint::ipv4(127, 0, 0, 2, 69), last).value();
+            later = probe.mtu(host, begin + route_probe::kept_for).value();
+        })) {
+        CHECK(other_port == 1400);
+        CHECK(other_host == 1300);
+        CHECK(later == 1300);
     }
 }
 
@@ -73,9 +98,9 @@ TEST_CASE("a probe follows when this host changes its address", "[io][route]") {
     tftp::test::in_private_network(65536, [&] {
         ethernet = tftp::test::add_silent_ethernet();
         route_probe probe;
-        before = probe.mtu(endpoint::ipv4(10, 9, 9, 2, 69));
+        before = probe.mtu(endpoint::ipv4(10, 9, 9, 2, 69), {});
         if (tftp::test::set_ipv4_address("silent", 0x0a090801)) {
-            after = probe.mtu(endpoint::ipv4(10, 9, 8, 2, 69));
+            after = probe.mtu(endpoint::ipv4(10, 9, 8, 2, 69), {});
         }
         ::close(ethernet);
     });

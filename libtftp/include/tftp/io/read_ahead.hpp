@@ -64,7 +64,11 @@ private:
     [[nodiscard]] static error_code
     fill(chunk& into, const opened_file& file, std::size_t needed) noexcept;
 
+    /// Those that were ever in use, without the last ones that no file has any more.
+    [[nodiscard]] std::span<chunk> used() noexcept { return std::span(chunks_).first(used_); }
+
     std::array<chunk, chunks_max> chunks_{};
+    std::size_t used_ = 0;
     std::uint64_t uses_ = 0;
 };
 
