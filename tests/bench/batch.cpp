@@ -69,11 +69,15 @@ bool send_segmented(int fd, bytes_view octets, std::size_t segment) noexcept {
     if (octets.size() <= segment) {
         return ::send(fd, octets.data(), octets.size(), 0) >= 0;
     }
-    iovec vector{const_cast<std::byte*>(octets.data()), octets.size()};
+    const iovec whole{const_cast<std::byte*>(octets.data()), octets.size()};
+    return send_segmented(fd, std::span(&whole, 1), segment);
+}
+
+bool send_segmented(int fd, std::span<const iovec> parts, std::size_t segment) noexcept {
     alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(std::uint16_t))> control{};
     msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
+    message.msg_iov = const_cast<iovec*>(parts.data());
+    message.msg_iovlen = parts.size();
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     cmsghdr* header = CMSG_FIRSTHDR(&message);

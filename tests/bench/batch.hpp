@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <sys/socket.h>
@@ -85,5 +86,9 @@ void size_buffers(int fd, std::size_t datagrams, std::size_t size) noexcept;
 /// Sends `octets` as datagrams of `segment` octets, the last may be shorter, by one call. Returns
 /// false with errno set.
 [[nodiscard]] bool send_segmented(int fd, bytes_view octets, std::size_t segment) noexcept;
+
+/// The same with octets that stand in several places, of which sendmsg(2) only reads.
+[[nodiscard]] bool
+send_segmented(int fd, std::span<const iovec> parts, std::size_t segment) noexcept;
 
 } // namespace tftp::bench

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from measure import Sample
-from workloads import BOUND, DNSMASQ, GOODPUT, LIMIT, Target, Workload
+from workloads import BOUND, CLIENT_CPU, DNSMASQ, GOODPUT, LIMIT, Target, Workload
+
+
+#: What bench_limit says of a metric; of all others, the cost of the sender.
+LIMIT_FIGURES = {GOODPUT: "mib_per_s", CLIENT_CPU: "receiver_us_per_block"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Verdict:
     value: float | None
     #: "aim", "must" (reached), "missed", or "-" without a value.
     reached: str
+    #: The ratio that the limit itself has to the same peer; None where that is not measured.
+    of_limit: float | None = None
+    #: It does not reach the target either, so nobody can.
+    missed_by_limit: bool = False
 
 
 @dataclass
@@ -41,6 +49,8 @@ class Result:
     workload: Workload
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     limits: list[dict[str, float]] = field(default_factory=list)
+    #: The same with the octets of the file that is served.
+    file_limits: list[dict[str, float]] = field(default_factory=list)
     #: Where the CPU time of ours went: parts of 1.
     shares: dict[str, float] = field(default_factory=dict)
     #: Subjects that could not be measured, and why.
@@ -68,6 +78,13 @@ class Result:
             (s.load.get("blocks_twice", 0) / max(1, s.load["blocks"]) for s in self.samples.get(self.workload.ours, [])),
             default=0.0,
         )
+
+    def limit_figure(self) -> float | None:
+        """The figure of the workload's metric of the limit, with the octets of the file where that was measured: no
+        server has others. None without one."""
+        found = self.file_limits or self.limits
+        key = LIMIT_FIGURES.get(self.workload.metric, "sender_us_per_block")
+        return statistics.median(each[key] for each in found) if found else None
 
     def verdicts(self) -> list[Verdict]:
         """One for each target."""
@@ -119,6 +136,7 @@ class Result:
             return Verdict(target, None, None, "-")
         peer = None
         value = ours.median
+        of_limit = None
         if target.against == LIMIT:
             if not self.limits:
                 return Verdict(target, None, None, "-")
@@ -127,14 +145,17 @@ class Result:
             peer, value = self._ratio(ours.median, target.against, more_is_better)
             if peer is None:
                 return Verdict(target, None, None, "-")
+            limit = self.limit_figure()
+            of_limit = None if limit is None else value * limit / ours.median
 
-        def within(bound: float) -> bool:
-            return value >= bound if more_is_better else value <= bound
+        def within(figure: float, bound: float) -> bool:
+            return figure >= bound if more_is_better else figure <= bound
 
         reached = "missed"
-        if within(target.must):
-            reached = "aim" if target.aim is not None and within(target.aim) else "must"
-        return Verdict(target, peer, value, reached)
+        if within(value, target.must):
+            reached = "aim" if target.aim is not None and within(value, target.aim) else "must"
+        missed_by_limit = of_limit is not None and not within(of_limit, target.must)
+        return Verdict(target, peer, value, reached, of_limit, missed_by_limit)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -154,11 +175,13 @@ def to_json(result: Result) -> dict[str, Any]:
                 "peer": verdict.peer,
                 "value": verdict.value,
                 "reached": verdict.reached,
+                "of_limit": verdict.of_limit,
             }
             for verdict in result.verdicts()
         ],
         "servers": {name: _server_json(result, name) for name in (*result.samples, *result.failures)},
         "limits": result.limits,
+        "file_limits": result.file_limits,
         "cpu_shares": result.shares,
     }
 

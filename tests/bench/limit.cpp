@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -27,9 +28,11 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +56,8 @@ struct plan {
     /// -1: wherever the system puts it.
     int sender_cpu = -1;
     int receiver_cpu = -1;
+    /// Where the blocks come from; empty: the same octets each time.
+    std::string from;
     /// Where the receiver writes the blocks; empty: nowhere.
     std::string into;
 };
@@ -72,6 +77,7 @@ struct plan {
         ("pairs", po::value(&out.pairs)->value_name("N"), "pairs of sockets in lockstep (default: 1)")
         ("sender-cpu", po::value(&out.sender_cpu)->value_name("N"), "where the sender runs")
         ("receiver-cpu", po::value(&out.receiver_cpu)->value_name("N"), "where the receiver runs")
+        ("from", po::value(&out.from)->value_name("PATH"), "a file that has the blocks (default: none)")
         ("into", po::value(&out.into)->value_name("PATH"), "a new file for the blocks (default: none)");
     // clang-format on
     po::variables_map given;
@@ -79,6 +85,9 @@ struct plan {
     po::notify(given);
     if (out.blksize == 0 || out.blksize > blksize_max || out.windowsize == 0 || out.blocks == 0) {
         throw std::invalid_argument("blocks are 1 to 65464 octets, and there is at least one");
+    }
+    if (out.pairs > 1 && !out.from.empty()) {
+        throw std::invalid_argument("several pairs send the same octets each time");
     }
     if (out.pairs == 0 || (out.pairs > 1 && out.windowsize > 1) || out.blocks < out.pairs) {
         throw std::invalid_argument("several pairs have windows of 1, and a block each at least");
@@ -124,17 +133,80 @@ void stay_on(int cpu) {
     return {std::move(fds[0]), std::move(fds[1])};
 }
 
+/// What the sender sends: the same octets each time, which the CPU's cache keeps, or the blocks of
+/// a file in turn, from where the page cache has them.
+class outgoing {
+public:
+    /// run_max: blocks of one call. Throws std::exception.
+    outgoing(const plan& how, std::uint64_t run_max)
+        : datagram_(how.blksize + header_size),
+          octets_(how.from.empty() ? run_max * datagram_ : header_size),
+          parts_(how.from.empty() ? 0 : 2 * run_max) {
+        if (!how.from.empty()) {
+            map(how.from);
+        }
+    }
+
+    outgoing(const outgoing&) = delete;
+    outgoing& operator=(const outgoing&) = delete;
+
+    ~outgoing() {
+        if (file_ != nullptr) {
+            ::munmap(file_, size_);
+        }
+    }
+
+    /// Sends so many blocks by one call. Returns false with errno set.
+    [[nodiscard]] bool send(int fd, std::uint64_t count) noexcept {
+        if (file_ == nullptr) {
+            return send_segmented(fd, bytes_view(octets_).first(count * datagram_), datagram_);
+        }
+        const std::size_t blksize = datagram_ - header_size;
+        for (std::size_t i = 0; i < count; ++i) {
+            // The last octets, less than a block, are left out.
+            at_ = at_ + blksize <= size_ ? at_ : 0;
+            parts_[2 * i] = {octets_.data(), header_size};
+            parts_[2 * i + 1] = {file_ + at_, blksize};
+            at_ += blksize;
+        }
+        return send_segmented(fd, std::span(parts_).first(2 * count), datagram_);
+    }
+
+private:
+    void map(const std::string& path) {
+        const io::unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        struct stat about = {};
+        if (!fd || ::fstat(fd.get(), &about) != 0) {
+            fail("open");
+        }
+        size_ = std::size_t(about.st_size);
+        if (size_ < datagram_ - header_size) {
+            throw std::invalid_argument("the file is smaller than a block");
+        }
+        void* at = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+        if (at == MAP_FAILED) {
+            fail("mmap");
+        }
+        file_ = static_cast<std::byte*>(at);
+    }
+
+    std::size_t datagram_;
+    std::vector<std::byte> octets_;
+    std::vector<iovec> parts_;
+    std::byte* file_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t at_ = 0;
+};
+
 /// Sends windows, each by as few calls as there can be, and waits for one ACK after each.
-void send_all(int fd, const plan& how) {
-    const std::size_t datagram = how.blksize + header_size;
-    const std::uint64_t at_once = segments_of(datagram);
-    const std::vector<std::byte> octets(std::min(at_once, how.windowsize) * datagram);
+void send_all(int fd, const plan& how, outgoing& blocks) {
+    const std::uint64_t at_once = segments_of(how.blksize + header_size);
     std::array<std::byte, header_size> ack{};
     for (std::uint64_t sent = 0; sent < how.blocks;) {
         const std::uint64_t window_end = std::min(how.blocks, sent + how.windowsize);
         while (sent < window_end) {
             const std::uint64_t run = std::min(at_once, window_end - sent);
-            if (!send_segmented(fd, bytes_view(octets).first(run * datagram), datagram)) {
+            if (!blocks.send(fd, run)) {
                 fail("send");
             }
             sent += run;
@@ -363,12 +435,13 @@ int run(int argc, char** argv) {
     }
     ::close(report[1]);
     stay_on(how.sender_cpu);
+    outgoing source(how, std::min(how.windowsize, segments_of(how.blksize + header_size)));
     const auto before = cpu_time();
     const auto begun = clock::now();
     if (how.pairs > 1) {
         send_to_crowd(ends.senders, how);
     } else {
-        send_all(ends.senders.front().get(), how);
+        send_all(ends.senders.front().get(), how, source);
     }
     const std::chrono::duration<double> wall = clock::now() - begun;
     const microseconds own = cpu_time() - before;

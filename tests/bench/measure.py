@@ -278,8 +278,8 @@ class Bench:
             raise Failure(f"{server.name}: the small fetch failed")
         return float(found["completion_s"]["max"]) * 1e3
 
-    def limit(self, workload: Workload) -> dict[str, float]:
-        """Measures the same packets without TFTP."""
+    def limit(self, workload: Workload, from_file: bool = False) -> dict[str, float]:
+        """Measures the same packets without TFTP, of the same octets each time or of the file that is served."""
         amount = workload.amount(workload.ours, self._scale)
         blocks = amount.size * amount.transfers // workload.blksize + 1
         cpu = self.placement.server
@@ -288,6 +288,8 @@ class Bench:
             "--blocks", str(max(amount.clients, min(blocks, 200_000))), "--sender-cpu", str(cpu),
             "--receiver-cpu", str(self.placement.load_of(workload)), "--pairs", str(amount.clients),
         ]  # fmt: skip
+        if from_file:
+            command += ["--from", str(self._content(amount.size))]
         into = self._into[workload.into]
         if workload.into is not Into.NOWHERE:
             command += ["--into", str(into)]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from judge import Result, Verdict
+from judge import LIMIT_FIGURES, Result, Verdict
 from measure import Placement
 from outlook import section as outlook
 from servers import Program
-from workloads import BOUND, CLIENT_CPU, GOODPUT, MIB, UNITS, Into
+from workloads import BOUND, GOODPUT, MIB, UNITS, Into
 
 #: What no program can say about the figures.
 REMARKS = Path(__file__).with_name("remarks.md")
@@ -89,7 +89,8 @@ def _head(where: Circumstances) -> list[str]:
         *_warning(where),
         "Server CPU is user and system time of the whole process tree. A ratio is ours to the peer's, of"
         " the medians: less is better, but for goodput. A peer that did not complete is no measure,"
-        " but for row 7, where what it delivered is what it is measured by.",
+        " but for row 7, where what it delivered is what it is measured by. The limit is the same packets"
+        " without TFTP, of the file that is served where that is measured; its ratio is to the same peer.",
         "",
     ]
 
@@ -111,15 +112,20 @@ def _summary(results: list[Result]) -> list[str]:
     out = [
         "## Targets",
         "",
-        "| row | workload | ratio | target | reached |",
-        "|---|---|---|---|---|",
+        "| row | workload | ratio | the limit's | target | reached |",
+        "|---|---|---|---|---|---|",
     ]
     for result in results:
         metric = result.workload.metric
-        cells = [_verdict_cells(verdict, metric) for verdict in result.verdicts()] or [("-", "-")]
+        verdicts = result.verdicts()
+        cells = [_verdict_cells(verdict, metric) for verdict in verdicts] or [("-", "-")]
+        limits = [f"{number(v.of_limit)}x" for v in verdicts if v.of_limit is not None] or ["-"]
+        reached = result.reached()
+        if reached == "missed" and any(verdict.missed_by_limit for verdict in verdicts):
+            reached = "missed, as by the limit"
         out.append(
             f"| {result.workload.row} | {result.workload.title} | {'; '.join(c[0] for c in cells)} | "
-            f"{'; '.join(c[1] for c in cells)} | {result.reached()} |"
+            f"{'; '.join(limits)} | {'; '.join(c[1] for c in cells)} | {reached} |"
         )
     return [*out, ""]
 
@@ -144,22 +150,22 @@ def _server_row(result: Result, name: str, wanted_runs: int) -> str:
     return f"| {name} | {figure} | {number(rate)} | {number(load_us)} | {'; '.join(notes)} |"
 
 
-def _limit_row(result: Result) -> list[str]:
-    if not result.limits:
-        return []
-    middle = {
-        key: statistics.median(found[key] for found in result.limits)
-        for key in ("sender_us_per_block", "receiver_us_per_block", "mib_per_s")
-    }
+def _limit_rows(result: Result) -> list[str]:
     work = result.workload
-    own = {GOODPUT: "mib_per_s", CLIENT_CPU: "receiver_us_per_block"}.get(work.metric, "sender_us_per_block")
-    what = "the same packets without TFTP"
-    if work.into is not Into.NOWHERE:
-        what += ", to the same place"
-    return [
-        f"| limit | {number(middle[own])} | {number(middle['mib_per_s'])} | "
-        f"{number(middle['receiver_us_per_block'])} | {what} |"
-    ]
+    own = LIMIT_FIGURES.get(work.metric, "sender_us_per_block")
+    out = []
+    for name, runs, what in (
+        ("limit", result.limits, "the same packets without TFTP"),
+        ("limit, of the file", result.file_limits, "and each octet from the page cache"),
+    ):
+        if runs:
+            middle = {key: statistics.median(found[key] for found in runs) for key in runs[0]}
+            where = "" if work.into is Into.NOWHERE else ", to the same place"
+            out.append(
+                f"| {name} | {number(middle[own])} | {number(middle['mib_per_s'])} | "
+                f"{number(middle['receiver_us_per_block'])} | {what}{where} |"
+            )
+    return out
 
 
 def _details(result: Result, wanted_runs: int) -> list[str]:
@@ -172,7 +178,7 @@ def _details(result: Result, wanted_runs: int) -> list[str]:
         f"| {place} | {work.metric}, {UNITS[work.metric]} | MiB/s | load CPU per block, us | |",
         "|---|---|---|---|---|",
         *(_server_row(result, name, wanted_runs) for name in subjects),
-        *_limit_row(result),
+        *_limit_rows(result),
         "",
     ]
 

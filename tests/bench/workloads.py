@@ -154,6 +154,8 @@ class Workload:
     unfinished_counts: bool = False
     #: Measure the same packets without TFTP as well, written to the same place.
     with_limit: bool = False
+    #: And with the octets of the file that is served, from where the page cache has them.
+    with_file_limit: bool = False
     #: Find out where the CPU time of ours goes.
     profiled: bool = False
 
@@ -217,6 +219,7 @@ def _single_reads() -> list[Workload]:
                     targets=(Target("best", must, aim),),
                     own_times=5,
                     with_limit=batched,
+                    with_file_limit=batched,
                     profiled=batched and windowsize == 64,
                 )
             )
@@ -234,6 +237,7 @@ def _large_blocks() -> list[Workload]:
             peers=(ATFTPD, HPA),
             targets=(Target("best", 0.87, 0.78),),
             with_limit=True,
+            with_file_limit=True,
         ),
         Workload(
             row=5,
@@ -245,6 +249,7 @@ def _large_blocks() -> list[Workload]:
             peers=(ATFTPD,),
             targets=(Target("best", 0.75, 0.65),),
             with_limit=True,
+            with_file_limit=True,
         ),
     ]
 
@@ -429,6 +434,7 @@ def _pairs() -> list[Workload]:
             ours=OUR_PAIR,
             together=together,
             with_limit=True,
+            with_file_limit=True,
         )
         for together in (True, False)
     ]
