@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -48,7 +49,14 @@ struct endpoint {
         return family == other.family && address == other.address && scope == other.scope;
     }
 
-    friend constexpr bool operator==(const endpoint&, const endpoint&) noexcept = default;
+    /// By hand, because it is asked for each datagram: two words compare faster than 16 octets.
+    friend constexpr bool operator==(const endpoint& a, const endpoint& b) noexcept {
+        using words = std::array<std::uint64_t, 2>;
+        const auto x = std::bit_cast<words>(a.address);
+        const auto y = std::bit_cast<words>(b.address);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a.scope == b.scope && a.port == b.port &&
+               a.family == b.family;
+    }
 };
 
 static_assert(std::is_trivially_copyable_v<endpoint>);
