@@ -72,21 +72,17 @@ read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index, place& last
         same.last_use = uses_;
         return &same;
     }
-    chunk* oldest = nullptr;
+    // One that no file has was never used last, so it is taken first; a new one only without it.
+    chunk* oldest = &chunks_[std::min(used_, chunks_max - 1)];
     for (chunk& each : used()) {
         if (each.file == file && each.index == index) {
             each.last_use = uses_;
             last = static_cast<place>(&each - chunks_.data());
             return &each;
         }
-        if (oldest == nullptr || each.last_use < oldest->last_use) {
+        if (each.last_use <= oldest->last_use) {
             oldest = &each;
         }
-    }
-    const bool all_taken = oldest == nullptr || oldest->file != 0;
-    if (all_taken && used_ < chunks_max) {
-        oldest = &chunks_[used_];
-        ++used_;
     }
     if (!oldest->octets) {
         oldest->octets.reset(new (std::nothrow) std::byte[chunk_size]);
@@ -99,6 +95,7 @@ read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index, place& last
     oldest->last_use = uses_;
     oldest->filled = 0;
     last = static_cast<place>(oldest - chunks_.data());
+    used_ = std::max(used_, last + 1);
     return oldest;
 }
 
