@@ -114,20 +114,25 @@ class Bench:
         content = self._content(amount.size)
         subject = SUBJECTS.get(name, Subject(name))
         out = Sample(name, {}, amount.transfers)
-        with self._running(subject) as server:
-            match workload.kind:
-                case Kind.LOAD:
-                    self._load(workload, server, out, content, run)
-                case Kind.HELD:
-                    self._hold(workload, server, out, content, run)
-                case Kind.PROGRAM:
-                    self._run_client(workload, server, out, content, run)
-                case Kind.SLOW_DISK:
-                    self._slow_disk(workload, server, out, content, run)
-            if not server.alive():
-                out.trouble.append("the server ended")
-        if workload.put:
-            out.trouble += self._check_uploads(content, amount.transfers)
+        try:
+            with self._running(subject) as server:
+                match workload.kind:
+                    case Kind.LOAD:
+                        self._load(workload, server, out, content, run)
+                    case Kind.HELD:
+                        self._hold(workload, server, out, content, run)
+                    case Kind.PROGRAM:
+                        self._run_client(workload, server, out, content, run)
+                    case Kind.SLOW_DISK:
+                        self._slow_disk(workload, server, out, content, run)
+                if not server.alive():
+                    out.trouble.append("the server ended")
+            if workload.put:
+                out.trouble += self._check_uploads(content, amount.transfers)
+        finally:
+            # Of a run that failed, too: the next one is not to find them.
+            for path in self._root.glob("upload.*"):
+                path.unlink()
         return out
 
     def _running(self, subject: Subject) -> Running:
@@ -397,7 +402,7 @@ class Bench:
         except subprocess.TimeoutExpired as error:
             raise Failure(f"{command} did not end") from error
         if not done.stdout:
-            raise Failure(done.stderr.strip())
+            raise Failure(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
         out: dict[str, Any] = json.loads(done.stdout)
         return out
 
@@ -420,12 +425,11 @@ class Bench:
         return out
 
     def _check_uploads(self, content: Path, transfers: int) -> list[str]:
-        """Compares what was uploaded, and removes it."""
+        """Compares what was uploaded."""
         wrong = 0
         expected = content.read_bytes()
         for number in range(transfers):
             path = self._root / f"upload.{number}"
             if not path.exists() or path.read_bytes() != expected:
                 wrong += 1
-            path.unlink(missing_ok=True)
         return [f"{wrong} uploads wrong"] if wrong else []
