@@ -38,7 +38,7 @@ class Verdict:
     reached: str
     #: The ratio that the limit itself has to the same peer; None where that is not measured.
     of_limit: float | None = None
-    #: It does not reach the target either, so nobody can.
+    #: It does not reach the target either.
     missed_by_limit: bool = False
 
 
@@ -80,8 +80,8 @@ class Result:
         )
 
     def limit_figure(self) -> float | None:
-        """The figure of the workload's metric of the limit, with the octets of the file where that was measured: no
-        server has others. None without one."""
+        """The figure of the workload's metric of the limit, with the octets of the file where that was measured; None
+        without one."""
         found = self.file_limits or self.limits
         key = LIMIT_FIGURES.get(self.workload.metric, "sender_us_per_block")
         return statistics.median(each[key] for each in found) if found else None

@@ -137,11 +137,12 @@ void stay_on(int cpu) {
 /// a file in turn, from where the page cache has them.
 class outgoing {
 public:
-    /// run_max: blocks of one call. Throws std::exception.
-    outgoing(const plan& how, std::uint64_t run_max)
+    /// Throws std::exception.
+    explicit outgoing(const plan& how)
         : datagram_(how.blksize + header_size),
-          octets_(how.from.empty() ? run_max * datagram_ : header_size),
-          parts_(how.from.empty() ? 0 : 2 * run_max) {
+          run_max_(std::min(how.windowsize, segments_of(datagram_))),
+          octets_(how.from.empty() ? run_max_ * datagram_ : header_size),
+          parts_(how.from.empty() ? 0 : 2 * run_max_) {
         if (!how.from.empty()) {
             map(how.from);
         }
@@ -155,6 +156,9 @@ public:
             ::munmap(file_, size_);
         }
     }
+
+    /// Returns how many blocks one call takes at most.
+    [[nodiscard]] std::uint64_t run_max() const noexcept { return run_max_; }
 
     /// Sends so many blocks by one call. Returns false with errno set.
     [[nodiscard]] bool send(int fd, std::uint64_t count) noexcept {
@@ -191,6 +195,7 @@ private:
     }
 
     std::size_t datagram_;
+    std::uint64_t run_max_;
     std::vector<std::byte> octets_;
     std::vector<iovec> parts_;
     std::byte* file_ = nullptr;
@@ -200,12 +205,11 @@ private:
 
 /// Sends windows, each by as few calls as there can be, and waits for one ACK after each.
 void send_all(int fd, const plan& how, outgoing& blocks) {
-    const std::uint64_t at_once = segments_of(how.blksize + header_size);
     std::array<std::byte, header_size> ack{};
     for (std::uint64_t sent = 0; sent < how.blocks;) {
         const std::uint64_t window_end = std::min(how.blocks, sent + how.windowsize);
         while (sent < window_end) {
-            const std::uint64_t run = std::min(at_once, window_end - sent);
+            const std::uint64_t run = std::min(blocks.run_max(), window_end - sent);
             if (!blocks.send(fd, run)) {
                 fail("send");
             }
@@ -220,8 +224,9 @@ void send_all(int fd, const plan& how, outgoing& blocks) {
 /// A new file, written in pieces that file systems like.
 class output {
 public:
-    /// path: empty for no file. Throws std::system_error, as all of it does.
-    explicit output(const std::string& path) {
+    /// path: empty for no file. size: octets that will come. Throws std::system_error, as all of it
+    /// does.
+    output(const std::string& path, std::uint64_t size) {
         if (path.empty()) {
             return;
         }
@@ -229,6 +234,8 @@ public:
         if (!file_) {
             fail("open");
         }
+        // Cheaper than large writes into room that is not reserved; a file system need not know it.
+        static_cast<void>(::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, ::off_t(size)));
         piece_.reserve(piece_octets);
     }
 
@@ -267,7 +274,7 @@ private:
 /// Receives blocks and sends an ACK for each window.
 void receive_all(int fd, const plan& how) {
     receive_ring ring;
-    output file(how.into);
+    output file(how.into, how.blocks * how.blksize);
     std::uint64_t received = 0;
     std::uint64_t acknowledged = 0;
     while (received < how.blocks) {
@@ -435,7 +442,7 @@ int run(int argc, char** argv) {
     }
     ::close(report[1]);
     stay_on(how.sender_cpu);
-    outgoing source(how, std::min(how.windowsize, segments_of(how.blksize + header_size)));
+    outgoing source(how);
     const auto before = cpu_time();
     const auto begun = clock::now();
     if (how.pairs > 1) {

@@ -119,7 +119,7 @@ def _summary(results: list[Result]) -> list[str]:
         metric = result.workload.metric
         verdicts = result.verdicts()
         cells = [_verdict_cells(verdict, metric) for verdict in verdicts] or [("-", "-")]
-        limits = [f"{number(v.of_limit)}x" for v in verdicts if v.of_limit is not None] or ["-"]
+        limits = ["-" if v.of_limit is None else f"{number(v.of_limit)}x" for v in verdicts] or ["-"]
         reached = result.reached()
         if reached == "missed" and any(verdict.missed_by_limit for verdict in verdicts):
             reached = "missed, as by the limit"
