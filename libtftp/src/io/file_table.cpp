@@ -6,21 +6,6 @@
 
 namespace tftp::io {
 
-std::size_t file_table::hash::operator()(const file_identity& identity) const noexcept {
-    // Inode and change time differ in their low bits; the odd factor (2^64 / golden ratio) spreads
-    // them.
-    std::uint64_t mixed = identity.inode;
-    for (const std::uint64_t part :
-         {identity.device,
-          identity.size_bytes,
-          static_cast<std::uint64_t>(identity.mtime_ns),
-          static_cast<std::uint64_t>(identity.ctime_ns)}) {
-        mixed = (mixed ^ part) * 0x9E3779B97F4A7C15U;
-        mixed ^= mixed >> 32U;
-    }
-    return static_cast<std::size_t>(mixed);
-}
-
 std::shared_ptr<const opened_file> file_table::share(std::shared_ptr<const opened_file> file
 ) noexcept {
     try {

@@ -14,10 +14,6 @@ namespace tftp::io {
 
 namespace {
 
-std::int64_t nanoseconds(const ::timespec& time) noexcept {
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
 /// Returns true for errors that say "not now" or "not in this way": the blocking read decides.
 bool means_blocking(const error_code& error) noexcept {
     switch (error.value()) {
@@ -40,20 +36,8 @@ bool was_cut_before(int fd, std::uint64_t end) noexcept {
 
 } // namespace
 
-file_identity identity_of(const struct ::stat& about) noexcept {
-    return {
-        about.st_dev,
-        about.st_ino,
-        static_cast<std::uint64_t>(about.st_size),
-        nanoseconds(about.st_mtim),
-        nanoseconds(about.st_ctim)};
-}
-
 opened_file::opened_file(unique_fd fd, const file_identity& identity, ::mode_t permissions) noexcept
-    : fd_(std::move(fd)),
-      identity_(identity),
-      permissions_(permissions),
-      map_(identity.size_bytes) {
+    : fd_(std::move(fd)), identity_(identity), permissions_(permissions), map_(identity) {
     const storage on = storage_of(fd_.get());
     // They refuse RWF_NOWAIT before Linux 6.6, and do not need it.
     in_memory_ = on == storage::memory;

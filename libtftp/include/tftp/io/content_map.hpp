@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/file_identity.hpp>
 #include <tftp/wire/bytes.hpp>
 
 #include <cstddef>
@@ -14,7 +15,10 @@ namespace tftp::io {
 ///
 /// The octets it shows are for system calls alone, which fail with EFAULT where the file has become
 /// shorter; the program would be killed. A page that the kernel took back since is read again where
-/// it is used, at the cost of whoever waits for that. Not thread-safe.
+/// it is used, at the cost of whoever waits for that.
+///
+/// Each thread has its own, but a file is mapped once in a process: content_maps of the same
+/// identity share the mapping, which goes with the last of them. Not thread-safe itself.
 class content_map {
 public:
     /// Larger files are not mapped: what the kernel needs for the mapping would count.
@@ -22,12 +26,11 @@ public:
     /// Octets that are seen, or not, as a whole.
     static constexpr std::uint64_t piece = 65536;
 
-    /// Of a file of `size` octets.
-    explicit content_map(std::uint64_t size) noexcept : size_(size) {}
+    /// Of the file with this identity, in the size that it has there.
+    explicit content_map(const file_identity& identity) noexcept : identity_(identity) {}
 
     content_map(const content_map&) = delete;
     content_map& operator=(const content_map&) = delete;
-    ~content_map();
 
     /// Tells that the octets from `begin` to `end` were read just now without waiting.
     void on_read(std::uint64_t begin, std::uint64_t end) noexcept;
@@ -35,11 +38,15 @@ public:
     /// Returns `size` octets from `offset` on; empty when some of them were not read before, when
     /// the content ends before they do, or when the file cannot be mapped.
     ///
-    /// fd: the file, opened for reading. size: at least 1. Lifetime: this object's.
+    /// fd: the file of that identity, opened for reading. size: at least 1. Lifetime: this
+    /// object's.
     [[nodiscard]] bytes_view view(int fd, std::uint64_t offset, std::size_t size) noexcept;
 
-    /// Returns how many octets are mapped; unmapping them takes up to 40 ns for each 4 KiB.
-    [[nodiscard]] std::size_t mapped() const noexcept { return mapped_; }
+    /// Returns how many octets are mapped; unmapping them, which whoever lets go last does, takes
+    /// up to 40 ns for each 4 KiB.
+    [[nodiscard]] std::size_t mapped() const noexcept {
+        return octets_ != nullptr ? static_cast<std::size_t>(identity_.size_bytes) : 0;
+    }
 
 private:
     [[nodiscard]] bool seen(std::uint64_t number) const noexcept {
@@ -48,11 +55,10 @@ private:
 
     [[nodiscard]] bool map(int fd) noexcept;
 
-    std::uint64_t size_;
+    file_identity identity_;
     /// A bit for each piece.
     std::unique_ptr<std::uint64_t[]> seen_;
-    std::byte* octets_ = nullptr;
-    std::size_t mapped_ = 0;
+    std::shared_ptr<const std::byte> octets_;
     bool refused_ = false;
 };
 

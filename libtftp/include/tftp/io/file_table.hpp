@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/file_identity.hpp>
 #include <tftp/io/opened_file.hpp>
 
 #include <cstddef>
@@ -24,13 +25,9 @@ public:
     [[nodiscard]] std::size_t size() const noexcept;
 
 private:
-    struct hash {
-        [[nodiscard]] std::size_t operator()(const file_identity& identity) const noexcept;
-    };
-
     void sweep() noexcept;
 
-    std::unordered_map<file_identity, std::weak_ptr<const opened_file>, hash> files_;
+    std::unordered_map<file_identity, std::weak_ptr<const opened_file>, file_identity_hash> files_;
     /// Entries at which the next sweep removes those of closed files.
     std::size_t sweep_at_ = 64;
 };

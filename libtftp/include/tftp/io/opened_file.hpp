@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/io/content_map.hpp>
+#include <tftp/io/file_identity.hpp>
 #include <tftp/io/source.hpp>
 #include <tftp/io/unique_fd.hpp>
 #include <tftp/wire/error.hpp>
@@ -10,26 +11,10 @@
 #include <memory>
 #include <span>
 
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 namespace tftp::io {
-
-/// Tells one state of one file from all others: a replaced, grown or rewritten file differs.
-struct file_identity {
-    std::uint64_t device = 0;
-    std::uint64_t inode = 0;
-    std::uint64_t size_bytes = 0;
-    /// Last change of the content and of the inode, in nanoseconds since the epoch.
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
-
-    [[nodiscard]] bool operator==(const file_identity&) const noexcept = default;
-};
-
-/// Returns which file `about`, as stat(2) has it, is of.
-[[nodiscard]] file_identity identity_of(const struct ::stat& about) noexcept;
 
 /// A regular file that was opened for reading, with the size it had then. Several transfers may
 /// share one; all reads are positional.
