@@ -32,8 +32,8 @@ constexpr unsigned variants_max = 6;
 
 /// A datagram is lost, a call is interrupted: what the protocol or a second call makes good.
 [[nodiscard]] bool must_not_matter(const fault_hit& hit, bool lasting) {
-    const bool moves_datagrams =
-        is(hit, "sendmsg") || is(hit, "sendmmsg") || is(hit, "recvmsg") || is(hit, "recvmmsg");
+    const bool moves_datagrams = is(hit, "sendmsg") || is(hit, "sendmmsg") || is(hit, "sendto") ||
+                                 is(hit, "recvmsg") || is(hit, "recvmmsg") || is(hit, "recvfrom");
     const bool transient = hit.error == EAGAIN || hit.error == EINTR || hit.error == ENOBUFS;
     const bool short_count = hit.call != nullptr && hit.error == 0;
     return short_count || (moves_datagrams && transient && !lasting) || is(hit, "epoll_wait") ||

@@ -134,6 +134,12 @@ int real_getsockopt(int fd, int level, int name, void* value, ::socklen_t* size)
     TFTP_REAL(getsockopt);
 ssize_t real_sendmsg(int fd, const ::msghdr* message, int flags) TFTP_REAL(sendmsg);
 int real_sendmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags) TFTP_REAL(sendmmsg);
+ssize_t real_sendto(
+    int fd, const void* octets, std::size_t size, int flags, const ::sockaddr* to, ::socklen_t of
+) TFTP_REAL(sendto);
+ssize_t
+real_recvfrom(int fd, void* octets, std::size_t size, int flags, ::sockaddr* from, ::socklen_t* of)
+    TFTP_REAL(recvfrom);
 ssize_t real_recvmsg(int fd, ::msghdr* message, int flags) TFTP_REAL(recvmsg);
 int real_recvmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags, ::timespec* limit)
     TFTP_REAL(recvmmsg);
@@ -188,6 +194,12 @@ int wrap_getsockopt(int fd, int level, int name, void* value, ::socklen_t* size)
     TFTP_WRAP(getsockopt);
 ssize_t wrap_sendmsg(int fd, const ::msghdr* message, int flags) TFTP_WRAP(sendmsg);
 int wrap_sendmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags) TFTP_WRAP(sendmmsg);
+ssize_t wrap_sendto(
+    int fd, const void* octets, std::size_t size, int flags, const ::sockaddr* to, ::socklen_t of
+) TFTP_WRAP(sendto);
+ssize_t
+wrap_recvfrom(int fd, void* octets, std::size_t size, int flags, ::sockaddr* from, ::socklen_t* of)
+    TFTP_WRAP(recvfrom);
 ssize_t wrap_recvmsg(int fd, ::msghdr* message, int flags) TFTP_WRAP(recvmsg);
 int wrap_recvmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags, ::timespec* limit)
     TFTP_WRAP(recvmmsg);
@@ -261,6 +273,22 @@ int wrap_sendmmsg(int fd, ::mmsghdr* messages, unsigned count, int flags) {
     return socket_fails("sendmmsg", {EAGAIN, ENOBUFS, EINTR, EPERM, EIO, ENOMEM})
                ? -1
                : real_sendmmsg(fd, messages, count, flags);
+}
+
+ssize_t wrap_sendto(
+    int fd, const void* octets, std::size_t size, int flags, const ::sockaddr* to, ::socklen_t of
+) {
+    return socket_fails("sendto", {EAGAIN, ENOBUFS, EINTR, EPERM, EIO, ENOMEM})
+               ? -1
+               : real_sendto(fd, octets, size, flags, to, of);
+}
+
+ssize_t wrap_recvfrom(
+    int fd, void* octets, std::size_t size, int flags, ::sockaddr* from, ::socklen_t* of
+) {
+    return socket_fails("recvfrom", {EAGAIN, EINTR, ENOMEM, EIO})
+               ? -1
+               : real_recvfrom(fd, octets, size, flags, from, of);
 }
 
 ssize_t wrap_recvmsg(int fd, ::msghdr* message, int flags) {

@@ -133,6 +133,17 @@ error_code send_message(int fd, const ::msghdr& message, int flags) noexcept {
     return sent < 0 ? last_error() : error_code();
 }
 
+/// One datagram without control messages, as blocks and ACKs of a lockstep transfer are: sendmsg
+/// would have its header and its vector copied into the kernel as well.
+error_code send_plain(int fd, const socket_address& peer, bytes_view datagram) noexcept {
+    ssize_t sent = 0;
+    do {
+        sent =
+            ::sendto(fd, datagram.data(), datagram.size(), MSG_DONTWAIT, peer.data(), peer.size());
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? last_error() : error_code();
+}
+
 } // namespace
 
 udp_port::udp_port(unique_fd fd, const endpoint& local, const port_options& options) noexcept
@@ -419,8 +430,13 @@ result<std::uint16_t> udp_port::send_each(
 
 error_code
 udp_port::send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept {
-    const ::iovec whole = vector_of(datagram);
-    const error_code error = send_parts(peer, local, std::span(&whole, 1), 0, MSG_DONTWAIT);
+    error_code error;
+    if (local_addresses_) {
+        const ::iovec whole = vector_of(datagram);
+        error = send_parts(peer, local, std::span(&whole, 1), 0, MSG_DONTWAIT);
+    } else {
+        error = send_plain(fd_.get(), socket_address(peer), datagram);
+    }
     return is(error, ENOBUFS) ? error_code() : error;
 }
 
