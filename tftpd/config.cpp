@@ -26,16 +26,22 @@ constexpr std::uint64_t quota_max = std::numeric_limits<std::int64_t>::max();
 /// Each upload lists the versions of its name: more are no use, and would take time.
 constexpr std::uint64_t versions_max = 1000;
 
-/// Reads a whole decimal number between `least` and `most`.
-[[nodiscard]] std::uint64_t
-number(std::string_view option, std::string_view text, std::uint64_t least, std::uint64_t most) {
+/// Reads a whole decimal number between `least` and `most`. otherwise: what else the option takes,
+/// for the message.
+[[nodiscard]] std::uint64_t number(
+    std::string_view option,
+    std::string_view text,
+    std::uint64_t least,
+    std::uint64_t most,
+    std::string_view otherwise = ""
+) {
     std::uint64_t value = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failed != std::errc() || end != text.data() + text.size() || value < least ||
         value > most) {
-        throw usage_error(
-            fmt::format("--{} takes a number from {} to {}, not '{}'", option, least, most, text)
-        );
+        throw usage_error(fmt::format(
+            "--{} takes {}a number from {} to {}, not '{}'", option, otherwise, least, most, text
+        ));
     }
     return value;
 }
@@ -265,7 +271,7 @@ void read_access(const values& given, tftp::io::access_policy& out) {
 void read_protocol(const values& given, config& out) {
     if (const auto* text = given.text("blksize-max"); text != nullptr && *text != "auto") {
         out.blksize_max = static_cast<std::uint16_t>(
-            number("blksize-max", *text, tftp::blksize_min, tftp::blksize_max)
+            number("blksize-max", *text, tftp::blksize_min, tftp::blksize_max, "auto or ")
         );
     }
     if (const auto* text = given.text("windowsize-max")) {

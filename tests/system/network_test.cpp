@@ -199,6 +199,26 @@ TEST_CASE("a block is no larger than the route carries in one piece", "[system][
         udp_client v6(at("::1"));
         CHECK(ask(v6, at("[::1]:69"), request).octets == oack({{"blksize", "1448"}}));
     }
+    SECTION("of the route as it has become") {
+        daemon_process daemon({"--threads", "1"}, {"127.0.0.1:69"});
+        write_file(daemon.root() / "file", "content");
+        const auto answer = [&] {
+            udp_client client;
+            const arrived offered = ask(client, at("127.0.0.1:69"), request);
+            client.send(offered.from, error(0, "not wanted"));
+            return offered.octets;
+        };
+        REQUIRE(answer() == oack({{"blksize", "1468"}}));
+        run_ip({"link", "set", "lo", "mtu", "1300"});
+        // What is known of a route is kept for some seconds.
+        const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+        while (answer() != oack({{"blksize", "1268"}}) && std::chrono::steady_clock::now() < limit
+        ) {
+            // The pace of the questions: nothing comes here.
+            REQUIRE_FALSE(udp_client().receive(100ms));
+        }
+        CHECK(answer() == oack({{"blksize", "1268"}}));
+    }
     SECTION("unless a limit is given") {
         daemon_process daemon({"--blksize-max", "65464"}, {"127.0.0.1:69"});
         write_file(daemon.root() / "file", "content");

@@ -159,7 +159,7 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
         check_bad_value({"--overwrite", "keep=0"}, "from 1 to 1000, not '0'");
         check_bad_value({"--overwrite", "keep="}, "from 1 to 1000, not ''");
         check_bad_value({"--overwrite", "keep=1001"}, "not '1001'");
-        check_bad_value({"--blksize-max", "7"}, "from 8 to 65464, not '7'");
+        check_bad_value({"--blksize-max", "7"}, "takes auto or a number from 8 to 65464, not '7'");
         check_bad_value({"--blksize-max", "65465"}, "not '65465'");
         check_bad_value({"--windowsize-max", "0"}, "from 1 to 32767, not '0'");
         check_bad_value({"--windowsize-max", "32768"}, "not '32768'");
