@@ -1,10 +1,9 @@
 #include <tftp/io/content_map.hpp>
+#include <tftp/io/shared_by_file.hpp>
 
-#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <new>
-#include <unordered_map>
 
 #include <sys/mman.h>
 
@@ -12,57 +11,30 @@ namespace tftp::io {
 
 namespace {
 
-/// What is mapped in this process, for all threads: an address space is one.
-class mapping_table {
-public:
-    /// Returns the octets of the file with that identity, which `fd` has open; none when it cannot
-    /// be mapped.
-    [[nodiscard]] std::shared_ptr<const std::byte>
-    share(int fd, const file_identity& identity) noexcept {
-        try {
-            const std::scoped_lock lock(mutex_);
-            if (mappings_.size() >= sweep_at_) {
-                sweep();
-            }
-            std::weak_ptr<const std::byte>& entry = mappings_[identity];
-            std::shared_ptr<const std::byte> octets = entry.lock();
-            if (octets == nullptr) {
-                octets = map(fd, static_cast<std::size_t>(identity.size_bytes));
-                entry = octets;
-            }
-            return octets;
-        } catch (const std::exception&) {
-            return nullptr;
-        }
+/// Returns the octets of a file; none when it cannot be mapped. Throws std::bad_alloc.
+std::shared_ptr<const std::byte> map_whole(int fd, std::size_t size) {
+    void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) {
+        return nullptr;
     }
+    // Unmaps as well when there is no memory to count who shares it.
+    const auto unmap = [at, size](const std::byte*) { ::munmap(at, size); };
+    return {static_cast<const std::byte*>(at), unmap};
+}
 
-private:
-    [[nodiscard]] static std::shared_ptr<const std::byte> map(int fd, std::size_t size) {
-        void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-        if (at == MAP_FAILED) {
-            return nullptr;
-        }
-        // Unmaps as well when there is no memory to count who shares it.
-        return {static_cast<const std::byte*>(at), [at, size](const std::byte*) {
-                    ::munmap(at, size);
-                }};
-    }
-
-    void sweep() noexcept {
-        std::erase_if(mappings_, [](const auto& entry) { return entry.second.expired(); });
-        // Each sweep is paid for by as many insertions as it leaves entries behind.
-        sweep_at_ = std::max<std::size_t>(64, 2 * mappings_.size());
-    }
-
-    std::mutex mutex_;
-    std::unordered_map<file_identity, std::weak_ptr<const std::byte>, file_identity_hash> mappings_;
-    /// Entries at which the next sweep removes those of unmapped files.
-    std::size_t sweep_at_ = 64;
-};
-
+/// Returns the octets of the file with that identity, which `fd` has open; none when it cannot be
+/// mapped. Thread-safe: what is mapped is shared by all threads, as an address space is.
 std::shared_ptr<const std::byte> shared_mapping(int fd, const file_identity& identity) noexcept {
-    static mapping_table of_this_process;
-    return of_this_process.share(fd, identity);
+    static std::mutex mutex;
+    static shared_by_file<const std::byte> mappings;
+    try {
+        const std::scoped_lock lock(mutex);
+        return mappings.share(identity, [&] {
+            return map_whole(fd, static_cast<std::size_t>(identity.size_bytes));
+        });
+    } catch (const std::exception&) {
+        return nullptr;
+    }
 }
 
 } // namespace

@@ -256,21 +256,3 @@ TEST_CASE("threads map and unmap one file at once", "[io][content_map]") {
     CHECK(wrong == 0);
     CHECK(mappings_of(path) == 0);
 }
-
-TEST_CASE(
-    "files are mapped one after another, also under numbers that were used before",
-    "[io][content_map]"
-) {
-    const temp_directory directory;
-    // More than are remembered before those that are gone are looked for.
-    for (unsigned i = 0; i < 300; ++i) {
-        const std::string content = pattern(piece_size, i);
-        const std::string path = directory.write("f", content);
-        const io::unique_fd fd = open_file(path);
-        content_map map(identity_of(fd));
-        map.on_read(0, content.size());
-        REQUIRE((text_of(map.view(fd.get(), 0, content.size())) == content));
-        // The file system may give the next file this inode.
-        REQUIRE(::unlink(path.c_str()) == 0);
-    }
-}

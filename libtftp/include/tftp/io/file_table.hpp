@@ -1,11 +1,10 @@
 #pragma once
 
-#include <tftp/io/file_identity.hpp>
 #include <tftp/io/opened_file.hpp>
+#include <tftp/io/shared_by_file.hpp>
 
 #include <cstddef>
 #include <memory>
-#include <unordered_map>
 
 namespace tftp::io {
 
@@ -22,14 +21,10 @@ public:
     ) noexcept;
 
     /// Returns how many files are open and shared.
-    [[nodiscard]] std::size_t size() const noexcept;
+    [[nodiscard]] std::size_t size() const noexcept { return files_.size(); }
 
 private:
-    void sweep() noexcept;
-
-    std::unordered_map<file_identity, std::weak_ptr<const opened_file>, file_identity_hash> files_;
-    /// Entries at which the next sweep removes those of closed files.
-    std::size_t sweep_at_ = 64;
+    shared_by_file<const opened_file> files_;
 };
 
 } // namespace tftp::io
