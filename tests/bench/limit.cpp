@@ -62,7 +62,7 @@ struct plan {
     std::string into;
 };
 
-[[noreturn]] void fail(const char* what) {
+[[noreturn]] void fail(const std::string& what) {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
@@ -181,7 +181,7 @@ private:
         const io::unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         struct stat about = {};
         if (!fd || ::fstat(fd.get(), &about) != 0) {
-            fail("open");
+            fail(path);
         }
         size_ = std::size_t(about.st_size);
         if (size_ < datagram_ - header_size) {
@@ -232,7 +232,7 @@ public:
         }
         file_ = io::unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
         if (!file_) {
-            fail("open");
+            fail(path);
         }
         // Cheaper than large writes into room that is not reserved; a file system need not know it.
         static_cast<void>(::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, ::off_t(size)));
