@@ -101,10 +101,15 @@ bool acceptable(option which, std::uint64_t value, const offer& sent) noexcept {
                std::chrono::seconds(value) == *sent.timeout;
     case option::tsize:
         // 0 asks for the size; any other value announces one, and the answer echoes it.
-        return sent.tsize && value != detail::decimal_saturated &&
-               (*sent.tsize == 0 || value == *sent.tsize);
+        return sent.tsize && (*sent.tsize == 0 || value == *sent.tsize);
     }
     return false;
+}
+
+/// Returns true for an answer to tsize that is no size. Servers that count in 32 bits with a sign
+/// write a negative number; nothing in the transfer depends on the size.
+bool is_no_size(option which, const std::optional<std::uint64_t>& value) noexcept {
+    return which == option::tsize && (!value || *value == detail::decimal_saturated);
 }
 
 } // namespace
@@ -137,20 +142,31 @@ answer answer_request(
 
 result<parameters> accept_oack(const oack_view& oack, const offer& sent) noexcept {
     parameters agreed;
+    bool size_is_known = true;
     std::array<std::optional<std::uint64_t>, 4> seen{};
     for (const option_list::entry& each : oack.options) {
         const std::optional<option> which = option_named(each.name);
         const std::optional<std::uint64_t> value = detail::parse_decimal(each.value);
+        if (which && sent.tsize && is_no_size(*which, value)) {
+            size_is_known = false;
+            continue;
+        }
         if (!which || !value || !acceptable(*which, *value, sent)) {
             return errc::bad_option_answer;
         }
         // tftp-hpa repeats an option that it was asked twice; only a contradiction is an error.
         std::optional<std::uint64_t>& before = seen[static_cast<std::size_t>(*which)];
         if (before && *before != *value) {
-            return errc::bad_option_answer;
+            if (*which != option::tsize) {
+                return errc::bad_option_answer;
+            }
+            size_is_known = false;
         }
         before = value;
         apply(*which, *value, agreed);
+    }
+    if (!size_is_known) {
+        agreed.tsize.reset();
     }
     return agreed;
 }

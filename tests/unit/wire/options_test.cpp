@@ -281,9 +281,6 @@ TEST_CASE("an OACK that answers what it must not is refused", "[wire][options][r
         pair("timeout", "6"),
         pair("timeout", "0"),
         pair("timeout", "261"),
-        pair("tsize", "-1"),
-        pair("tsize", ""),
-        pair("tsize", "99999999999999999999999"),
         pair("msftwindow", "27182"),
         pair("utimeout", "1000"),
         pair("blksize", "1024") + pair("blksize", "512"),
@@ -308,6 +305,64 @@ TEST_CASE("an OACK with an option that was not asked is refused", "[wire][option
 TEST_CASE("an option repeated with the same value is no contradiction", "[wire][options]") {
     const std::string twice = pair("blksize", "1024") + pair("blksize", "1024");
     CHECK(accept_oack({option_list(twice)}, offer{.blksize = 1468}).has_value());
+}
+
+TEST_CASE(
+    "an OACK with a tsize that is no size leaves the size unknown", "[wire][options][rfc2349]"
+) {
+    const std::string_view table[] = {
+        "-1",
+        "-1594967296",
+        "-",
+        "",
+        " ",
+        "+5",
+        " 5",
+        "5 ",
+        "5x",
+        "0x10",
+        "1e3",
+        "1.5",
+        "unknown",
+        "\xb2",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999"};
+    for (const std::string_view value : table) {
+        CAPTURE(value);
+        const std::string tail = pair("blksize", "1024") + pair("TSIZE", value);
+        // What an RRQ asks for, and what a WRQ announces.
+        for (const std::uint64_t asked : {0ULL, 5ULL}) {
+            const offer sent{.blksize = 1468, .tsize = asked};
+            const result<parameters> agreed = accept_oack({option_list(tail)}, sent);
+            REQUIRE(agreed.has_value());
+            CHECK(agreed.value() == parameters{1024, 1, std::nullopt, std::nullopt});
+        }
+        // It is an option that was not asked all the same.
+        CHECK_FALSE(accept_oack({option_list(tail)}, offer{.blksize = 1468}).has_value());
+        // Nor does it excuse another option.
+        const std::string raised = pair("tsize", value) + pair("blksize", "1469");
+        CHECK_FALSE(
+            accept_oack({option_list(raised)}, offer{.blksize = 1468, .tsize = 0}).has_value()
+        );
+    }
+}
+
+TEST_CASE("a tsize with two values leaves the size unknown", "[wire][options][rfc2349]") {
+    const std::string table[] = {
+        pair("tsize", "5") + pair("tsize", "6"),
+        pair("tsize", "-5") + pair("tsize", "6"),
+        pair("tsize", "6") + pair("tsize", "-5"),
+        pair("tsize", "6") + pair("tsize", "5") + pair("tsize", "6"),
+    };
+    for (const std::string& tail : table) {
+        CAPTURE(tail);
+        const result<parameters> agreed = accept_oack({option_list(tail)}, offer{.tsize = 0});
+        REQUIRE(agreed.has_value());
+        CHECK(agreed.value() == parameters{});
+    }
+    const std::string same = pair("tsize", "6") + pair("tsize", "6");
+    CHECK(accept_oack({option_list(same)}, offer{.tsize = 0}).value().tsize == 6U);
 }
 
 TEST_CASE("a blksize out of range is refused even if it was asked", "[wire][options][rfc2348]") {

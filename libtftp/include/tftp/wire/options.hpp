@@ -104,9 +104,11 @@ struct answer {
 
 /// Returns what a client that sent `sent` has agreed to by accepting `oack`.
 ///
-/// Errors: `errc::bad_option_answer` for an option that was not asked, a raised or illegal value,
-/// an altered timeout, another tsize than a WRQ announced, the same option with two values. The
-/// caller answers it with ERROR 8. RFC 2347, 2348, 2349, 7440.
+/// A tsize that is no size (negative, no number, more than 64 bits) or that is given with two
+/// values is taken as not known. Errors: `errc::bad_option_answer` for an option that was not
+/// asked, a raised or illegal blksize or windowsize, an altered timeout, another tsize than a WRQ
+/// announced, another option with two values. The caller answers it with ERROR 8. RFC 2347, 2348,
+/// 2349, 7440.
 [[nodiscard]] result<parameters> accept_oack(const oack_view& oack, const offer& sent) noexcept;
 
 } // namespace tftp
