@@ -1,4 +1,5 @@
 #include "beneath.hpp"
+#include "remove_own.hpp"
 #include "replacement.hpp"
 #include "storage.hpp"
 #include "target.hpp"
@@ -256,7 +257,10 @@ error_code file_sink::commit() noexcept {
     const error_code failed = options_.fsync ? flush_directory() : error_code();
     if (failed && !replaced_ && has_name(base_name(target_))) {
         // Not promised, not shown. What was replaced cannot be brought back.
-        ::unlinkat(directory_.get(), base_name(target_), 0);
+        struct ::stat own = {};
+        if (::fstat(content_.get(), &own) == 0) {
+            remove_own(directory_.get(), base_name(target_), own);
+        }
         return failed;
     }
     // The file is counted from here on, not the upload.

@@ -152,9 +152,12 @@ private:
 
 /// Returns the sink for `path`, anywhere in the file system: for a client's download.
 ///
-/// A new name or a regular file: a `file_sink`, through links to the file they name. A device, a
-/// pipe or a terminal: written directly. Errors: `is_a_directory`, `permission_denied` for a file
-/// that may not be written, `file_exists` under `overwrite::deny`; others as the system says.
+/// A new name or a regular file: a `file_sink`, through links to the file they name, or would name.
+/// A device, a pipe or a terminal: written directly. Links are followed by the kernel, and in a
+/// directory that is sticky and writable for all only those of the caller or of its owner, even
+/// without fs.protected_symlinks. Errors: `is_a_directory`, `permission_denied` for a file that may
+/// not be written and for a link that is not followed, `file_exists` under `overwrite::deny`;
+/// others as the system says.
 [[nodiscard]] result<std::unique_ptr<sink>>
 make_file_sink(const char* path, const file_sink_options& options) noexcept;
 
