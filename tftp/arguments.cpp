@@ -28,8 +28,14 @@ constexpr std::string_view standard_stream = "-";
 /// The engine counts the sends of an opening up to here.
 constexpr std::uint32_t retries_max = 255;
 
+/// Sizes of files are signed numbers of 64 bits.
+constexpr std::uint64_t size_max = std::numeric_limits<std::int64_t>::max();
+
 constexpr double seconds_min = 0.001;
 constexpr double seconds_max = 3600;
+
+/// A month: longer than any transfer that somebody means to end.
+constexpr double max_time_max = 2'678'400;
 
 [[nodiscard]] options::options_description visible_options() {
     options::options_description list("Options", 100, 70);
@@ -45,6 +51,10 @@ constexpr double seconds_max = 3600;
       "wait before the first repetition, until a round trip is known (1)"
     )("retries", text()->value_name("N"), "times the request is sent, 1..255 (5)"
     )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (30)"
+    )("max-time", text()->value_name("SECONDS"), "end a transfer that takes longer (no limit)"
+    )("max-size",
+      text()->value_name("SIZE"),
+      "get: take no larger file; bytes, or with K, M, G or T (no limit)"
     )("sends", text()->value_name("HOW"), "put: how windows leave: gso (default), batch or single"
     )("no-options", "plain RFC 1350: 512 octets, one block at a time")("ipv4,4", "use IPv4 only")(
         "ipv6,6", "use IPv6 only"
@@ -86,7 +96,8 @@ public:
         return value;
     }
 
-    [[nodiscard]] std::optional<duration> seconds(const char* name) const {
+    [[nodiscard]] std::optional<duration>
+    seconds(const char* name, double most = seconds_max) const {
         if (!has(name)) {
             return std::nullopt;
         }
@@ -95,20 +106,54 @@ public:
         const char* const end = given.data() + given.size();
         const auto [stop, error] = std::from_chars(given.data(), end, value);
         // Written so that "nan" is outside too.
-        const bool inside = value >= seconds_min && value <= seconds_max;
+        const bool inside = value >= seconds_min && value <= most;
         if (error != std::errc{} || stop != end || !inside) {
             throw usage_error(fmt::format(
                 "--{} takes seconds from {} to {}, not '{}'",
                 name,
                 seconds_min,
-                seconds_max,
+                most,
                 escape_for_terminal(given)
             ));
         }
         return std::chrono::duration_cast<duration>(std::chrono::duration<double>(value));
     }
 
+    /// Reads bytes; K, M, G and T behind the number stand for powers of 1024.
+    [[nodiscard]] std::optional<std::uint64_t> size(const char* name) const {
+        if (!has(name)) {
+            return std::nullopt;
+        }
+        const std::string& given = text(name);
+        std::uint64_t value = 0;
+        const char* const end = given.data() + given.size();
+        const auto [stop, error] = std::from_chars(given.data(), end, value);
+        const std::optional<unsigned> shift =
+            shift_of({stop, static_cast<std::size_t>(end - stop)});
+        if (error != std::errc{} || !shift || value == 0 || value > size_max >> *shift) {
+            throw usage_error(fmt::format(
+                "--{} takes a number of bytes from 1, or one with K, M, G or T behind it, not '{}'",
+                name,
+                escape_for_terminal(given)
+            ));
+        }
+        return value << *shift;
+    }
+
 private:
+    /// Returns the power of 2 that a suffix stands for; empty for what is none.
+    [[nodiscard]] static std::optional<unsigned> shift_of(std::string_view suffix) noexcept {
+        constexpr std::string_view letters = "KMGT";
+        if (suffix.empty()) {
+            return 0;
+        }
+        const std::size_t at = letters.find(static_cast<char>(suffix.front() & ~0x20));
+        if (suffix.size() != 1 || at == std::string_view::npos) {
+            return std::nullopt;
+        }
+        return 10 * static_cast<unsigned>(at + 1);
+    }
+
     const options::variables_map& map_;
 };
 
@@ -284,6 +329,11 @@ void take_options(const values& given, arguments& out) {
     out.windowsize = narrow(given.number("windowsize", 1, windowsize_max));
     out.timeout = given.seconds("timeout").value_or(out.timeout);
     out.give_up = given.seconds("give-up");
+    out.max_time = given.seconds("max-time", max_time_max);
+    out.max_size = given.size("max-size");
+    if (out.max_size && out.verb == io::verb::write) {
+        throw usage_error("--max-size is for get: put sends a file whose size is known here");
+    }
     out.retries = static_cast<std::uint8_t>(given.number("retries", 1, retries_max).value_or(5));
     if (given.has("sends")) {
         if (out.verb == io::verb::read) {

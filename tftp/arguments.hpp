@@ -39,6 +39,10 @@ struct arguments {
     std::uint8_t retries = 5;
     /// Empty for the default.
     std::optional<duration> give_up;
+    /// Most bytes that a get may store; empty for no limit.
+    std::optional<std::uint64_t> max_size;
+    /// Longest time of the whole transfer; empty for no limit.
+    std::optional<duration> max_time;
     /// Family `none`: either.
     address_family family = address_family::none;
     /// How the blocks of a window leave (put).

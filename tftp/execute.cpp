@@ -128,6 +128,7 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     request.engine.rto.max = std::max(request.engine.rto.max, asked.timeout);
     request.engine.opening_sends = asked.retries;
     request.sends = asked.sends;
+    request.size_max_bytes = asked.max_size.value_or(0);
     if (asked.give_up) {
         request.engine.give_up = *asked.give_up;
         request.engine.established_sends = sends_before_give_up;
@@ -158,8 +159,13 @@ template <class Transfer, class Failure>
 void try_addresses(
     report& r, const std::vector<endpoint>& addresses, Transfer transfer, Failure failure
 ) {
+    const time_point begun = clock::now();
     for (const endpoint& server : addresses) {
-        const io::request request = make_request(r.asked, server);
+        io::request request = make_request(r.asked, server);
+        if (r.asked.max_time) {
+            // All addresses share it.
+            request.time_max = *r.asked.max_time - (clock::now() - begun);
+        }
         r.server = server;
         r.offered = request.options;
         r.summary = transfer(request);

@@ -24,6 +24,7 @@ namespace {
 [[nodiscard]] exit_code from_client(errc code) noexcept {
     switch (code) {
     case errc::timed_out:
+    case errc::out_of_time:
         return exit_code::timed_out;
     case errc::bad_option_answer:
         return exit_code::option_refused;

@@ -33,7 +33,9 @@ constexpr std::size_t peer_text_max = 200;
 }
 
 [[nodiscard]] bool answered(const report& r) noexcept {
-    return r.summary.counters.blocks != 0 || r.summary.peer.port != r.server.port;
+    // A server with one port for everything answers from where it was asked.
+    return r.summary.answered || r.summary.counters.blocks != 0 ||
+           r.summary.peer.port != r.server.port;
 }
 
 [[nodiscard]] std::string server_says(const report& r) {
@@ -115,6 +117,20 @@ constexpr std::size_t peer_text_max = 200;
            (!std::filesystem::exists(there) || std::filesystem::is_regular_file(there));
 }
 
+[[nodiscard]] std::string out_of_time(const report& r) {
+    if (!answered(r)) {
+        return fmt::format(
+            "no answer from {} in the time that --max-time allows", io::to_string(r.server)
+        );
+    }
+    return fmt::format(
+        "not done in the time that --max-time allows, {}: {} went through{}",
+        format_seconds(r.summary.elapsed),
+        format_bytes(static_cast<double>(r.summary.counters.bytes)),
+        publishes(r) ? "; nothing was stored" : ""
+    );
+}
+
 [[nodiscard]] std::string own_failure(const report& r) {
     const error_code& outcome = r.summary.outcome;
     if (outcome == errc::timed_out) {
@@ -129,6 +145,16 @@ constexpr std::size_t peer_text_max = 200;
     }
     if (outcome == errc::too_long) {
         return "the name is too long for a TFTP request, which has 512 octets with its options";
+    }
+    if (outcome == errc::too_large && r.asked.max_size) {
+        return fmt::format(
+            "larger than the {} bytes that --max-size allows{}",
+            *r.asked.max_size,
+            publishes(r) ? ": nothing was stored" : ""
+        );
+    }
+    if (outcome == errc::out_of_time) {
+        return out_of_time(r);
     }
     if (outcome == errc::truncated) {
         return "the file ended before the size that the server had announced: try again";

@@ -64,6 +64,50 @@ TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
     CHECK(holds(got, content));
 }
 
+TEST_CASE("tftp takes no more, and no longer, than it is told", "[system][tftpd][tftp]") {
+    daemon_process daemon({"--writable", "create"});
+    const temp_dir here;
+    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string content = make_content(300'000, 15);
+    write_file(daemon.root() / "file", content);
+    const std::string got = (here.path() / "got").string();
+    write_file(got, "old");
+    for (const char* mode : {"octet", "netascii"}) {
+        const run_result large =
+            run(client({"get", "--mode", mode, "--max-size", "299999", where, "file", got}),
+                daemon_limit);
+        CHECK(large.status == 1);
+        CHECK_THAT(
+            large.errors,
+            EndsWith("than the 299999 bytes that --max-size allows: nothing was stored\n")
+        );
+        CHECK(holds(got, "old"));
+    }
+    // What went to a stream is there as far as it came, and no further.
+    const run_result streamed =
+        run(client({"get", "--no-options", "--max-size", "100K", where, "file", "-o", "-"}),
+            daemon_limit);
+    CHECK(streamed.status == 1);
+    CHECK(streamed.output.size() <= 102'400);
+    CHECK(streamed.output == content.substr(0, streamed.output.size()));
+
+    CHECK(
+        run(client({"get", "--max-size", "300000", "--max-time", "60", where, "file", got}),
+            daemon_limit)
+            .status == 0
+    );
+    CHECK(holds(got, content));
+    const udp_client silent;
+    const std::string nobody = tftp::io::to_string(silent.local());
+    for (const char* verb : {"get", "put"}) {
+        const run_result late =
+            run(client({verb, "--max-time", "0.05", nobody, verb[0] == 'g' ? "file" : got}),
+                daemon_limit);
+        CHECK(late.status == 3);
+        CHECK_THAT(late.errors, Contains("in the time that --max-time allows"));
+    }
+}
+
 TEST_CASE("tftp put arrives however windows leave", "[system][tftpd][tftp]") {
     const std::string how = GENERATE(as<std::string>(), "gso", "batch", "single");
     daemon_process daemon({"--writable", "create", "--sends", how});

@@ -61,7 +61,7 @@ private:
     time_point armed_ = time_point::max();
 };
 
-void run(transfer& t, progress_monitor* monitor) {
+void run(transfer& t, time_point limit, progress_monitor* monitor) {
     scratch memory;
     waiter clock_and_port;
     time_point now = clock::now();
@@ -72,7 +72,7 @@ void run(transfer& t, progress_monitor* monitor) {
         if (monitor != nullptr) {
             until = std::min<time_point>(until, now + progress_interval);
         }
-        const short ready = clock_and_port.wait(t.wants(), until);
+        const short ready = clock_and_port.wait(t.wants(), std::min(until, limit));
         now = clock::now();
         if ((ready & (POLLIN | POLLERR)) != 0) {
             t.on_readable(memory, now);
@@ -82,6 +82,13 @@ void run(transfer& t, progress_monitor* monitor) {
         }
         if (t.deadline() && now >= *t.deadline()) {
             t.on_deadline(memory, now);
+        }
+        if (now >= limit && !t.committing()) {
+            if (t.completed()) {
+                // The outcome stands; only repeats of the last ACK would follow.
+                return;
+            }
+            t.abort(peer_errc::undefined, "took too long", errc::out_of_time, memory, now);
         }
         const bool interrupted = ready == 0;
         if (monitor != nullptr && !t.completed() &&
@@ -94,23 +101,33 @@ void run(transfer& t, progress_monitor* monitor) {
     }
 }
 
+/// Makes one request. Throws std::bad_alloc.
 template <class Begin>
 [[nodiscard]] transfer_summary
-run(const request& asked, error_code& error, progress_monitor* monitor, Begin begin) noexcept {
+attempt(const request& asked, time_point limit, progress_monitor* monitor, const Begin& begin) {
+    udp_port_factory ports;
+    result<std::unique_ptr<transfer>> t = begin(asked, ports);
+    if (!t) {
+        transfer_summary nothing;
+        nothing.outcome = t.error();
+        return nothing;
+    }
+    run(**t, limit, monitor);
+    return (*t)->summary();
+}
+
+template <class Begin>
+[[nodiscard]] transfer_summary
+run(const request& asked, error_code& error, progress_monitor* monitor, const Begin& begin
+) noexcept {
     transfer_summary ended;
     try {
-        udp_port_factory ports;
-        result<std::unique_ptr<transfer>> t = begin(asked, ports);
-        if (t) {
-            run(**t, monitor);
-            ended = (*t)->summary();
-            if (may_fall_back(asked, ended)) {
-                request plain = asked;
-                plain.options = {};
-                return run(plain, error, monitor, std::move(begin));
-            }
-        } else {
-            ended.outcome = t.error();
+        const time_point limit = last_moment(asked, clock::now());
+        ended = attempt(asked, limit, monitor, begin);
+        if (may_fall_back(asked, ended)) {
+            request plain = asked;
+            plain.options = {};
+            ended = after_falling_back(std::move(ended), attempt(plain, limit, monitor, begin));
         }
     } catch (const std::bad_alloc&) {
         ended.outcome = make_error_code(boost::system::errc::not_enough_memory);

@@ -27,6 +27,38 @@ namespace {
     return std::size_t{offered.windowsize.value_or(1)} * blksize;
 }
 
+/// Passes on what keeps to a size.
+class limited_sink final : public sink {
+public:
+    limited_sink(std::shared_ptr<sink> into, std::uint64_t size_max_bytes) noexcept
+        : into_(std::move(into)), left_(size_max_bytes) {}
+
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return into_->lane(); }
+
+    [[nodiscard]] bool remote() const noexcept override { return into_->remote(); }
+
+    [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
+        return size_bytes > left_ ? make_error_code(errc::too_large) : into_->reserve(size_bytes);
+    }
+
+    [[nodiscard]] error_code
+    write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override {
+        for (const ::iovec& payload : payloads) {
+            if (payload.iov_len > left_) {
+                return errc::too_large;
+            }
+            left_ -= payload.iov_len;
+        }
+        return into_->write(offset, payloads);
+    }
+
+    [[nodiscard]] error_code commit() noexcept override { return into_->commit(); }
+
+private:
+    std::shared_ptr<sink> into_;
+    std::uint64_t left_;
+};
+
 /// Shares what the caller owns, without a part in its lifetime.
 template <class T>
 [[nodiscard]] std::shared_ptr<T> borrow(T& object) noexcept {
@@ -61,6 +93,9 @@ begin_get(const request& asked, sink& into, port_factory& ports, time_point now)
         return engine.error();
     }
     std::shared_ptr<sink> content = borrow(into);
+    if (asked.size_max_bytes != 0) {
+        content = std::make_shared<limited_sink>(std::move(content), asked.size_max_bytes);
+    }
     if (asked.mode == transfer_mode::netascii) {
         content = std::make_shared<netascii_sink>(std::move(content));
     }

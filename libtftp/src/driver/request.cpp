@@ -1,6 +1,7 @@
 #include <tftp/driver/request.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace tftp::io {
 
@@ -10,6 +11,14 @@ namespace {
 /// descriptor. Twice its size and this on top covers what was measured on loopback and what
 /// network drivers are known to do; the kernel itself doubles what it is asked for.
 constexpr std::size_t bookkeeping = 1024;
+
+/// Returns true for an outcome that says only that nobody answered.
+[[nodiscard]] bool is_silence(const error_code& outcome) noexcept {
+    namespace conditions = boost::system::errc;
+    return outcome == errc::timed_out || outcome == errc::out_of_time ||
+           outcome == conditions::connection_refused || outcome == conditions::host_unreachable ||
+           outcome == conditions::network_unreachable;
+}
 
 } // namespace
 
@@ -40,6 +49,23 @@ bool may_fall_back(const request& asked, const transfer_summary& ended) noexcept
     }
     return ended.outcome == peer_errc::option_refused ||
            ended.outcome == peer_errc::illegal_operation || ended.outcome == peer_errc::undefined;
+}
+
+transfer_summary after_falling_back(transfer_summary refused, transfer_summary plain) noexcept {
+    if (!plain.answered && is_silence(plain.outcome)) {
+        plain.outcome = refused.outcome;
+        plain.peer_text = std::move(refused.peer_text);
+        plain.answered = true;
+        plain.elapsed += refused.elapsed;
+    }
+    return plain;
+}
+
+time_point last_moment(const request& asked, time_point now) noexcept {
+    if (!asked.time_max || *asked.time_max > time_point::max() - now) {
+        return time_point::max();
+    }
+    return now + *asked.time_max;
 }
 
 } // namespace tftp::io

@@ -95,6 +95,7 @@ bool transfer::on_readable(scratch& memory, time_point now) noexcept {
         for (const received& message : *messages) {
             feed(message, memory, now);
         }
+        answered_ = answered_ || !opening();
     }
     flush(memory, now);
     return any;
@@ -455,6 +456,7 @@ transfer_summary transfer::summary() const {
     }
     s.outcome = outcome_;
     s.send_error = send_error_;
+    s.answered = answered_;
     s.peer_text = with_engine([](const auto& engine) { return std::string(engine.peer_text()); });
     return s;
 }

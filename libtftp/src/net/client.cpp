@@ -63,6 +63,7 @@ public:
                 }
             });
         }
+        limit_ = io::last_moment(asked_, clock::now());
         begin();
     }
 
@@ -72,7 +73,7 @@ private:
         if (!made) {
             io::transfer_summary nothing;
             nothing.outcome = made.error();
-            complete(std::move(nothing));
+            finish(std::move(nothing));
             return;
         }
         transfer_ = std::move(*made);
@@ -87,11 +88,12 @@ private:
             io::transfer_summary ended = transfer_->summary();
             if (!cancelled_ && io::may_fall_back(asked_, ended)) {
                 close();
+                refused_ = std::move(ended);
                 asked_.options = {};
                 begin();
                 return;
             }
-            complete(std::move(ended));
+            finish(std::move(ended));
         }
         if (transfer_->closed()) {
             close();
@@ -128,7 +130,10 @@ private:
     }
 
     void arm() {
-        const auto due = transfer_->deadline();
+        auto due = transfer_->deadline();
+        if (limit_ != time_point::max() && !transfer_->completed()) {
+            due = earlier(due, limit_);
+        }
         if (!due || (armed_ && *armed_ <= *due)) {
             return;
         }
@@ -137,10 +142,19 @@ private:
         timer_.async_wait([self = shared_from_this(), attempt = attempt_](error_code failed) {
             if (!failed && attempt == self->attempt_) {
                 self->armed_.reset();
-                self->transfer_->on_deadline(self->shared_->memory, clock::now());
+                self->on_time(clock::now());
                 self->go_on();
             }
         });
+    }
+
+    void on_time(time_point now) {
+        io::transfer& t = *transfer_;
+        if (now >= limit_ && !t.completed()) {
+            t.abort(peer_errc::undefined, "took too long", errc::out_of_time, shared_->memory, now);
+        } else if (t.deadline() && now >= *t.deadline()) {
+            t.on_deadline(shared_->memory, now);
+        }
     }
 
     void cancel() {
@@ -169,6 +183,13 @@ private:
         transfer_.reset();
     }
 
+    void finish(io::transfer_summary ended) {
+        if (refused_) {
+            ended = io::after_falling_back(std::move(*refused_), std::move(ended));
+        }
+        complete(std::move(ended));
+    }
+
     void complete(io::transfer_summary ended) {
         auto slot = asio::get_associated_cancellation_slot(done_);
         if (slot.is_connected()) {
@@ -193,6 +214,10 @@ private:
     std::unique_ptr<io::transfer> transfer_;
     std::optional<asio::posix::stream_descriptor> port_;
     std::optional<time_point> armed_;
+    /// When it has to be over.
+    time_point limit_ = time_point::max();
+    /// How it ended with options, when it is made without any now.
+    std::optional<io::transfer_summary> refused_;
     unsigned attempt_ = 0;
     bool reading_ = false;
     bool writing_ = false;

@@ -62,6 +62,8 @@ const char* text_of(errc code) noexcept {
         return "This client asks too often";
     case errc::stalled:
         return "The file system did not answer in time";
+    case errc::out_of_time:
+        return "The transfer took longer than allowed here";
     }
     return "Unknown TFTP error";
 }
@@ -115,6 +117,7 @@ public:
     boost::system::error_condition default_error_condition(int value) const noexcept override {
         switch (static_cast<errc>(value)) {
         case errc::timed_out:
+        case errc::out_of_time:
             return conditions::make_error_condition(conditions::timed_out);
         case errc::would_block:
             return conditions::make_error_condition(conditions::operation_would_block);

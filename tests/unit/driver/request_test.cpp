@@ -1,8 +1,10 @@
 #include <tftp/driver/request.hpp>
 
+#include <boost/system/errc.hpp>
 #include <catch2/catch.hpp>
 
 using namespace tftp;
+using namespace std::chrono_literals;
 
 TEST_CASE("the default offer asks for what suits the route", "[driver][request]") {
     const offer o = io::default_offer(1428);
@@ -48,4 +50,57 @@ TEST_CASE("only a refusal of options is worth a plain request", "[driver][reques
         ended.outcome = {};
         CHECK_FALSE(io::may_fall_back(asked, ended));
     }
+}
+
+TEST_CASE(
+    "the ERROR to the options is told when nothing answers the plain request",
+    "[driver][request][rfc2347]"
+) {
+    io::transfer_summary refused;
+    refused.outcome = peer_errc::option_refused;
+    refused.peer_text = "maintenance";
+    refused.elapsed = 1s;
+    refused.answered = true;
+    io::transfer_summary plain;
+    plain.elapsed = 2s;
+    plain.counters.timeouts = 3;
+    SECTION("silence") {
+        const error_code silence = GENERATE(
+            make_error_code(errc::timed_out),
+            make_error_code(errc::out_of_time),
+            make_error_code(boost::system::errc::connection_refused),
+            make_error_code(boost::system::errc::host_unreachable)
+        );
+        plain.outcome = silence;
+        const io::transfer_summary told = io::after_falling_back(refused, plain);
+        CHECK(told.outcome == peer_errc::option_refused);
+        CHECK(told.peer_text == "maintenance");
+        CHECK(told.answered);
+        CHECK(told.counters.timeouts == 3);
+        CHECK(told.elapsed == 3s);
+        plain.answered = true;
+        CHECK(io::after_falling_back(refused, plain).outcome == silence);
+    }
+    SECTION("an answer of its own") {
+        plain.answered = true;
+        plain.outcome = peer_errc::not_found;
+        CHECK(io::after_falling_back(refused, plain).outcome == peer_errc::not_found);
+        CHECK(io::after_falling_back(refused, plain).peer_text.empty());
+        plain.outcome = {};
+        CHECK_FALSE(io::after_falling_back(refused, plain).outcome);
+    }
+    SECTION("an end on this side") {
+        plain.outcome = errc::stopped;
+        CHECK(io::after_falling_back(refused, plain).outcome == errc::stopped);
+    }
+}
+
+TEST_CASE("a request without a limit of time never has to be over", "[driver][request]") {
+    io::request asked;
+    const time_point now = clock::now();
+    CHECK(io::last_moment(asked, now) == time_point::max());
+    asked.time_max = 3s;
+    CHECK(io::last_moment(asked, now) == now + 3s);
+    asked.time_max = duration::max();
+    CHECK(io::last_moment(asked, now) == time_point::max());
 }

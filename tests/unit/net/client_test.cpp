@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -287,6 +288,124 @@ TEST_CASE("both fronts fall back only where it may help", "[net][driver][client]
     CHECK(f.get(asked, into).outcome == code);
     answers.join();
     CHECK_FALSE(serving.hear(0ms));
+}
+
+TEST_CASE(
+    "both fronts tell the ERROR when the plain request meets silence",
+    "[net][driver][client][rfc2347]"
+) {
+    const front& f = fronts[GENERATE(0, 1)];
+    INFO(f.name);
+    loopback_peer serving;
+    std::thread answers([&] {
+        serving.say(serving.hear().value().first, error(peer_errc::option_refused, "until noon"));
+    });
+    io::request asked = ask(serving.local(), "file");
+    asked.options = io::default_offer(1428);
+    asked.engine = impatient();
+    io::memory_sink into(1000);
+    const auto ended = f.get(asked, into);
+    answers.join();
+    CHECK(ended.outcome == peer_errc::option_refused);
+    CHECK(ended.peer_text == "until noon");
+    CHECK(ended.counters.timeouts == 2);
+    CHECK(serving.hear().value().second == rrq("file"));
+}
+
+TEST_CASE("both fronts take no more than a request allows", "[net][driver][client]") {
+    const front& f = fronts[GENERATE(0, 1)];
+    INFO(f.name);
+    server_thread t;
+    t.files->set("file", std::string(2000, 'x'));
+    io::request asked = ask(t.address(), "file");
+    asked.options = io::default_offer(GENERATE(std::uint16_t{8}, std::uint16_t{1428}));
+    SECTION("as much as it is") {
+        asked.size_max_bytes = 2000;
+        io::memory_sink into(10'000);
+        CHECK_FALSE(f.get(asked, into).outcome);
+        CHECK(into.content().size() == 2000);
+    }
+    SECTION("announced") {
+        asked.size_max_bytes = 1999;
+        io::memory_sink into(10'000);
+        const auto ended = f.get(asked, into);
+        CHECK(ended.outcome == errc::too_large);
+        CHECK(into.content().empty());
+    }
+    SECTION("not announced") {
+        asked.size_max_bytes = 1999;
+        asked.options.tsize.reset();
+        io::memory_sink into(10'000);
+        CHECK(f.get(asked, into).outcome == errc::too_large);
+        CHECK(into.content().size() <= 1999);
+        CHECK_FALSE(into.committed());
+    }
+    SECTION("as text of this side") {
+        // "\n" is two bytes on the wire.
+        t.files->set("file", std::string(1000, '\n'));
+        asked.mode = transfer_mode::netascii;
+        asked.size_max_bytes = 1000;
+        io::memory_sink into(10'000);
+        CHECK_FALSE(f.get(asked, into).outcome);
+        asked.size_max_bytes = 999;
+        io::memory_sink less(10'000);
+        CHECK(f.get(asked, less).outcome == errc::too_large);
+    }
+}
+
+TEST_CASE("both fronts end in the time that a request allows", "[net][driver][client]") {
+    const front& f = fronts[GENERATE(0, 1)];
+    INFO(f.name);
+    loopback_peer serving;
+    io::request asked = ask(serving.local(), "file");
+    asked.time_max = 60ms;
+    io::memory_sink into(std::size_t{1} << 30);
+    SECTION("nobody answers") {
+        const auto ended = f.get(asked, into);
+        CHECK(ended.outcome == errc::out_of_time);
+        CHECK_FALSE(ended.answered);
+    }
+    SECTION("the content trickles") {
+        std::optional<datagram> last;
+        std::thread answers([&] {
+            auto [client, request] = serving.hear().value();
+            for (std::uint16_t block = 1; !last; ++block) {
+                serving.say(client, data(block, 512));
+                const auto answer = serving.hear().value().second;
+                if (answer != ack(block)) {
+                    last = answer;
+                }
+            }
+        });
+        const auto ended = f.get(asked, into);
+        answers.join();
+        CHECK(ended.outcome == errc::out_of_time);
+        CHECK(ended.answered);
+        CHECK(ended.counters.blocks > 0);
+        CHECK(*last == error(peer_errc::undefined, "took too long"));
+        CHECK_FALSE(into.committed());
+    }
+    SECTION("a refusal of the options included") {
+        asked.options = io::default_offer(1428);
+        std::thread answers([&] {
+            serving.say(serving.hear().value().first, error(peer_errc::option_refused, "noon"));
+        });
+        const auto ended = f.get(asked, into);
+        answers.join();
+        CHECK(ended.outcome == peer_errc::option_refused);
+        CHECK(ended.peer_text == "noon");
+    }
+    SECTION("what was done in time stays done") {
+        std::thread answers([&] { serving.say(serving.hear().value().first, data(1, 3)); });
+        CHECK_FALSE(f.get(asked, into).outcome);
+        answers.join();
+        CHECK(into.committed());
+    }
+    SECTION("an upload") {
+        io::memory_source content(bytes_view{});
+        const auto ended = f.put(asked, content);
+        CHECK(ended.outcome == errc::out_of_time);
+    }
 }
 
 TEST_CASE("client works with every completion token", "[net][client]") {

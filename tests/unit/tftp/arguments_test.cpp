@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -107,6 +108,60 @@ TEST_CASE("options beat what host and URI say", "[tftp][arguments]") {
     CHECK(
         parse({"get", "tftp://h/f;mode=netascii", "--mode", "octet"}).mode == transfer_mode::octet
     );
+}
+
+TEST_CASE("a size is a number of bytes, or of powers of 1024", "[tftp][arguments]") {
+    const auto size = [](const char* text) {
+        return parse({"get", "h", "f", "--max-size", text}).max_size;
+    };
+    CHECK_FALSE(parse({"get", "h", "f"}).max_size);
+    CHECK(size("1") == 1U);
+    CHECK(size("1000") == 1000U);
+    CHECK(size("16K") == 16384U);
+    CHECK(size("16k") == 16384U);
+    CHECK(size("3M") == std::uint64_t{3} << 20);
+    CHECK(size("3g") == std::uint64_t{3} << 30);
+    CHECK(size("2T") == std::uint64_t{2} << 40);
+    CHECK(size("9223372036854775807") == 9223372036854775807U);
+    for (const char* wrong :
+         {"",
+          "0",
+          "0K",
+          "-1",
+          "+1",
+          " 1",
+          "1 ",
+          "K",
+          "1KB",
+          "1KiB",
+          "1X",
+          "1.5M",
+          "0x10",
+          "1e3",
+          "many",
+          "9223372036854775808",
+          "18446744073709551617",
+          "8796093022208M",
+          "8388608T"}) {
+        INFO(wrong);
+        CHECK_THROWS_WITH(size(wrong), Catch::Contains("--max-size takes a number of bytes"));
+    }
+    CHECK_THROWS_WITH(
+        parse({"put", "h", "f", "--max-size", "5"}), Catch::Contains("--max-size is for get")
+    );
+}
+
+TEST_CASE("the time of a whole transfer may be limited, for get and put", "[tftp][arguments]") {
+    CHECK_FALSE(parse({"get", "h", "f"}).max_time);
+    CHECK(parse({"get", "h", "f", "--max-time", "0.5"}).max_time == 500ms);
+    CHECK(parse({"put", "h", "f", "--max-time=86400"}).max_time == 24h);
+    for (const char* wrong : {"", "0", "-1", "nan", "inf", "5s", "1e9"}) {
+        INFO(wrong);
+        CHECK_THROWS_WITH(
+            parse({"get", "h", "f", "--max-time", wrong}),
+            Catch::Contains("--max-time takes seconds")
+        );
+    }
 }
 
 TEST_CASE("the default local name never leads out of the directory", "[tftp][arguments]") {

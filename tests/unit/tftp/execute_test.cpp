@@ -1,4 +1,5 @@
 #include "execute.hpp"
+#include "report.hpp"
 
 #include <tftp/io/socket_address.hpp>
 #include <tftp/io/unique_fd.hpp>
@@ -204,6 +205,92 @@ TEST_CASE("a server that refuses options is asked without any", "[tftp][execute]
     CHECK(r.code == exit_code::ok);
     CHECK(content_of(dir / "f") == "plain");
     CHECK_THAT(summary_line(r), Catch::Contains("took no options"));
+}
+
+TEST_CASE(
+    "the first ERROR is told when the plain request meets silence", "[tftp][execute][rfc2347]"
+) {
+    const temporary_directory dir;
+    std::atomic<int> plain{0};
+    const io::verb verb = GENERATE(io::verb::read, io::verb::write);
+    write_content(dir / "f", "old");
+    const scripted_server server([&plain](const std::string& datagram) {
+        if (datagram.find("tsize") != std::string::npos) {
+            return error(8, "maintenance until noon");
+        }
+        ++plain;
+        return std::string();
+    });
+    arguments asked = ask(verb, server.port(), dir / "f");
+    asked.timeout = 10ms;
+    asked.retries = 2;
+    const report r = execute_quietly(asked);
+    CHECK(plain == 2);
+    CHECK(r.code == exit_code::option_refused);
+    CHECK(r.from == origin::server);
+    CHECK_THAT(error_line(r), Catch::Contains("maintenance until noon"));
+    CHECK(content_of(dir / "f") == "old");
+}
+
+TEST_CASE("a size that no server could mean is taken as not known", "[tftp][execute][rfc2349]") {
+    const temporary_directory dir;
+    const std::string said = GENERATE("-1594967296"s, ""s, "big"s, "18446744073709551616"s);
+    const scripted_server server([&said](const std::string& datagram) {
+        return is_request(datagram) ? "\0\6tsize\0"s + said + '\0' : data(1, "hello");
+    });
+    const report r = execute_quietly(ask(io::verb::read, server.port(), dir / "f"));
+    CHECK(r.code == exit_code::ok);
+    CHECK(content_of(dir / "f") == "hello");
+    CHECK_FALSE(r.summary.agreed.tsize);
+}
+
+TEST_CASE("a file larger than --max-size is refused and the old one stays", "[tftp][execute]") {
+    const temporary_directory dir;
+    write_content(dir / "f", "old");
+    std::string told;
+    const bool announced = GENERATE(false, true);
+    {
+        const scripted_server server([&](const std::string& datagram) {
+            if (is_request(datagram) && announced) {
+                return "\0\6tsize\0"s + "600\0"s;
+            }
+            if (is_request(datagram) || datagram == "\0\4\0\0"s) {
+                return data(1, std::string(512, 'x'));
+            }
+            told = datagram;
+            return std::string();
+        });
+        arguments asked = ask(io::verb::read, server.port(), dir / "f");
+        asked.max_size = announced ? 599 : 511;
+        const report r = execute_quietly(asked);
+        CHECK(r.summary.outcome == errc::too_large);
+        CHECK(r.code == exit_code::other);
+        CHECK_THAT(error_line(r), Catch::Contains("--max-size allows: nothing was stored"));
+    }
+    CHECK(told.starts_with("\0\5\0\3"sv));
+    CHECK(content_of(dir / "f") == "old");
+    CHECK(dir.entries() == 1);
+}
+
+TEST_CASE("a transfer that moves ends when --max-time says so", "[tftp][execute]") {
+    const temporary_directory dir;
+    write_content(dir / "f", "old");
+    std::uint16_t block = 0;
+    const scripted_server server([&block](const std::string&) {
+        ++block;
+        return "\0\3"s + static_cast<char>(block >> 8) + static_cast<char>(block & 0xff) +
+               std::string(512, 'x');
+    });
+    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    asked.no_options = true;
+    asked.max_time = 60ms;
+    const report r = execute_quietly(asked);
+    CHECK(r.code == exit_code::timed_out);
+    CHECK(r.summary.elapsed >= 60ms);
+    CHECK(r.summary.counters.blocks > 1);
+    CHECK_THAT(error_line(r), Catch::Contains("--max-time allows"));
+    CHECK(content_of(dir / "f") == "old");
+    CHECK(dir.entries() == 1);
 }
 
 TEST_CASE("an upload sends the file and tells its size", "[tftp][execute]") {

@@ -69,6 +69,8 @@ TEST_CASE("the same errno counts as file or as network by its origin", "[tftp][e
 TEST_CASE("conclusions of this side have their exit status", "[tftp][exit_code]") {
     CHECK(code_of({}) == exit_code::ok);
     CHECK(code_of(errc::timed_out) == exit_code::timed_out);
+    CHECK(code_of(errc::out_of_time) == exit_code::timed_out);
+    CHECK(code_of(errc::too_large) == exit_code::other);
     CHECK(code_of(errc::bad_option_answer) == exit_code::option_refused);
     CHECK(code_of(errc::too_long) == exit_code::usage);
     CHECK(code_of(errc::bad_name) == exit_code::usage);

@@ -141,6 +141,41 @@ TEST_CASE("silence before the first answer is told from silence later", "[tftp][
     CHECK_THAT(error_line(r), Contains("may have the whole file"));
 }
 
+TEST_CASE("a server that answers from the port of the requests is not silent", "[tftp][report]") {
+    report r = silent();
+    r.summary.answered = true;
+    CHECK_THAT(error_line(r), Contains("the server answered, but no block went through"));
+    r = failed({ECONNREFUSED, boost::system::system_category()});
+    r.summary.counters = {};
+    r.summary.peer = r.server;
+    r.summary.answered = true;
+    CHECK_THAT(error_line(r), Contains("the server closed its port"));
+}
+
+TEST_CASE("what --max-size and --max-time end names them", "[tftp][report]") {
+    report r = failed(errc::too_large);
+    r.asked.max_size = 1000;
+    CHECK(
+        error_line(r) ==
+        "boot: dir/f: larger than the 1000 bytes that --max-size allows: nothing was stored"
+    );
+    r.asked.local.clear();
+    CHECK(error_line(r) == "boot: dir/f: larger than the 1000 bytes that --max-size allows");
+    r = failed(errc::out_of_time);
+    CHECK(
+        error_line(r) ==
+        "boot: dir/f: not done in the time that --max-time allows, 0.8 s: 1.2 MiB went through; "
+        "nothing was stored"
+    );
+    r.asked.verb = io::verb::write;
+    CHECK_THAT(error_line(r), !Contains("stored"));
+    r = silent();
+    r.summary.outcome = errc::out_of_time;
+    CHECK_THAT(
+        error_line(r), Contains("no answer from 192.0.2.1:69 in the time that --max-time allows")
+    );
+}
+
 TEST_CASE("errors of the network name the address", "[tftp][report]") {
     report r = failed({ECONNREFUSED, boost::system::system_category()});
     r.summary.counters = {};

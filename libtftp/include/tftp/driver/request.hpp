@@ -34,6 +34,12 @@ struct request {
     engine_config engine;
     /// How windows leave (a write).
     segmentation sends = segmentation::gso;
+    /// Most bytes that a read may store: a larger announced size ends it with `errc::too_large`
+    /// before any content comes, and so does the first byte beyond. 0: no limit.
+    std::uint64_t size_max_bytes = 0;
+    /// Longest time from the start to the outcome, asking again without options included; then it
+    /// ends with `errc::out_of_time`, however well it moves. Empty: no limit.
+    std::optional<duration> time_max{};
 };
 
 /// Returns the options that suit a read or a write on a route of `blksize` octets per block:
@@ -63,6 +69,8 @@ struct transfer_summary {
     error_code send_error;
     /// Text of the peer's ERROR, unescaped; empty without one.
     std::string peer_text;
+    /// A valid answer of the peer came, if only an ERROR.
+    bool answered = false;
 };
 
 /// Returns the receive buffer that holds one window of `agreed`, in octets.
@@ -76,5 +84,13 @@ window_that_fits(const datagram_port& port, std::uint16_t blksize) noexcept;
 /// Returns true when `ended` is a server's refusal of the options of `asked`, so that asking again
 /// without any is worth it. RFC 2347.
 [[nodiscard]] bool may_fall_back(const request& asked, const transfer_summary& ended) noexcept;
+
+/// Returns what to tell of a request that was refused with its options and then made without any:
+/// `plain`, but with the ERROR of `refused` when nothing answered the plain one.
+[[nodiscard]] transfer_summary
+after_falling_back(transfer_summary refused, transfer_summary plain) noexcept;
+
+/// Returns when a request that starts at `now` has to be over; `time_point::max()` without a limit.
+[[nodiscard]] time_point last_moment(const request& asked, time_point now) noexcept;
 
 } // namespace tftp::io

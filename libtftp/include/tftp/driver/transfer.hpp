@@ -260,6 +260,7 @@ private:
     std::uint8_t pool_waits_ = 0;
     bool reserved_ = false;
     bool pending_last_ = false;
+    bool answered_ = false;
     bool completed_ = false;
     bool closed_ = false;
     std::uint16_t pending_count_ = 0;
