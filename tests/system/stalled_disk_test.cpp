@@ -154,6 +154,23 @@ TEST_CASE("a disk that stalls in read holds up its own transfers only", "[system
     }
 }
 
+TEST_CASE(
+    "a disk that takes the place of a directory holds up its uploads only", "[system][tftpd][stall]"
+) {
+    two_disks w(taking_uploads);
+    const std::filesystem::path place = w.daemon->root() / "place";
+    std::filesystem::create_directory(place);
+    std::filesystem::permissions(place, std::filesystem::perms::all);
+    udp_client uploading;
+    const arrived ready = ask(uploading, w.server(), wrq("place/new"));
+    REQUIRE(ready.octets == ack(0));
+    fuse_disk over(place, w.far);
+    over.stall();
+    uploading.send(ready.from, data_of(1, std::string(512, 'x')));
+    w.check_others();
+    CHECK(error_code_of(next(uploading)) == 2);
+}
+
 TEST_CASE("SIGTERM ends a server whose disk has stalled", "[system][tftpd][stall][signals]") {
     two_disks w({"--grace", "1"});
     w.disk->stall();

@@ -1,5 +1,7 @@
 #include "service_parts.hpp"
 
+#include <tftp/io/name_policy.hpp>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -55,16 +57,6 @@ constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
     return make_error_code(boost::system::errc::not_enough_memory);
 }
 
-/// Requests that may stall together: those of one top directory, where file systems are mounted.
-[[nodiscard]] std::uint64_t lane_of_name(std::string_view name) noexcept {
-    constexpr std::string_view separators = "/\\";
-    name.remove_prefix(std::min(name.find_first_not_of("./\\"), name.size()));
-    const std::size_t top =
-        std::hash<std::string_view>()(name.substr(0, name.find_first_of(separators)));
-    // Lanes with the highest bit are those of disks, and 0 is none.
-    return (static_cast<std::uint64_t>(top) & (~std::uint64_t{0} >> 1)) | 1;
-}
-
 /// Answers `request` once more when the window agreed on is larger than what `fits`.
 void narrow_window(
     answer& answered,
@@ -82,7 +74,7 @@ void narrow_window(
 } // namespace
 
 service::open_job::open_job(service& owner, const arrival& a, admission::place counted)
-    : blocking_job(lane_of_name(a.request.filename)),
+    : blocking_job(name_lane(a.request.filename)),
       place(std::move(counted)),
       from(out_of_memory()),
       into(out_of_memory()),

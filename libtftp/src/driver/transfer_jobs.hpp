@@ -35,7 +35,8 @@ public:
     }
 
 protected:
-    job(transfer& owner, std::uint64_t lane) noexcept : blocking_job(lane), owner_(&owner) {
+    job(transfer& owner, std::uint64_t lane, job_length length) noexcept
+        : blocking_job(lane, length), owner_(&owner) {
         owner.job_ = this;
     }
 
@@ -57,8 +58,10 @@ public:
     }
 
 protected:
-    file_job(transfer& owner, const std::shared_ptr<File>& file) noexcept
-        : job(owner, file->lane()), host_(*owner.host_), file_(file) {}
+    file_job(
+        transfer& owner, const std::shared_ptr<File>& file, job_length length = job_length::brief
+    ) noexcept
+        : job(owner, file->lane(), length), host_(*owner.host_), file_(file) {}
 
     [[nodiscard]] File& file() const noexcept { return *file_; }
 
@@ -132,7 +135,8 @@ private:
 /// Puts an upload in its place.
 class transfer::commit_job final : public file_job<sink> {
 public:
-    explicit commit_job(transfer& owner) noexcept : file_job(owner, owner.sink_) {}
+    explicit commit_job(transfer& owner) noexcept
+        : file_job(owner, owner.sink_, job_length::lasting) {}
 
     void run() noexcept override { outcome_ = file().commit(); }
 

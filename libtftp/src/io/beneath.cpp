@@ -37,6 +37,9 @@ open_at(int directory, const char* path, int flags, const beneath_options& optio
     if (options.only_cached) {
         how.resolve |= RESOLVE_CACHED | RESOLVE_NO_XDEV;
     }
+    if (options.same_mount) {
+        how.resolve |= RESOLVE_NO_XDEV;
+    }
     const int attempts = options.only_cached ? 1 : attempts_max;
     for (int attempt = 0; attempt < attempts; ++attempt) {
         const long fd = ::syscall(SYS_openat2, directory, path, &how, sizeof how);

@@ -13,6 +13,8 @@ struct beneath_options {
     bool only_cached = false;
     /// Do not try openat2(2).
     bool force_walk = false;
+    /// Enter nothing that is mounted on the way (EXDEV); not heeded without openat2(2).
+    bool same_mount = false;
 };
 
 /// Opens `path`, relative to `directory` and never outside of it, whatever others rename meanwhile.

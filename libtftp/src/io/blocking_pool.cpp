@@ -146,8 +146,11 @@ bool blocking_pool::has_room(std::uint64_t lane) const noexcept {
     if (waiting_.size() < lane_queue_max) {
         return true;
     }
-    const auto same = [lane](const blocking_job& job) { return lane_of(job) == lane; };
-    return waiting_.size() < queue_max_ && (lane == 0 || waiting_.count(same) < lane_queue_max);
+    // Lasting jobs are not what the others wait for.
+    const auto brief = [](const blocking_job& job) { return length_of(job) == job_length::brief; };
+    const auto same = [&](const blocking_job& job) { return brief(job) && lane_of(job) == lane; };
+    return waiting_.count(brief) < queue_max_ &&
+           (lane == 0 || waiting_.count(same) < lane_queue_max);
 }
 
 bool blocking_pool::submit(
@@ -190,12 +193,39 @@ bool blocking_pool::start_thread() noexcept {
     return started;
 }
 
+bool blocking_pool::may_run(const blocking_job& job) const noexcept {
+    const std::uint64_t lane = lane_of(job);
+    if (lane == 0) {
+        return true;
+    }
+    std::size_t all_lasting = 0;
+    std::size_t same = 0;
+    std::size_t same_lasting = 0;
+    for (const running& other : busy_) {
+        const bool lasting = other.lane != 0 && other.length == job_length::lasting;
+        all_lasting += lasting ? 1U : 0U;
+        same += other.lane == lane ? 1U : 0U;
+        same_lasting += lasting && other.lane == lane ? 1U : 0U;
+    }
+    if (same >= lane_max_) {
+        return false;
+    }
+    return length_of(job) == job_length::brief ||
+           (same_lasting < std::max<std::size_t>(lane_max_ / 2, 1) &&
+            all_lasting < std::max<std::size_t>(threads_max_ / 2, 1));
+}
+
 std::unique_ptr<blocking_job> blocking_pool::take_runnable() noexcept {
-    return waiting_.take_first([this](const blocking_job& job) {
-        const std::uint64_t lane = lane_of(job);
-        return lane == 0 ||
-               static_cast<std::size_t>(std::count(busy_.begin(), busy_.end(), lane)) < lane_max_;
-    });
+    if (lane_max_ > 1) {
+        std::unique_ptr<blocking_job> lasting =
+            waiting_.take_first([this](const blocking_job& job) {
+                return length_of(job) == job_length::lasting && may_run(job);
+            });
+        if (lasting) {
+            return lasting;
+        }
+    }
+    return waiting_.take_first([this](const blocking_job& job) { return may_run(job); });
 }
 
 void blocking_pool::work() noexcept {
@@ -208,14 +238,18 @@ void blocking_pool::work() noexcept {
             --idle_;
             continue;
         }
-        const std::uint64_t lane = lane_of(*job);
-        busy_.push_back(lane); // within the capacity reserved at the start
+        const running what{lane_of(*job), length_of(*job)};
+        busy_.push_back(what); // within the capacity reserved at the start
         lock.unlock();
         job->run();
         finish(std::move(job));
         lock.lock();
         // This thread takes the next job itself: no other needs to be woken for the lane.
-        busy_.erase(std::find(busy_.begin(), busy_.end(), lane));
+        busy_.erase(std::find(busy_.begin(), busy_.end(), what));
+        if (what.length == job_length::lasting && idle_ != 0 && !waiting_.empty()) {
+            // Two may have waited for its end: one of the lane, and a lasting one of another.
+            wake_.notify_one();
+        }
         if (busy_.empty() && waiting_.empty()) {
             quiet_.notify_all();
         }

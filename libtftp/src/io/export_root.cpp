@@ -229,14 +229,22 @@ result<std::unique_ptr<sink>> export_root::create(
             ledger_};
         file_target target{
             root_, plain->text.data(), policy_.symlinks == symlinks::inside, how_ == lookup::walk};
-        const result<unique_fd> directory = open_parent(target);
+        // The thread that serves makes the file, with the first block.
+        target.same_mount = true;
+        result<unique_fd> directory = open_parent(target);
+        if (!directory && directory.error().value() == EXDEV) {
+            // A mount point is on the way, or the way leads out.
+            target.same_mount = false;
+            directory = open_parent(target);
+        }
         if (!directory) {
             return refusal_of(directory.error());
         }
         if (const error_code refused = check_target(directory.value().get(), base_name(target))) {
             return refused;
         }
-        target.remote = storage_of(directory.value().get()) == storage::remote;
+        target.remote =
+            !target.same_mount || storage_of(directory.value().get()) == storage::remote;
         struct ::stat about = {};
         if (::fstat(directory.value().get(), &about) == 0) {
             target.lane = lane_of(about.st_dev);

@@ -66,7 +66,7 @@ result<unique_fd> open_parent(const file_target& target) noexcept {
             target.directory->get(),
             parent.c_str(),
             O_PATH | O_DIRECTORY,
-            {target.follow_links, false, target.force_walk}
+            {target.follow_links, false, target.force_walk, target.same_mount}
         );
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);

@@ -22,9 +22,12 @@ namespace {
 class test_job final : public blocking_job {
 public:
     test_job(
-        std::uint64_t lane, std::function<void()> run, std::function<void()> done = [] {}
+        std::uint64_t lane,
+        std::function<void()> run,
+        std::function<void()> done = [] {},
+        job_length length = job_length::brief
     )
-        : blocking_job(lane), run_(std::move(run)), done_(std::move(done)) {}
+        : blocking_job(lane, length), run_(std::move(run)), done_(std::move(done)) {}
 
     ~test_job() override { ++destroyed; }
 
@@ -43,6 +46,12 @@ std::unique_ptr<blocking_job> job(
     std::uint64_t lane, std::function<void()> run, std::function<void()> done = [] {}
 ) {
     return std::make_unique<test_job>(lane, std::move(run), std::move(done));
+}
+
+std::unique_ptr<blocking_job> lasting_job(std::uint64_t lane, std::function<void()> run) {
+    return std::make_unique<test_job>(
+        lane, std::move(run), [] {}, job_length::lasting
+    );
 }
 
 std::unique_ptr<completion_queue> make_queue() {
@@ -227,6 +236,104 @@ TEST_CASE("one lane leaves room in the queue to the others", "[io][blocking_pool
     drain(*queue, 23);
     CHECK(submit(stalled, queueing::bounded));
     drain(*queue, 1);
+}
+
+TEST_CASE(
+    "commits that take long do not hold up the reads of their disk", "[io][blocking_pool][lanes]"
+) {
+    constexpr std::uint64_t disk = 7;
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    std::counting_semaphore<> begun(0);
+    blocking_pool pool(16, 64, 4);
+    constexpr int commits = 100;
+    for (int i = 0; i < commits; ++i) {
+        REQUIRE(pool.submit(
+            lasting_job(
+                disk,
+                [&] {
+                    begun.release();
+                    release.acquire();
+                }
+            ),
+            *queue,
+            queueing::always
+        ));
+    }
+    begun.acquire();
+    begun.acquire();
+    // More reads than commits leave room for in the queue, or a part of the threads takes at once.
+    std::atomic<int> reads = 0;
+    for (int i = 0; i < 8; ++i) {
+        REQUIRE(pool.submit(job(disk, [&] { ++reads; }), *queue, queueing::bounded));
+    }
+    drain(*queue, 8);
+    CHECK(reads == 8);
+    CHECK_FALSE(begun.try_acquire());
+    release.release(commits);
+    drain(*queue, commits);
+}
+
+TEST_CASE("a commit does not wait for a queue of reads of its disk", "[io][blocking_pool][lanes]") {
+    constexpr std::uint64_t disk = 7;
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    std::counting_semaphore<> begun(0);
+    std::atomic<int> reads = 0;
+    std::atomic<int> before = 0;
+    blocking_pool pool(16, 1024, 4);
+    constexpr int reads_count = 100;
+    for (int i = 0; i < reads_count; ++i) {
+        REQUIRE(pool.submit(
+            job(disk,
+                [&] {
+                    begun.release();
+                    release.acquire();
+                    ++reads;
+                }),
+            *queue,
+            queueing::bounded
+        ));
+    }
+    for (int i = 0; i < 4; ++i) {
+        begun.acquire();
+    }
+    REQUIRE(pool.submit(lasting_job(disk, [&] { before = reads.load(); }), *queue, queueing::always)
+    );
+    release.release();
+    // The place of the one read that ends is the commit's: no other one has begun.
+    drain(*queue, 2);
+    CHECK(before == 1);
+    release.release(reads_count);
+    drain(*queue, reads_count - 1);
+}
+
+TEST_CASE("commits to many disks leave threads to reads of others", "[io][blocking_pool][lanes]") {
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    std::counting_semaphore<> begun(0);
+    blocking_pool pool(4, 64, 2);
+    constexpr int disks = 8;
+    for (std::uint64_t disk = 1; disk <= disks; ++disk) {
+        REQUIRE(pool.submit(
+            lasting_job(
+                disk,
+                [&] {
+                    begun.release();
+                    release.acquire();
+                }
+            ),
+            *queue,
+            queueing::always
+        ));
+    }
+    begun.acquire();
+    begun.acquire();
+    REQUIRE(pool.submit(job(100, [] {}), *queue, queueing::bounded));
+    drain(*queue, 1);
+    CHECK_FALSE(begun.try_acquire());
+    release.release(disks);
+    drain(*queue, disks);
 }
 
 TEST_CASE("pool takes jobs that completions submit", "[io][blocking_pool]") {

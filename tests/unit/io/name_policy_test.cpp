@@ -106,3 +106,56 @@ TEST_CASE("names are bounded as a whole and by component", "[io][name_policy]") 
     CHECK(io::normalise_name("ab/cde", small).error() == errc::bad_name);
     CHECK(io::normalise_name("a", {}).error() == errc::bad_name);
 }
+
+TEST_CASE("temporary files have no other spelling either", "[io][name_policy]") {
+    for (const char* name :
+         {".tftp-0123456789abcdef",
+          ".TFTP-0123456789abcdef",
+          ".Tftp-x",
+          ".tFtP-",
+          "dir/.TFTP-x",
+          // Marks that cannot be seen, which file systems that fold case pass over.
+          ".t\u200cftp-x",
+          "\ufeff.tftp-x",
+          ".TFTP\u00ad-x"}) {
+        CAPTURE(name);
+        CHECK(normalised(name) == bad);
+    }
+    for (const char* name : {".tftp", "tftp-x", ".tftpd-x", "x.tftp-", ".tft\u00e9-x"}) {
+        CAPTURE(name);
+        CHECK(normalised(name) == name);
+    }
+}
+
+TEST_CASE("all spellings of a directory have one lane", "[io][name_policy][lanes]") {
+    const std::uint64_t lane = io::name_lane("images/a");
+    CHECK(lane != 0);
+    for (const char* name :
+         {"images/b/c",
+          "/images/a",
+          "//images//a",
+          "./images/a",
+          "/./images/a",
+          "\\images\\a",
+          "IMAGES/a",
+          "Images\\A",
+          "other/../images/a",
+          "images/../images/a",
+          "../images/a",
+          "a/b/../../iMages/x",
+          "x/../IMAGES\\a"}) {
+        CAPTURE(name);
+        CHECK(io::name_lane(name) == lane);
+    }
+    for (const char* name : {"image/a", "imagesx/a", "a/images", "images/../a/b", "", "/"}) {
+        CAPTURE(name);
+        CHECK(io::name_lane(name) != lane);
+        CHECK(io::name_lane(name) != 0);
+    }
+    // How a file system folds these is not known: they are two lanes at most, whatever they mean.
+    const std::uint64_t beyond = io::name_lane("image\u017f/a");
+    CHECK(beyond != lane);
+    CHECK(io::name_lane("\u00e9t\u00e9/a") == beyond);
+    CHECK(io::name_lane("im\u200cages/a") == beyond);
+    CHECK(io::name_lane("images/\u00e9") == lane);
+}

@@ -22,12 +22,20 @@ namespace detail {
 class job_list;
 }
 
+/// How long a job takes where nothing stalls.
+enum class job_length : std::uint8_t {
+    brief,
+    /// As an fsync does: such jobs leave half of the threads of their lane, and of all, to others.
+    lasting,
+};
+
 /// Something that may block - a cold read, an fsync, a slow open - and what follows it.
 class blocking_job {
 public:
     /// lane: what may stall, by a number of its own: a disk, a directory. Jobs of one lane occupy a
     /// part of the threads only, see `blocking_pool`. 0: independent of all others.
-    explicit blocking_job(std::uint64_t lane = 0) noexcept : lane_(lane) {}
+    explicit blocking_job(std::uint64_t lane = 0, job_length length = job_length::brief) noexcept
+        : lane_(lane), length_(length) {}
 
     blocking_job(const blocking_job&) = delete;
     blocking_job& operator=(const blocking_job&) = delete;
@@ -45,6 +53,7 @@ private:
     friend class detail::job_list;
 
     std::uint64_t lane_;
+    job_length length_;
     completion_queue* completions_ = nullptr;
     std::unique_ptr<blocking_job> next_;
 };
@@ -150,6 +159,10 @@ protected:
     [[nodiscard]] static std::uint64_t lane_of(const blocking_job& job) noexcept {
         return job.lane_;
     }
+
+    [[nodiscard]] static job_length length_of(const blocking_job& job) noexcept {
+        return job.length_;
+    }
 };
 
 /// A few threads for what may block, so that workers never do.
@@ -157,9 +170,11 @@ protected:
 /// Thread-safe. Threads start with the first jobs; none exists before.
 class blocking_pool final : public job_runner {
 public:
-    /// threads_max: >= 1. queue_max: jobs that may wait, >= 1; an eighth of them of one lane, at
-    /// least one. lane_max: threads that the jobs of one lane may occupy, >= 1. So a stalled disk
-    /// leaves room to everybody else; with 1 they run in the order of submission.
+    /// threads_max: >= 1. queue_max: brief jobs that may wait, >= 1; an eighth of them of one lane,
+    /// at least one. lane_max: threads that the jobs of one lane may occupy, >= 1. So a stalled
+    /// disk leaves room to everybody else; with 1 they run in the order of submission. Otherwise
+    /// lasting jobs of a lane occupy half of its threads, and half of all, but begin before brief
+    /// ones: so neither kind waits for the end of a queue of the other.
     explicit blocking_pool(
         std::size_t threads_max = 16, std::size_t queue_max = 4096, std::size_t lane_max = 4
     ) noexcept
@@ -183,8 +198,17 @@ public:
     [[nodiscard]] std::size_t threads() const noexcept;
 
 private:
+    /// What a thread does.
+    struct running {
+        std::uint64_t lane;
+        job_length length;
+
+        friend bool operator==(const running&, const running&) = default;
+    };
+
     [[nodiscard]] bool has_room(std::uint64_t lane) const noexcept;
     void work() noexcept;
+    [[nodiscard]] bool may_run(const blocking_job& job) const noexcept;
     [[nodiscard]] std::unique_ptr<blocking_job> take_runnable() noexcept;
     [[nodiscard]] bool start_thread() noexcept;
 
@@ -196,8 +220,8 @@ private:
     std::condition_variable quiet_;
     detail::job_list waiting_;
     std::vector<std::thread> threads_;
-    /// Lanes of the jobs that run now; 0 for jobs without one.
-    std::vector<std::uint64_t> busy_;
+    /// The jobs that run now; lane 0 for those without one.
+    std::vector<running> busy_;
     std::size_t idle_ = 0;
     bool stopping_ = false;
 };

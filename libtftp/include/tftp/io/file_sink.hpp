@@ -59,8 +59,11 @@ struct file_target {
     bool force_walk = false;
     /// See `sink::lane`, of the directory that the file is to appear in.
     std::uint64_t lane = 0;
-    /// See `sink::remote`, of the same directory.
+    /// See `sink::remote`, of the same directory, and of the way to it.
     bool remote = false;
+    /// Nothing is mounted on the way, nor to be entered that is mounted there later: it may never
+    /// answer. As far as the kernel has openat2(2).
+    bool same_mount = false;
 };
 
 /// Writes a new file, or a new content for an existing one, that appears whole at `commit` and not

@@ -3,6 +3,7 @@
 #include <tftp/wire/error.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -12,7 +13,8 @@ namespace tftp::io {
 inline constexpr std::size_t name_octets_max = 1024;
 /// Octets of one component at most (NAME_MAX).
 inline constexpr std::size_t component_octets_max = 255;
-/// What the names of our temporary files begin with; a request can never name one.
+/// What the names of our temporary files begin with; a request can never name one, nor what a file
+/// system that folds case takes for one.
 inline constexpr std::string_view temporary_prefix = ".tftp-";
 
 /// Turns a requested name into a relative path of plain components and writes it to `out`.
@@ -24,5 +26,13 @@ inline constexpr std::string_view temporary_prefix = ".tftp-";
 /// and the names of temporary files; `errc::not_regular` for a name that ends in a slash.
 [[nodiscard]] result<std::size_t>
 normalise_name(std::string_view requested, std::span<char> out) noexcept;
+
+/// Returns the lane of `blocking_pool` for the look-up of a requested name: that of its top
+/// directory, since file systems are mounted in such places.
+///
+/// All spellings by which a client may reach one directory have the same: slashes, "." and "..",
+/// letter case. Names with bytes beyond US-ASCII share one lane, since it is not known how a file
+/// system folds them; so no directory has more than two. Never 0.
+[[nodiscard]] std::uint64_t name_lane(std::string_view requested) noexcept;
 
 } // namespace tftp::io
