@@ -62,6 +62,22 @@ public:
     std::vector<std::unique_ptr<io::blocking_job>> waiting;
 };
 
+/// A pool that does each job at once, and keeps in mind how long it is said to take.
+class prompt_pool final : public io::job_runner {
+public:
+    [[nodiscard]] bool submit(
+        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing
+    ) noexcept override {
+        lengths.push_back(length_of(*job));
+        accept(*job, completions);
+        job->run();
+        finish(std::move(job));
+        return true;
+    }
+
+    std::vector<io::job_length> lengths;
+};
+
 } // namespace
 
 TEST_CASE("service sends the file that is asked for", "[driver][service]") {
@@ -501,4 +517,13 @@ TEST_CASE("a pool ends before the service for which it was opening a file", "[dr
     w.serving.reset();
     CHECK(w.finished.all.empty());
     CHECK(w.poller.watched() == 0);
+}
+
+TEST_CASE("a commit is a lasting job, and the open before it is none", "[driver][service]") {
+    prompt_pool pool;
+    sim_world w(sim_config(), &pool);
+    io::memory_source from(as_octets("content"));
+    CHECK_FALSE(w.put(ask("upload"), from).outcome);
+    CHECK(w.files.get("upload") == "content");
+    CHECK(pool.lengths == std::vector{io::job_length::brief, io::job_length::lasting});
 }
