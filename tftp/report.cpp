@@ -199,6 +199,10 @@ constexpr std::size_t peer_text_max = 200;
     case EDQUOT:
         return publishes(r) ? "no room for the file here: nothing was stored"
                             : "no room for the file here";
+    case EACCES:
+        return reads(r) ? "permission denied: the file or its directory may not be written, or the "
+                          "name is a link of another user in a directory for all"
+                        : "permission denied";
     case EPIPE:
         return "whoever reads standard output has gone";
     default:

@@ -192,6 +192,10 @@ TEST_CASE("errors of a file name the file", "[tftp][report]") {
     CHECK_THAT(error_line(r), StartsWith("f: no room"));
     r.asked.local.clear();
     CHECK_THAT(error_line(r), StartsWith("standard output: "));
+    r = failed({EACCES, boost::system::system_category()}, true);
+    CHECK_THAT(error_line(r), Contains("or the name is a link of another user"));
+    r.asked.verb = io::verb::write;
+    CHECK(error_line(r) == "f: permission denied");
 }
 
 TEST_CASE("a host that is not found is named", "[tftp][report]") {
