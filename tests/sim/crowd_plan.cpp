@@ -92,7 +92,6 @@ engine_config random_engine(const swarm& s) {
     e.timeouts = s.one_in(2) ? timeout_policy::honour : timeout_policy::ceiling;
     if (s.one_in(8)) {
         e.opening_sends = static_cast<std::uint8_t>(s.random.between(1, 7));
-        e.established_sends = static_cast<std::uint8_t>(s.random.between(1, 12));
         e.give_up = seconds(s.random.between(1, 60));
     }
     return e;
@@ -182,6 +181,7 @@ own_client_plan fixed_timeouts(const swarm& s, std::uint64_t client) {
     p.engine.rto.initial = interval;
     p.engine.rto.max = interval;
     p.engine.rto.variance_min = interval;
+    p.engine.fixed_interval = interval;
     return p;
 }
 

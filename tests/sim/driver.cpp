@@ -42,8 +42,16 @@ void driver::on_arrival(network& net, const datagram& arrived) {
     inbox_.push_back(arrived);
     if (!work_pending_) {
         work_pending_ = true;
-        net.wake(*this, net.now() + random_.up_to(config_.wake_lag), wake_inbox);
+        net.wake(*this, net.now() + random_.up_to(config_.wake_lag) + cost(), wake_inbox);
     }
+}
+
+duration driver::cost() noexcept {
+    const std::uint32_t number = ++datagrams_;
+    const bool stalls = config_.stall_every != 0 && number % config_.stall_every == 0 &&
+                        (config_.stall_last == 0 || number <= config_.stall_last);
+    return (number >= config_.busy_from ? config_.busy : duration::zero()) +
+           (stalls ? config_.stall : duration::zero());
 }
 
 void driver::on_wake(network& net, std::uint32_t what) {
@@ -90,7 +98,7 @@ void driver::work(network& net) {
     }
     if (!inbox_.empty() && !report_.closed) {
         work_pending_ = true;
-        net.wake(*this, net.now(), wake_inbox);
+        net.wake(*this, net.now() + cost(), wake_inbox);
     }
 }
 
@@ -101,6 +109,11 @@ void driver::fire(network& net) {
     }
     if (net.now() < *deadline_) {
         arm(net, *deadline_);
+        return;
+    }
+    if (work_pending_ && config_.busy + config_.stall > duration::zero()) {
+        // A program reads what is there before it acts on a timer.
+        arm(net, net.now() + std::max<duration>(config_.busy, std::chrono::milliseconds(1)));
         return;
     }
     log_.line(net.now(), address(), "  deadline");
@@ -218,16 +231,13 @@ duration driver::patience() const {
     using std::chrono::seconds;
     const duration asked = agreed().timeout.value_or(seconds(0));
     if (report_.completed) {
-        return std::max<duration>(engine_.dally_max, asked + seconds(1)) + program_slack;
+        return std::max<duration>(engine_.dally_max, 2 * engine_.rto.max) + program_slack;
     }
     if (opening()) {
         return engine_.rto.initial * ((1U << engine_.opening_sends) - 1U) + program_slack;
     }
-    const bool honours = agreed().timeout && engine_.timeouts == timeout_policy::honour;
-    const duration interval = honours ? asked : engine_.rto.max;
-    // A repeated ACK that is honoured restarts the timer once for each time it fires.
-    return std::max(engine_.give_up, 2 * interval * engine_.established_sends) + 2 * interval +
-           program_slack;
+    // Fewer than four blocks in 30 s are no progress.
+    return std::max<duration>(engine_.give_up, 2 * asked) + program_slack;
 }
 
 void driver::repeat_opening(network& net) {

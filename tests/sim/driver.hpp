@@ -21,6 +21,15 @@ struct driver_config {
     std::uint16_t batch_max = 16;
     /// Time from an arrival until the program looks: 0..wake_lag.
     duration wake_lag{};
+    /// Time that each datagram costs the program, one at a time; the answer leaves behind it.
+    duration busy{};
+    /// The program stops for `stall` at each datagram whose number is a multiple of `stall_every`;
+    /// 0: never. From `stall_last` on it does not any more; 0: it goes on.
+    duration stall{};
+    std::uint32_t stall_every = 0;
+    std::uint32_t stall_last = 0;
+    /// Datagrams before this one cost nothing.
+    std::uint32_t busy_from = 0;
     /// Per run: the socket takes a part of it only, or nothing until 0..block_lag later.
     std::uint32_t partial_ppm = 0;
     std::uint32_t block_ppm = 0;
@@ -137,6 +146,7 @@ protected:
 
 private:
     void work(network& net);
+    [[nodiscard]] duration cost() noexcept;
     void fire(network& net);
     void arm(network& net, time_point at);
     void disturb(network& net);
@@ -154,6 +164,7 @@ private:
     side_report report_;
     std::deque<datagram> inbox_;
     std::vector<std::byte> opening_;
+    std::uint32_t datagrams_ = 0;
     bool work_pending_ = false;
     bool rests_ = false;
     bool has_opening_ = false;

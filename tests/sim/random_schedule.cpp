@@ -159,7 +159,6 @@ engine_config random_engine(prng& random) {
     e.timeouts = random.below(2) == 0 ? timeout_policy::honour : timeout_policy::ceiling;
     if (random.below(8) == 0) {
         e.opening_sends = static_cast<std::uint8_t>(random.between(1, 7));
-        e.established_sends = static_cast<std::uint8_t>(random.between(1, 30));
         e.give_up = seconds(random.between(1, 60));
     }
     return e;
@@ -214,8 +213,7 @@ bool mild(const link_config& l) noexcept {
 }
 
 bool patient(const engine_config& e) noexcept {
-    return e.wrap != rollover::forbidden && e.opening_sends >= 5 && e.established_sends >= 5 &&
-           e.give_up >= seconds(30);
+    return e.wrap != rollover::forbidden && e.opening_sends >= 5 && e.give_up >= seconds(30);
 }
 
 bool must_arrive(const schedule& plan) noexcept {
@@ -265,7 +263,7 @@ void print(const char* name, const driver_config& d, const engine_config& e) {
     fmt::print(
         "{}: runs of {}, batches of {}, wakes within {} ms, partial {}, blocked {} for {} ms, "
         "commit {} ms, early {}, malformed {}, strangers {}, abort {}{}; "
-        "rollover {}, {}, {}/{} sends, gives up {} ms\n",
+        "rollover {}, {}, {} sends, gives up {} ms\n",
         name,
         d.run_max,
         d.batch_max,
@@ -282,7 +280,6 @@ void print(const char* name, const driver_config& d, const engine_config& e) {
         static_cast<int>(e.wrap),
         e.timeouts == timeout_policy::honour ? "honour" : "ceiling",
         e.opening_sends,
-        e.established_sends,
         ms(e.give_up)
     );
 }

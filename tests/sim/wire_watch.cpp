@@ -214,12 +214,9 @@ bool wire_watch::is_last_ack(bytes_view octets) const noexcept {
 void wire_watch::check_patience(time_point now) {
     const engine_config& e = rules_.engine;
     const duration opening = e.rto.initial * ((1U << e.opening_sends) - 1U);
-    const bool honours = timeout_ != duration::zero() && e.timeouts == timeout_policy::honour;
-    const duration interval = honours ? timeout_ : e.rto.max;
-    // A repeated ACK that is honoured restarts the timer once for each time it fires.
-    const duration established =
-        std::max(e.give_up, 2 * interval * e.established_sends) + 2 * interval;
-    const duration dally = std::max<duration>(e.dally_max, timeout_ + std::chrono::seconds(1));
+    // Blocks that come one now and then are no progress.
+    const duration established = std::max<duration>(e.give_up, 2 * timeout_);
+    const duration dally = std::max<duration>(e.dally_max, 2 * e.rto.max);
     const duration patience = (over_ ? dally : std::max(opening, established)) + rules_.slack;
     require(now - progress_at_ <= patience, "no progress, and the transfer is not given up");
 }
@@ -231,9 +228,7 @@ void wire_watch::on_close(time_point now) {
     const engine_config& e = rules_.engine;
     const duration interval =
         timeout_ == duration::zero() ? e.rto.max : std::min(timeout_, e.rto.max);
-    const auto sends = static_cast<std::uint64_t>(
-        2 * (e.give_up / interval + e.established_sends) + sends_besides
-    );
+    const auto sends = static_cast<std::uint64_t>(2 * (e.give_up / interval) + sends_besides);
     require(repeats() <= windowsize_ * sends * steps_, "more DATA than any loss explains");
 }
 

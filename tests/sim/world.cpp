@@ -133,7 +133,9 @@ void check_both(const schedule& plan, const report& seen) {
     const std::uint64_t lost = seen.to_server.lost + seen.to_client.lost + seen.unheard;
     const bool prompt = plan.client_driver.wake_lag + plan.server_driver.wake_lag +
                             plan.client_driver.block_lag + plan.server_driver.block_lag +
-                            plan.client_driver.commit_lag + plan.server_driver.commit_lag <
+                            plan.client_driver.commit_lag + plan.server_driver.commit_lag +
+                            plan.client_driver.stall + plan.server_driver.stall +
+                            plan.client_driver.busy + plan.server_driver.busy <
                         std::chrono::milliseconds(2);
     if (orderly && prompt && seen.transfers == 1) {
         require(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace tftp::detail {
 
@@ -27,10 +28,11 @@ exchange::exchange(
     : config(settings),
       rto(settings.rto),
       peer(remote),
-      deadline(now + settings.rto.initial),
       started_(now),
       last_progress_(now),
-      locked_(!initiator) {}
+      locked_(!initiator) {
+    deadline = now + opening_interval();
+}
 
 exchange::origin exchange::classify(const endpoint& from) const noexcept {
     if (locked_) {
@@ -61,10 +63,12 @@ void exchange::opening_written(std::size_t size, time_point now) noexcept {
 
 void exchange::established(time_point now) noexcept {
     if (has_opening() && !opening_repeated_) {
-        rto.sample(now - started_);
+        rto.sample_opening(now - started_);
     }
     state = phase::established;
     opening_due_ = false;
+    // A refusal of another copy is void.
+    text_size_ = 0;
     progress(now);
 }
 
@@ -92,18 +96,51 @@ void exchange::finish(
 
 void exchange::finish_by_peer(const error_view& error, const error_code& why) noexcept {
     finish(std::nullopt, {}, why);
-    const std::size_t size = std::min(error.message.size(), buffer_.size());
-    std::memcpy(buffer_.data(), error.message.data(), size);
+    keep_text(error.message);
+}
+
+void exchange::keep_text(std::string_view text) noexcept {
+    const std::size_t size = std::min(text.size(), buffer_.size());
+    std::memcpy(buffer_.data(), text.data(), size);
     text_size_ = static_cast<std::uint16_t>(size);
 }
 
-void exchange::restart_timer(time_point now) noexcept {
-    const unsigned doublings = std::min(sends_ - 1U, doublings_max);
+bool exchange::defer_refusal(const error_view& error, time_point now) noexcept {
+    if (state != phase::opening || ++refusals_ >= sends_) {
+        // Every copy was refused.
+        return false;
+    }
+    if (refusals_ == 1) {
+        refusal_ = error.code;
+        // The opening is not sent again, so its place is free.
+        opening_due_ = false;
+        keep_text(error.message);
+        deadline = now + opening_interval();
+    }
+    return true;
+}
+
+duration exchange::opening_interval() const noexcept {
+    if (config.fixed_interval != duration::zero()) {
+        return config.fixed_interval;
+    }
+    return config.rto.initial * (1U << std::min(sends_ - 1U, doublings_max));
+}
+
+duration exchange::hold() const noexcept {
+    duration unadapted = config.fixed_interval;
+    if (agreed.timeout && config.timeouts == timeout_policy::honour) {
+        unadapted = std::max<duration>(unadapted, *agreed.timeout);
+    }
+    return std::max(config.give_up, 2 * unadapted);
+}
+
+void exchange::restart_timer(time_point now, duration wait) noexcept {
     if (state != phase::opening) {
-        deadline = now + interval();
+        deadline = std::min<time_point>(now + wait, last_progress_ + hold());
         return;
     }
-    deadline = now + config.rto.initial * (1U << doublings);
+    deadline = now + opening_interval();
     if (sends_ >= config.opening_sends) {
         deadline = std::max<time_point>(deadline, started_ + config.opening_patience);
     }
@@ -111,11 +148,11 @@ void exchange::restart_timer(time_point now) noexcept {
 
 bool exchange::retry(time_point now) noexcept {
     if (state == phase::opening) {
-        if (sends_ >= config.opening_sends) {
+        if (refusals_ != 0 || sends_ >= config.opening_sends) {
             return false;
         }
     } else {
-        if (sends_ >= config.established_sends && now - last_progress_ >= config.give_up) {
+        if (now - last_progress_ >= hold()) {
             return false;
         }
         rto.back_off();
@@ -128,20 +165,53 @@ bool exchange::retry(time_point now) noexcept {
     return true;
 }
 
+void exchange::give_up() noexcept {
+    if (refusals_ != 0 && state == phase::opening) {
+        const std::uint16_t text = text_size_;
+        finish(std::nullopt, {}, refusal_);
+        text_size_ = text;
+        return;
+    }
+    finish(
+        state == phase::opening ? std::nullopt : std::optional(peer_errc::undefined),
+        "timed out",
+        errc::timed_out
+    );
+}
+
 void exchange::progress(time_point now) noexcept {
     last_progress_ = now;
     sends_ = 1;
     rto.progress();
 }
 
+void exchange::progress_by_block(time_point now) noexcept {
+    const time_point since = std::exchange(came_[oldest_], now);
+    oldest_ = static_cast<std::uint8_t>((oldest_ + 1U) % came_.size());
+    const bool known = since != time_point{};
+    const time_point before = last_progress_;
+    progress(now);
+    if (known && now - since > trickle_time) {
+        last_progress_ = before;
+    }
+}
+
 duration exchange::interval() const noexcept {
-    const duration measured = rto.interval();
+    return interval(rto.interval());
+}
+
+duration exchange::interval(duration measured) const noexcept {
+    if (config.fixed_interval != duration::zero()) {
+        return config.fixed_interval;
+    }
     if (!agreed.timeout) {
         return measured;
     }
-    return config.timeouts == timeout_policy::honour
-               ? duration(*agreed.timeout)
-               : std::min<duration>(measured, *agreed.timeout);
+    if (config.timeouts == timeout_policy::ceiling) {
+        return std::min<duration>(measured, *agreed.timeout);
+    }
+    // An answer that took longer than what was asked is waited for all the same.
+    return std::max<duration>(*agreed.timeout, rto.longest() + rto.longest() / 4);
 }
 
 std::optional<send_control> exchange::next_control() noexcept {

@@ -8,10 +8,25 @@ namespace tftp {
 using phase = detail::exchange::phase;
 using origin = detail::exchange::origin;
 
+namespace {
+
+/// The blocks of a window follow each other more closely than answers do.
+[[nodiscard]] rto_limits spacing_limits(rto_limits limits) noexcept {
+    limits.variance_min /= 2;
+    return limits;
+}
+
+} // namespace
+
 receiver::receiver(
     const endpoint& peer, bool initiator, const engine_config& config, time_point now
 ) noexcept
-    : x_(peer, initiator, config, now), initiator_(initiator), acked_at_(now) {}
+    : x_(peer, initiator, config, now),
+      spacing_(spacing_limits(config.rto)),
+      initiator_(initiator),
+      first_acked_at_(now),
+      acked_at_(now),
+      block_at_(now) {}
 
 receiver receiver::respond(
     const answer& answered, const endpoint& peer, const engine_config& config, time_point now
@@ -76,13 +91,16 @@ void receiver::on_datagram(bytes_view datagram, const endpoint& from, time_point
     } else if (const auto* oack = std::get_if<oack_view>(&*packet); oack != nullptr && initiator_) {
         on_oack(*oack, from, now);
     } else if (const auto* error = std::get_if<error_view>(&*packet)) {
-        on_error(*error);
+        on_error(*error, now);
     } else {
         ++x_.counters.ignored;
     }
 }
 
-void receiver::on_error(const error_view& error) noexcept {
+void receiver::on_error(const error_view& error, time_point now) noexcept {
+    if (initiator_ && x_.defer_refusal(error, now)) {
+        return;
+    }
     if (x_.state != phase::dallying && !committing_) {
         x_.finish_by_peer(error, error.code);
     }
@@ -129,7 +147,6 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
     if (!block) {
         return;
     }
-    const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     if (x_.state == phase::dallying) {
         x_.queue_ack(to_wire(acked_, x_.config.wrap));
         ++x_.counters.retransmissions;
@@ -142,15 +159,29 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
             gap_due_ = true;
             gap_reported_ = true;
             ++x_.counters.gaps;
-        } else if (now - acked_at_ >= round_trip) {
+            spacing_.on_loss();
+            x_.rto.on_loss();
+        } else if (now - acked_at_ >= x_.rto.smoothed().value_or(x_.config.rto.variance_min)) {
             repeat_due_ = true;
         }
     } else if (acked_ + 1 == expected_) {
-        // A sender that lost our ACK repeats after more than a round trip. What comes sooner is a
-        // copy made by the network or the rest of a repeated window, and inside a window an ACK for
-        // it could have the next one sent twice. Our own timer covers the case that it was meant.
-        repeat_due_ = repeat_due_ || window == 1 || now - acked_at_ >= round_trip;
+        // What comes sooner than a repeat is a copy made by the network or the rest of a repeated
+        // window. An ACK for it could have the next window sent twice, and a sender that answers
+        // repeated ACKs would send the whole file twice. Our own timer covers the case that it was
+        // meant.
+        if (!repeat_due_ && is_repeat(now)) {
+            repeat_due_ = true;
+            x_.rto.on_loss();
+        }
     }
+}
+
+/// Returns true when a block that comes again now may have been sent because an ACK was lost.
+bool receiver::is_repeat(time_point now) const noexcept {
+    // A sender that lost our ACK repeats after more than a round trip.
+    const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
+    return now - acked_at_ >=
+           std::max(std::min(round_trip, x_.rto.least() + repeat_min), repeat_min);
 }
 
 void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
@@ -158,12 +189,9 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
         settled_ = true;
         x_.established(now);
     }
-    if (timing_ && expected_ == acked_ + 1) {
-        x_.rto.sample(now - acked_at_);
-    }
-    timing_ = false;
+    measure(now);
     gap_reported_ = false;
-    x_.progress(now);
+    x_.progress_by_block(now);
     const std::uint64_t bytes = x_.counters.bytes + payload.size();
     const bool last = payload.size() < x_.agreed.blksize;
     if (!last && x_.config.wrap == rollover::forbidden && expected_ == 65535) {
@@ -176,6 +204,11 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
         x_.finish(peer_errc::undefined, "fewer octets came than tsize announced", errc::truncated);
         return;
     }
+    // Some announce 0 for a size that they do not know.
+    if (check_size_ && x_.agreed.tsize.value_or(0) != 0 && bytes > *x_.agreed.tsize) {
+        x_.finish(peer_errc::undefined, "more bytes came than tsize announced", errc::excess);
+        return;
+    }
     x_.counters.bytes = bytes;
     ++x_.counters.blocks;
     pending_ = {(expected_ - 1) * x_.agreed.blksize, payload, last};
@@ -186,20 +219,54 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
     x_.deadline = missed_at(now);
 }
 
+/// Takes what a new block says of the times that pass.
+void receiver::measure(time_point now) noexcept {
+    const bool first = expected_ == acked_ + 1;
+    const duration age = first ? now - first_acked_at_ : now - block_at_;
+    if (age > stall_max) {
+        // This was a timer of the sender's. Two sides that each wait for longer than the other was
+        // seen to wait would end in waiting for ever.
+        x_.rto.on_loss();
+    } else if (asked_again_ && first) {
+        // A sender that ignores repeated ACKs, as it should, answers by its own time.
+        if (now - acked_at_ > x_.interval() / 2) {
+            x_.rto.remember(age);
+        } else {
+            x_.rto.on_repeated_answer(age, now - acked_at_);
+        }
+    } else if (first && timing_) {
+        x_.rto.sample(age);
+    } else if (!first && !gap_reported_) {
+        spacing_.sample(age);
+    }
+    timing_ = false;
+    asked_again_ = false;
+    block_at_ = now;
+}
+
+/// Returns how long the answer to an ACK is waited for.
+duration receiver::wait() const noexcept {
+    const bool lockstep = x_.agreed.windowsize == 1;
+    return x_.interval(x_.rto.interval(lockstep ? lockstep_wait_min : duration::zero()));
+}
+
 /// Returns when the next block is missed, if nothing comes.
 time_point receiver::missed_at(time_point now) const noexcept {
-    // The rest of a window follows at once. Asking for it before the sender's own timer fires has
-    // it repeat only what is missing.
-    const auto round_trip = x_.rto.smoothed();
-    const bool inside = expected_ - 1 - acked_ < x_.agreed.windowsize;
-    if (inside && round_trip) {
-        // What comes within a round trip of an ACK does not answer it: its answer is on the way
-        // still. To ask again meanwhile would have all of it sent twice, and the next window too.
-        const time_point since = std::max(now, acked_at_ + *round_trip);
-        return since +
-               std::max((x_.rto.interval() - *round_trip) / 2, x_.config.rto.variance_min / 2);
+    if (expected_ - 1 - acked_ >= x_.agreed.windowsize) {
+        return now + wait();
     }
-    return now + x_.interval();
+    // The rest of a window follows as its beginning did. Asking for it before the sender's own
+    // timer fires has it repeat only what is missing. But what comes within a round trip of an ACK
+    // does not answer it: its answer is on the way still. To ask again meanwhile would have all of
+    // it sent twice, and the next window too.
+    const auto round_trip = x_.rto.smoothed().value_or(duration::zero());
+    const time_point since = std::max<time_point>(now, acked_at_ + round_trip);
+    const bool fixed = x_.config.fixed_interval != duration::zero();
+    if (fixed) {
+        return since + x_.interval();
+    }
+    // A sender that fits its bursts to a slow link pauses about as long as a block takes there.
+    return since + spacing_.interval() + spacing_.smoothed().value_or(duration::zero());
 }
 
 void receiver::on_stored(time_point now) noexcept {
@@ -228,24 +295,23 @@ void receiver::on_stored(time_point now) noexcept {
 void receiver::acknowledge(bool repeat, time_point now) noexcept {
     acked_ = expected_ - 1;
     acked_at_ = now;
+    if (!repeat) {
+        first_acked_at_ = now;
+    }
     timing_ = !repeat;
     x_.counters.retransmissions += repeat ? 1U : 0U;
     x_.queue_ack(to_wire(acked_, x_.config.wrap));
-    x_.restart_timer(now);
+    x_.restart_timer(now, wait());
 }
 
 void receiver::complete(time_point now) noexcept {
     acknowledge(false, now);
     x_.state = phase::dallying;
     // A server stays until the client's own timer may have fired; a client's user waits for it.
-    const duration stay =
-        initiator_
-            ? std::min(2 * x_.rto.interval(), x_.config.dally_max)
-            : std::max<duration>(
-                  x_.config.dally_max,
-                  x_.agreed.timeout.value_or(std::chrono::seconds(0)) + std::chrono::seconds(1)
-              );
-    x_.deadline = now + stay;
+    const duration most = x_.config.dally_max;
+    const duration prompt = 2 * std::min(x_.interval(x_.rto.prompt_interval()), most);
+    const duration patient = 2 * std::min(x_.interval(), x_.config.rto.max);
+    x_.deadline = now + (initiator_ ? std::min(prompt, most) : std::max(patient, most));
 }
 
 void receiver::on_deadline(time_point now) noexcept {
@@ -261,15 +327,12 @@ void receiver::on_deadline(time_point now) noexcept {
     }
     const bool unheard = opening();
     if (!x_.retry(now)) {
-        x_.finish(
-            unheard ? std::nullopt : std::optional(peer_errc::undefined),
-            "timed out",
-            errc::timed_out
-        );
+        x_.give_up();
     } else if (unheard) {
         x_.repeat_opening();
     } else {
         acknowledge(true, now);
+        asked_again_ = true;
     }
 }
 

@@ -49,6 +49,7 @@ result<sender> sender::request(
 
 void sender::start() noexcept {
     started_ = true;
+    x_.rto.expect_window(x_.agreed.windowsize);
     pacer_ = detail::pacer(x_.agreed.windowsize, x_.rto.smoothed());
     if (size_) {
         on_source_end(*size_);
@@ -70,7 +71,7 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
         return;
     }
     if (const auto* error = std::get_if<error_view>(&*packet)) {
-        on_error(*error);
+        on_error(*error, now);
     } else if (const auto* oack = std::get_if<oack_view>(&*packet); oack != nullptr && initiator_) {
         on_oack(*oack, from, now);
     } else if (const auto* ack = std::get_if<ack_view>(&*packet); ack != nullptr) {
@@ -87,7 +88,10 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
     }
 }
 
-void sender::on_error(const error_view& error) noexcept {
+void sender::on_error(const error_view& error, time_point now) noexcept {
+    if (initiator_ && x_.defer_refusal(error, now)) {
+        return;
+    }
     const bool probe = awaits_options() && opening() && x_.agreed.tsize.has_value();
     x_.finish_by_peer(
         error, probe ? make_error_code(errc::size_probe) : make_error_code(error.code)
@@ -132,17 +136,11 @@ void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
 }
 
 void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
+    const unsigned timeouts = x_.timeouts_in_a_row();
     if (opening()) {
         x_.established(now);
     }
-    // An ACK inside the window may be the work of the receiver's timer: it measures nothing.
-    if (timing_ && block + 1 == next_) {
-        x_.rto.sample(now - left_at_);
-        pacer_.on_burst(now - left_at_, left_blocks_, left_at_ - base_sent_at_, block + 1 - base_);
-    }
-    timing_ = false;
-    after_repeats_ = window_repeated_;
-    window_repeated_ = false;
+    measure(block, timeouts, now);
     const std::uint64_t taken = block + 1 - base_;
     // Behind the newest block nothing could show a gap: U-Boot, which acknowledges each block that
     // comes twice, then counts its windows from another block than we do.
@@ -151,14 +149,16 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
                                                 x_.config.rto.variance_min / 2;
     const bool gap = block + 1 < next_ && !under_way;
     if (gap) {
-        ++x_.counters.gaps;
-        pacer_.on_gap(taken);
+        measure_gap(taken, now);
     } else if (taken >= x_.agreed.windowsize) {
         pacer_.on_clean_window();
     }
+    after_repeats_ = window_repeated_;
+    window_repeated_ = false;
     base_ = block + 1;
     if (under_way) {
         base_sent_at_ = left_at_;
+        base_first_sent_at_ = left_at_;
         repeat_honoured_ = false;
     } else {
         rewind();
@@ -177,8 +177,38 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     }
 }
 
+/// Takes what a new ACK says of the round trip.
+void sender::measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept {
+    // An ACK inside the window may be the work of the receiver's timer: it measures nothing.
+    const bool newest = block + 1 == next_;
+    if (timing_ && newest) {
+        timed_blocks_ = left_blocks_;
+        x_.rto.sample(now - left_at_, block + 1 - base_);
+        pacer_.on_burst(now - left_at_, left_blocks_, left_at_ - base_sent_at_, block + 1 - base_);
+    }
+    timing_ = false;
+    copies_ = static_cast<std::uint8_t>(timeouts);
+    if (timeouts != 0 && newest) {
+        x_.rto.on_repeated_answer(now - left_at_, now - repeated_at_);
+    }
+}
+
+void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
+    ++x_.counters.gaps;
+    const duration elapsed = now - base_first_sent_at_;
+    if (window_repeated_) {
+        pacer_.on_gap(taken);
+    } else {
+        pacer_.on_gap(taken, elapsed);
+    }
+    x_.rto.on_gap(elapsed, taken);
+}
+
 void sender::on_repeated_ack(time_point now) noexcept {
     ++x_.counters.ignored;
+    if (on_copy_answered(now)) {
+        return;
+    }
     // RFC 1123 4.2.3.1: at windowsize 1 a duplicate never causes DATA. U-Boot and its like answer
     // each block that comes twice: after a repeated window such an ACK says nothing.
     if (x_.agreed.windowsize == 1 || repeat_honoured_ || after_repeats_ || next_ == base_) {
@@ -186,14 +216,34 @@ void sender::on_repeated_ack(time_point now) noexcept {
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
-    if (now - base_sent_at_ < x_.rto.least()) {
+    if (now - std::max(base_sent_at_, repeated_at_) < x_.rto.least()) {
         return;
     }
-    ++x_.counters.gaps;
-    pacer_.on_gap(0);
-    rewind();
+    measure_gap(0, now);
+    if (unproven()) {
+        // Whoever forges one ACK can forge a second: it gets two blocks, and whoever is there
+        // answers them by an ACK of block 1.
+        first_again_ = may_send_unproven(2);
+        last_again_ = first_again_;
+    } else {
+        rewind();
+    }
     repeat_honoured_ = true;
     window_repeated_ = true;
+}
+
+/// Returns true when an ACK that comes again answers a copy of what is acknowledged: it had arrived
+/// before, and the peer is slow, and busy with the copy.
+bool sender::on_copy_answered(time_point now) noexcept {
+    if (copies_ == 0) {
+        return false;
+    }
+    --copies_;
+    x_.rto.on_copy_answered();
+    if (x_.timeouts_in_a_row() == 0 && next_ != base_) {
+        x_.restart_timer(now);
+    }
+    return true;
 }
 
 void sender::rewind() noexcept {
@@ -201,6 +251,34 @@ void sender::rewind() noexcept {
     timing_ = false;
     paced_ = false;
     repeat_honoured_ = false;
+    first_again_ = false;
+    last_again_ = false;
+}
+
+/// The timer fired, and it is not time to give up.
+void sender::send_again() noexcept {
+    // The last block of a window draws an ACK from whoever has a gap, and from most who have none:
+    // the window is not repeated to a receiver that is merely slow, or whose ACK was lost. Before
+    // anything is acknowledged it is all that is sent.
+    const bool probe = x_.agreed.windowsize > 1 && next_ != base_ &&
+                       (unproven() || x_.timeouts_in_a_row() <= probes_max);
+    if (unproven() && !opening() && !may_send_unproven(1)) {
+        return;
+    }
+    if (probe) {
+        last_again_ = true;
+        repeat_honoured_ = false;
+        after_repeats_ = false;
+        paced_ = false;
+    } else {
+        rewind();
+    }
+    window_repeated_ = true;
+}
+
+bool sender::may_send_unproven(std::uint32_t blocks) const noexcept {
+    const std::uint32_t window = x_.agreed.windowsize;
+    return unproven_blocks_ + blocks <= window + std::max(window, unproven_repeats_min);
 }
 
 void sender::on_deadline(time_point now) noexcept {
@@ -213,24 +291,30 @@ void sender::on_deadline(time_point now) noexcept {
     if (now < x_.deadline) {
         return;
     }
-    const bool unheard = opening();
     if (!x_.retry(now)) {
-        x_.finish(
-            unheard ? std::nullopt : std::optional(peer_errc::undefined),
-            "timed out",
-            errc::timed_out
-        );
+        x_.give_up();
     } else if (!started_) {
         x_.repeat_opening();
     } else {
-        rewind();
-        window_repeated_ = true;
+        send_again();
     }
 }
 
 void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now) noexcept {
-    TFTP_ASSERT(run.first_block == next_ && blocks <= run.count);
+    const std::uint64_t lone = lone_block();
+    TFTP_ASSERT(run.first_block == (lone != 0 ? lone : next_) && blocks <= run.count);
     if (blocks == 0) {
+        return;
+    }
+    if (unproven()) {
+        unproven_blocks_ += blocks;
+    }
+    if (lone != 0) {
+        ++x_.counters.retransmissions;
+        (first_again_ ? first_again_ : last_again_) = false;
+        timing_ = false;
+        repeated_at_ = now;
+        x_.restart_timer(now);
         return;
     }
     const std::uint64_t end = next_ + blocks;
@@ -239,15 +323,24 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     x_.counters.blocks += fresh;
     x_.counters.retransmissions += blocks - fresh;
     timing_ = fresh == blocks;
-    left_at_ = now;
-    left_blocks_ = blocks;
+    // What the timer had sent again has the age of its first copy.
+    repeated_at_ = now;
+    if (x_.timeouts_in_a_row() == 0 || fresh != 0) {
+        left_at_ = now;
+        left_blocks_ = blocks;
+    }
     if (next_ == base_) {
         base_sent_at_ = now;
+        if (!window_repeated_) {
+            base_first_sent_at_ = now;
+        }
     }
     next_ = end;
     sent_ = std::max(sent_, end - 1);
     x_.counters.all_sent = last_ != 0 && sent_ >= last_;
-    x_.restart_timer(now);
+    // A burst larger than the one that was measured takes longer.
+    const unsigned further = blocks > timed_blocks_ ? blocks - timed_blocks_ : 0U;
+    x_.restart_timer(now + pacer_.time_for(further));
     if (next_run(1)) {
         pause(now);
     }
@@ -257,6 +350,10 @@ void sender::pause(time_point now) noexcept {
     const duration wait = pacer_.pause();
     paced_ = wait > duration::zero();
     pace_until_ = now + wait;
+    if (paced_) {
+        // Nobody can answer what has not left.
+        x_.restart_timer(pace_until_);
+    }
 }
 
 void sender::on_source_end(std::uint64_t size_bytes) noexcept {
@@ -298,7 +395,13 @@ void sender::abort(peer_errc code, std::string_view message, const error_code& w
 }
 
 std::optional<send_data> sender::next_run(std::uint16_t blocks_max) const noexcept {
-    if (!started_ || paced_) {
+    if (!started_) {
+        return std::nullopt;
+    }
+    if (const std::uint64_t lone = lone_block(); lone != 0) {
+        return send_data{lone, 1, true};
+    }
+    if (paced_) {
         return std::nullopt;
     }
     std::uint64_t end = base_ + x_.agreed.windowsize;

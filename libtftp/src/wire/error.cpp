@@ -64,6 +64,8 @@ const char* text_of(errc code) noexcept {
         return "The file system did not answer in time";
     case errc::out_of_time:
         return "The transfer took longer than allowed here";
+    case errc::excess:
+        return "More came than the size that was announced";
     }
     return "Unknown TFTP error";
 }

@@ -139,6 +139,52 @@ TEST_CASE("receiver ends when the server refuses its RRQ", "[engine][receiver][r
     CHECK(r.peer_text() == "no such file");
 }
 
+TEST_CASE("receiver believes an ERROR to one of several copies later", "[engine][receiver]") {
+    constexpr endpoint other = peer.with_port(2001);
+    receiver r = ask_read();
+    auto t = script(r);
+    t.expect_datagram(rrq("file"), server);
+    t.at(1s).expect_timeout().expect_datagram(rrq("file"), server);
+    t.at(1100ms).receive(error(peer_errc::not_found, "busy"), other).expect_idle_until(3100ms);
+    SECTION("and not at all when another is answered") {
+        t.at(2200ms).receive_block(1).expect_ack(1);
+        CHECK(r.peer() == peer);
+        CHECK(r.peer_text().empty());
+    }
+    SECTION("when nothing else comes") {
+        t.at(3100ms).wake().expect_failure(peer_errc::not_found).expect_closed();
+        CHECK(r.peer_text() == "busy");
+    }
+    SECTION("at once when each copy was refused") {
+        t.receive(error(peer_errc::access_violation, "no"), other)
+            .expect_failure(peer_errc::access_violation)
+            .expect_closed();
+    }
+    SECTION("though its copies come again") {
+        t.receive(error(peer_errc::not_found, "busy"), other).expect_failure(peer_errc::not_found);
+    }
+}
+
+TEST_CASE("receiver keeps to a fixed interval", "[engine][receiver]") {
+    engine_config config;
+    config.fixed_interval = 200ms;
+    receiver r = ask_read({}, config);
+    script(r)
+        .expect_datagram(rrq("file"), server)
+        .at(200ms)
+        .expect_timeout()
+        .expect_datagram(rrq("file"), server)
+        .expect_idle_until(400ms)
+        .at(300ms)
+        .receive_block(1)
+        .expect_ack(1)
+        .expect_idle_until(500ms)
+        .at(500ms)
+        .expect_timeout()
+        .expect_ack(1)
+        .expect_idle_until(700ms);
+}
+
 TEST_CASE("receiver refuses an answer that does not open its read", "[engine][receiver][rfc1350]") {
     receiver r = ask_read();
     script(r)
@@ -254,8 +300,7 @@ TEST_CASE("receiver repeats its opening when the request comes again", "[engine]
         .at(510ms)
         .receive_block(1)
         .expect_ack(1)
-        // Karn's rule: nothing is measured.
-        .expect_idle_until(1510ms);
+        .expect_idle_until(1760ms);
     r.on_repeated_request();
     script(r).expect_idle();
     CHECK(r.counters().retransmissions == 1);

@@ -233,16 +233,18 @@ TEST_CASE("receiver passes over repeats inside a window", "[engine][receiver][rf
         .expect_ack(4);
 }
 
-TEST_CASE("receiver asks early for the rest of a window", "[engine][receiver][rfc7440]") {
+TEST_CASE(
+    "receiver asks for the rest of a window when its blocks stop", "[engine][receiver][rfc7440]"
+) {
     receiver r = serve_write(window_4);
     script(r)
         .expect_datagram(oack(window_4))
         .at(10ms)
         .receive_block(1)
         .receive_block(2)
-        // Half the 20 ms that the timer keeps above the round trip.
-        .expect_idle_until(20ms)
-        .at(20ms)
+        // A second, while one time between two blocks is known; not before the round trip is over.
+        .expect_idle_until(1010002us)
+        .at(1010002us)
         .expect_timeout()
         .expect_ack(2)
         .receive_block(3);
@@ -257,8 +259,8 @@ TEST_CASE(
     t.expect_datagram(oack(window_4)).at(60ms);
     t.receive_block(1).receive_block(2).receive_useless(4).expect_ack(2);
     // What had been sent before the report was heard. Its answer takes a round trip of 60 ms, and
-    // half of the 120 ms that the timer keeps above that.
-    t.at(62ms).receive_block(3).expect_idle_until(180ms);
+    // then a quarter of a second is waited, because of the loss.
+    t.at(62ms).receive_block(3).expect_idle_until(370002us);
     t.at(120ms).receive_block(4).receive_block(5).receive_block(6).expect_ack(6);
     CHECK(r.counters().retransmissions == 1);
 }

@@ -286,6 +286,95 @@ TEST_CASE("sender ends when the server refuses its WRQ", "[engine][sender][rfc13
     CHECK(s.peer_text() == "no room");
 }
 
+TEST_CASE("sender believes an ERROR to one of several copies later", "[engine][sender]") {
+    constexpr endpoint other = peer.with_port(2001);
+    sender s = ask_write({}, 10);
+    auto t = script(s);
+    t.expect_datagram(wrq("file"), server);
+    t.at(1s).expect_timeout().expect_datagram(wrq("file"), server);
+    t.at(1100ms).receive(error(peer_errc::file_exists, "busy"), other).expect_idle_until(3100ms);
+    SECTION("and not at all when another is answered") {
+        t.at(2200ms).receive(ack(0)).expect_data(1, 1);
+        CHECK(s.peer() == peer);
+    }
+    SECTION("when nothing else comes") {
+        t.at(3100ms).wake().expect_failure(peer_errc::file_exists).expect_closed();
+        CHECK(s.peer_text() == "busy");
+    }
+    SECTION("at once when each copy was refused") {
+        t.receive(error(peer_errc::file_exists, "busy"), other)
+            .expect_failure(peer_errc::file_exists)
+            .expect_closed();
+    }
+}
+
+TEST_CASE("sender lets two windows into silence at most", "[engine][sender]") {
+    sender s = serve_read(window_16, 1000000);
+    script(s).expect_datagram(oack(window_16)).receive(ack(0));
+    unsigned sent = 0;
+    bool over = false;
+    for (time_point now = start; !over; now += 100ms) {
+        REQUIRE(now < start + 100s);
+        s.on_deadline(now);
+        if (now < start + 20s) {
+            // Whoever forges the first ACK can forge more.
+            s.on_datagram(ack(0), peer, now);
+        }
+        for (auto effect = s.next(64); !std::holds_alternative<idle>(effect); effect = s.next(64)) {
+            if (const auto* run = std::get_if<send_data>(&effect)) {
+                CHECK((sent == 0 || run->count == 1));
+                sent += run->count;
+                s.on_sent(*run, run->count, now);
+            }
+            over = std::holds_alternative<closed>(effect);
+            if (over) {
+                break;
+            }
+        }
+    }
+    CHECK(sent <= 32);
+    CHECK(sent > 16);
+}
+
+TEST_CASE("sender answers a repeated ACK 0 by two blocks", "[engine][sender][rfc7440]") {
+    sender s = serve_read(window_16, 1000000);
+    script(s)
+        .expect_datagram(oack(window_16))
+        .at(10ms)
+        .receive(ack(0))
+        .expect_data(1, 16)
+        .at(20ms)
+        .receive(ack(0))
+        .expect_data_again(1, 1)
+        .expect_data_again(16, 1)
+        .receive(ack(0))
+        .expect_idle()
+        .at(30ms)
+        // They filled the gap and showed the next one.
+        .receive(ack(1))
+        .expect_data_again(2, 16);
+}
+
+TEST_CASE("sender keeps to a fixed interval", "[engine][sender]") {
+    engine_config config;
+    config.fixed_interval = 200ms;
+    sender s = serve_read({}, 10000, config);
+    script(s)
+        .expect_data(1, 1)
+        .expect_idle_until(200ms)
+        .at(200ms)
+        .expect_timeout()
+        .expect_data_again(1, 1)
+        .expect_idle_until(400ms)
+        .at(400ms)
+        .expect_timeout()
+        .expect_data_again(1, 1)
+        .at(401ms)
+        .receive(ack(1))
+        .expect_data(2, 1)
+        .expect_idle_until(601ms);
+}
+
 TEST_CASE("sender ignores an OACK that comes again", "[engine][sender][rfc2347]") {
     sender s = ask_write({.windowsize = 4}, 10000);
     script(s)

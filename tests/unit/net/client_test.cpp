@@ -137,7 +137,6 @@ engine_config impatient() {
     engine_config e;
     e.rto.initial = 5ms;
     e.opening_sends = 3;
-    e.established_sends = 2;
     e.give_up = 20ms;
     return e;
 }

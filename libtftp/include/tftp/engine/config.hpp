@@ -26,16 +26,18 @@ struct engine_config {
     /// Sends of the opening while the peer has not answered; intervals start at `rto.initial` and
     /// double without bound, so 5 sends at 1 s give up after 31 s.
     std::uint8_t opening_sends = 5;
-    /// Sends without progress before an established transfer is given up; `give_up` must have
-    /// passed as well.
-    std::uint8_t established_sends = 5;
     /// Seconds before which an opening is not given up, however few its sends: it waits in silence.
     /// 0: as soon as the interval of the last send is over. (Small, as each transfer has one.)
     std::chrono::duration<std::uint16_t> opening_patience{};
-    /// Time without progress before an established transfer is given up.
-    duration give_up = std::chrono::seconds(30);
-    /// Longest time a receiver stays to repeat its final ACK (RFC 1350 s.6).
+    /// Time without progress before an established transfer is given up; twice an interval that
+    /// does not adapt, negotiated or fixed, if that is longer.
+    duration give_up = std::chrono::seconds(60);
+    /// Time a receiver stays to repeat its final ACK (RFC 1350 s.6): a client no longer than this,
+    /// a server two intervals of at most `rto.max` if those are longer.
     duration dally_max = std::chrono::seconds(3);
+    /// The interval of every timer, from the opening on: nothing is measured, nothing doubled. For
+    /// peers that need it. Zero: the timer adapts.
+    duration fixed_interval{};
 };
 
 /// What happened in one transfer. Blocks and datagrams of this side unless said otherwise.

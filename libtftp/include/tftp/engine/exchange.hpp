@@ -55,15 +55,32 @@ public:
     /// Ends the transfer by the peer's ERROR; its text is kept for `peer_text`.
     void finish_by_peer(const error_view& error, const error_code& why) noexcept;
 
+    /// The peer refused a copy of the opening. Returns true when another copy may still be
+    /// answered: the refusal is kept, nothing more is sent, and `retry` tells when to believe it.
+    [[nodiscard]] bool defer_refusal(const error_view& error, time_point now) noexcept;
+
     /// Something was sent at `now`: opening schedule before the peer was heard, measured or
     /// negotiated interval afterwards.
-    void restart_timer(time_point now) noexcept;
-    /// The timer fired: returns false when it is time to give up.
+    void restart_timer(time_point now) noexcept { restart_timer(now, interval()); }
+
+    /// The same with an interval of the caller's for an established transfer.
+    void restart_timer(time_point now, duration wait) noexcept;
+    /// The timer fired: returns false when it is time to give up, with `give_up` for the rest.
     [[nodiscard]] bool retry(time_point now) noexcept;
+    /// Ends the transfer in silence's name: with the refusal that was kept, if there is one.
+    void give_up() noexcept;
     /// The transfer moved forward.
     void progress(time_point now) noexcept;
+    /// The same for one block that was received: fewer than four in 30 s are no progress, or a peer
+    /// that sends one now and then would hold a transfer for ever.
+    void progress_by_block(time_point now) noexcept;
     /// Interval of the retransmission timer of an established transfer.
     [[nodiscard]] duration interval() const noexcept;
+    /// What `interval` adapts: the timer of an established transfer when it measures `measured`.
+    [[nodiscard]] duration interval(duration measured) const noexcept;
+
+    /// Returns how often the timer fired since the last progress.
+    [[nodiscard]] unsigned timeouts_in_a_row() const noexcept { return sends_ - 1U; }
 
     /// Next control datagram, if any is waiting.
     [[nodiscard]] std::optional<send_control> next_control() noexcept;
@@ -91,14 +108,27 @@ public:
 private:
     /// Keeps the doubling of opening intervals within the range of `duration`.
     static constexpr unsigned doublings_max = 15;
+    static constexpr std::size_t trickle_blocks = 4;
+    static constexpr duration trickle_time = std::chrono::seconds(30);
+
+    [[nodiscard]] duration opening_interval() const noexcept;
+    [[nodiscard]] duration hold() const noexcept;
+    void keep_text(std::string_view text) noexcept;
 
     time_point started_;
     time_point last_progress_;
+    /// When the newest blocks came, the oldest at `oldest_`: they and the next are
+    /// `trickle_blocks`.
+    std::array<time_point, trickle_blocks - 1> came_{};
     endpoint stranger_;
     std::uint16_t buffer_used_ = 0;
     std::uint16_t text_size_ = 0;
     /// Sends since the peer was last heard to move forward, the first one included.
     std::uint8_t sends_ = 1;
+    /// Copies of the opening that were refused, and what the first refusal said.
+    std::uint8_t refusals_ = 0;
+    peer_errc refusal_ = peer_errc::undefined;
+    std::uint8_t oldest_ = 0;
     bool locked_;
     bool opening_due_ = false;
     bool opening_repeated_ = false;

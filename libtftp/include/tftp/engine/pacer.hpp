@@ -8,14 +8,16 @@
 
 namespace tftp::detail {
 
-/// Finds how many blocks a receiver takes back to back, inside the negotiated window, and how long
-/// it needs for them.
+/// Finds how many blocks may leave back to back inside the negotiated window, and how long the path
+/// needs for them.
 ///
-/// A receiver with a small queue loses the tail of every burst at about the same place; loss on the
-/// wire strikes anywhere and spares most windows. So bursts are bounded only when several windows
-/// in a row have a gap, and then by the *furthest* of these gaps. The pause between bursts is the
-/// time the receiver was seen to need for one: a fast receiver on a lossy wire shows none, so it is
-/// not slowed down. RFC 7440 s.6 asks for such care. See docs/protocol.md "Pacing".
+/// A receiver or a link with a small queue loses the tail of every burst at about the same place;
+/// loss on the wire strikes anywhere and spares most windows. So bursts are bounded when several
+/// windows in a row have a gap, by the *furthest* of these gaps, or at the first gap when a window
+/// was seen to take its time: then something on the path serves one block after the other, and its
+/// queue is full. The pause between bursts is the time one was seen to need: a fast receiver on a
+/// lossy wire shows none, so it is not slowed down. RFC 7440 s.6 asks for such care. See
+/// docs/protocol.md "Pacing".
 class pacer {
 public:
     /// round_trip: of a single datagram, if it is known already.
@@ -25,7 +27,9 @@ public:
         : shortest_(round_trip), window_(windowsize), burst_(windowsize), proven_(windowsize) {}
 
     /// A gap was reported after `taken` blocks of the window had arrived in order.
-    void on_gap(std::uint64_t taken) noexcept;
+    ///
+    /// elapsed: since the first block of the window left; empty when it was sent again meanwhile.
+    void on_gap(std::uint64_t taken, std::optional<duration> elapsed = std::nullopt) noexcept;
     /// A whole window was acknowledged without a gap.
     void on_clean_window() noexcept;
     /// A window of `blocks` was acknowledged `round_trip` after its last burst of `burst_blocks`
@@ -40,25 +44,41 @@ public:
     /// Returns the pause between two bursts of one window; zero when none is needed.
     [[nodiscard]] duration pause() const noexcept;
 
+    /// Returns how long the path needs for so many blocks; zero when that is not known.
+    [[nodiscard]] duration time_for(unsigned blocks) const noexcept {
+        return per_block().value_or(duration::zero()) * blocks;
+    }
+
 private:
-    static constexpr std::uint16_t burst_min = 4;
     static constexpr std::uint8_t grow_after_max = 64;
+    static constexpr std::uint8_t ease_min = 1;
+    static constexpr std::uint8_t ease_max = 16;
 
     void restrain(std::uint16_t burst) noexcept;
+    void estimate(duration per_block) noexcept;
+    /// Returns what the path needs for one block: the least of the newest estimates, each of which
+    /// may be too long and none too short.
+    [[nodiscard]] std::optional<duration> per_block() const noexcept;
+    /// A whole window takes so long that something on the path must have a queue for it.
+    [[nodiscard]] bool takes_its_time() const noexcept;
 
     /// The shortest round trip seen: what one datagram needs.
     std::optional<duration> shortest_;
-    /// What the receiver needs for one block, from the newest window.
-    std::optional<duration> per_block_;
+    std::array<duration, 4> estimates_{};
     std::uint16_t window_;
     std::uint16_t burst_;
     /// The largest burst that passed for many windows.
     std::uint16_t proven_;
     std::array<std::uint16_t, 4> recent_{};
+    std::uint8_t estimate_count_ = 0;
     std::uint8_t recent_count_ = 0;
     /// Clean windows since the burst changed, and how many it takes to try a larger one.
     std::uint8_t clean_ = 0;
     std::uint8_t grow_after_ = 8;
+    /// The only estimate is the first one, of which little is sure.
+    bool guessed_ = false;
+    /// How much longer than measured a pause is, in sixteenths.
+    std::uint8_t ease_ = ease_min;
 };
 
 } // namespace tftp::detail

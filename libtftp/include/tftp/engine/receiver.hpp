@@ -117,12 +117,26 @@ private:
     void on_data(const data_view& data, const endpoint& from, time_point now) noexcept;
     void on_next_block(bytes_view payload, time_point now) noexcept;
     void on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept;
-    void on_error(const error_view& error) noexcept;
+    void on_error(const error_view& error, time_point now) noexcept;
+    void measure(time_point now) noexcept;
     void acknowledge(bool repeat, time_point now) noexcept;
     void complete(time_point now) noexcept;
+    [[nodiscard]] bool is_repeat(time_point now) const noexcept;
+    [[nodiscard]] duration wait() const noexcept;
     [[nodiscard]] time_point missed_at(time_point now) const noexcept;
 
+    /// In lockstep it is the sender that repeats, and some (lwIP) end a transfer at a repeated ACK:
+    /// this one waits for longer than they are known to pause, and than our own sender waits, which
+    /// would take the repeated ACK for the answer of a slow peer.
+    static constexpr duration lockstep_wait_min = std::chrono::milliseconds(1250);
+    /// Longest pause of a sender that is remembered; longer ones are timers of its own.
+    static constexpr duration stall_max = std::chrono::seconds(2);
+    /// No sender's timer is shorter: what comes twice within it is a copy.
+    static constexpr duration repeat_min = std::chrono::milliseconds(10);
+
     detail::exchange x_;
+    /// Times from one block of a window to the next.
+    rto_estimator spacing_;
     offer offered_;
     bool initiator_;
     bool settled_ = false;
@@ -136,13 +150,18 @@ private:
     bool gap_reported_ = false;
     bool repeat_due_ = false;
     bool timing_ = false;
+    /// The timer had the last ACK sent again.
+    bool asked_again_ = false;
     std::uint64_t expected_ = 1;
     /// Last block acknowledged.
     std::uint64_t acked_ = 0;
     store pending_;
+    /// When the last ACK left first and last, and when the last block in order came.
+    time_point first_acked_at_;
     time_point acked_at_;
+    time_point block_at_;
 };
 
-static_assert(sizeof(receiver) <= 1024);
+static_assert(sizeof(receiver) <= 1152);
 
 } // namespace tftp

@@ -2,40 +2,78 @@
 
 #include <tftp/wire/time.hpp>
 
+#include <cstdint>
 #include <optional>
 
 namespace tftp {
 
 /// Bounds of the retransmission timer.
 struct rto_limits {
-    /// Interval before the first round trip is measured.
+    /// Interval before the first answer is measured.
     duration initial = std::chrono::seconds(1);
-    /// Least distance kept above the smoothed round trip: absorbs jitter and the peer's scheduling.
-    /// A quarter of the round trip is kept as well.
+    /// Least margin above the smoothed round trip on a path that loses packets: absorbs jitter and
+    /// the peer's scheduling. A quarter of the round trip is kept as well.
     duration variance_min = std::chrono::milliseconds(20);
-    /// RFC 1123 4.2.3.2 asks for a bound; 5 s is what U-Boot's own timer uses.
+    /// RFC 1123 4.2.3.2 asks for a bound of the back-off; 5 s is what U-Boot's own timer uses. An
+    /// interval that was measured to be longer is not cut.
     duration max = std::chrono::seconds(5);
 };
 
-/// Estimates the retransmission timeout: RFC 6298 smoothing, RFC 1123 4.2.3.2 back-off.
+/// Estimates the retransmission timeout: RFC 6298 smoothing, with a margin that starts at
+/// `rto_limits::initial` and is earned down by clean samples, and a memory of the longest answer.
 ///
-/// The caller keeps Karn's rule: never sample a block that was sent twice. Differs from RFC 6298 in
-/// two places (docs/adr): no 1 s minimum, and a new ACK ends the back-off.
+/// The caller keeps Karn's rule: it samples only what was sent once. What was sent twice goes to
+/// `on_repeated_answer`, and `on_copy_answered` tells that the repeat was needless (the idea of
+/// Eifel, RFC 3522). Differs from RFC 6298 in two places (docs/adr): no minimum of 1 s, and a new
+/// ACK ends the back-off.
 class rto_estimator {
 public:
     explicit rto_estimator(const rto_limits& limits) noexcept : limits_(limits) {}
 
-    /// Takes one measured round trip.
-    void sample(duration round_trip) noexcept;
+    /// Takes the round trip of the opening. It says little about DATA, which takes longer on the
+    /// wire and has to be stored: it counts for `smoothed` and `least` until the first sample.
+    void sample_opening(duration round_trip) noexcept;
 
-    /// Doubles the interval, up to the bound: call once a timeout.
+    /// Takes one measured round trip of `blocks` that were answered together.
+    void sample(duration round_trip, std::uint64_t blocks = 1) noexcept;
+
+    /// Tells the size of the window that is to be measured next.
+    ///
+    /// windowsize: blocks, >= 1.
+    void expect_window(std::uint16_t windowsize) noexcept;
+
+    /// Lengthens the interval, up to the bound: call once a timeout. By two; by four while it is
+    /// below half of `rto_limits::initial` and fewer than two losses were seen.
     void back_off() noexcept;
 
     /// Ends the back-off: call on every new ACK.
     void progress() noexcept { shift_ = 0; }
 
-    /// Returns the interval to wait before sending again.
-    [[nodiscard]] duration interval() const noexcept;
+    /// Tells that something sent more than once was answered `age` after its first copy left, and
+    /// `age_of_last` after its last. When the answer came too soon or too late to be one to the
+    /// last copy, the peer took `age`; else the interval is not below `age` until the next sample.
+    void on_repeated_answer(duration age, duration age_of_last) noexcept;
+
+    /// Tells that an answer to a copy came behind progress: the first copy had arrived, so its age
+    /// was a round trip.
+    void on_copy_answered() noexcept;
+
+    /// Takes an answer that no repeat can have caused, for what a slow peer takes.
+    void remember(duration answer) noexcept;
+
+    /// Tells that something was seen to be lost, without a timeout.
+    void on_loss() noexcept;
+
+    /// Tells that a gap was reported behind the first `taken` blocks of a window, `elapsed` after
+    /// they left: a loss, and before the first sample a hint at the time that a window takes.
+    void on_gap(duration elapsed, std::uint64_t taken) noexcept;
+
+    /// Returns the interval to wait before sending again, not below `least` before the back-off.
+    [[nodiscard]] duration interval(duration least = {}) const noexcept;
+
+    /// Returns the interval without the care that a slow peer is due: when it has passed, an answer
+    /// from a prompt one has been lost. `rto_limits::initial` before anything is measured.
+    [[nodiscard]] duration prompt_interval() const noexcept;
 
     /// Returns the time before which no answer to something sent now is to be expected: what comes
     /// earlier answers something older. At least three quarters of the smoothed round trip, and
@@ -45,12 +83,34 @@ public:
     /// Returns the smoothed round trip; empty before the first sample.
     [[nodiscard]] std::optional<duration> smoothed() const noexcept;
 
+    /// Returns the longest answer of this transfer that is known for sure; zero without one.
+    [[nodiscard]] duration longest() const noexcept { return longest_; }
+
 private:
+    [[nodiscard]] duration base_interval() const noexcept;
+    [[nodiscard]] duration margin() const noexcept;
+    [[nodiscard]] bool lossy() const noexcept;
+
     rto_limits limits_;
     duration smoothed_{};
     duration variance_{};
+    duration shortest_{};
+    duration longest_{};
+    /// Age of the first copy at the newest answer to something repeated; zero when there is none,
+    /// or a sample came since.
+    duration repeated_{};
+    /// Time that a window may take, before the first sample; zero without a guess.
+    duration guess_{};
+    std::uint16_t window_ = 1;
+    /// Blocks in clean samples, and losses, as far as they matter.
+    std::uint16_t samples_ = 0;
+    std::uint16_t since_loss_ = 0;
+    std::uint8_t losses_ = 0;
+    /// Answers in a row that took far longer than usual, and those to something repeated.
+    std::uint8_t long_answers_ = 0;
+    std::uint8_t repeats_ = 0;
+    std::uint8_t shift_ = 0;
     bool measured_ = false;
-    unsigned shift_ = 0;
 };
 
 } // namespace tftp

@@ -106,6 +106,10 @@ public:
 
 private:
     static constexpr std::uint64_t max_block_without_rollover = 65535;
+    /// Timeouts in a row that send one block of a window only.
+    static constexpr unsigned probes_max = 2;
+    /// Blocks that are sent again, at least, until one is acknowledged; else as many as a window.
+    static constexpr std::uint32_t unproven_repeats_min = 7;
 
     sender(
         const endpoint& peer, bool initiator, const engine_config& config, time_point now
@@ -113,16 +117,30 @@ private:
 
     void on_ack(std::uint16_t wire, time_point now) noexcept;
     void on_new_ack(std::uint64_t block, time_point now) noexcept;
+    void measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept;
+    void measure_gap(std::uint64_t taken, time_point now) noexcept;
     void on_repeated_ack(time_point now) noexcept;
     void on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept;
-    void on_error(const error_view& error) noexcept;
+    [[nodiscard]] bool on_copy_answered(time_point now) noexcept;
+    void on_error(const error_view& error, time_point now) noexcept;
     void start() noexcept;
     void rewind() noexcept;
+    void send_again() noexcept;
     void pause(time_point now) noexcept;
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
 
     [[nodiscard]] bool awaits_options() const noexcept { return !initiator_ && x_.has_opening(); }
+
+    /// Returns true while no DATA was acknowledged to a server: the request may be forged.
+    [[nodiscard]] bool unproven() const noexcept { return base_ == 1 && !initiator_; }
+
+    [[nodiscard]] bool may_send_unproven(std::uint32_t blocks) const noexcept;
+
+    /// Returns the next block that leaves alone, out of order; 0 when there is none.
+    [[nodiscard]] std::uint64_t lone_block() const noexcept {
+        return first_again_ ? base_ : last_again_ ? next_ - 1 : 0;
+    }
 
     detail::exchange x_;
     detail::pacer pacer_;
@@ -135,6 +153,11 @@ private:
     bool after_repeats_ = false;
     bool paced_ = false;
     bool timing_ = false;
+    /// The first or the last block of the window is to leave once more, alone.
+    bool first_again_ = false;
+    bool last_again_ = false;
+    /// Copies of blocks that are acknowledged by now and were not seen to be answered.
+    std::uint8_t copies_ = 0;
     /// Blocks may be offered: options are settled.
     bool started_ = false;
     std::uint64_t base_ = 1;
@@ -147,11 +170,18 @@ private:
     /// The newest run; it is timed if none of its blocks had been sent before: Karn's rule.
     time_point left_at_;
     std::uint16_t left_blocks_ = 0;
-    /// When block `base_` left last.
+    /// Blocks of the run that was measured last.
+    std::uint16_t timed_blocks_ = 0;
+    /// DATA sent while none was acknowledged.
+    std::uint32_t unproven_blocks_ = 0;
+    /// When something was sent again last.
+    time_point repeated_at_;
+    /// When block `base_` left first and last.
+    time_point base_first_sent_at_;
     time_point base_sent_at_;
     time_point pace_until_;
 };
 
-static_assert(sizeof(sender) <= 1024);
+static_assert(sizeof(sender) <= 1152);
 
 } // namespace tftp

@@ -68,8 +68,10 @@ enum class errc : int {
     too_fast = 23,
     /// The file system did not answer for as long as a silent peer is borne.
     stalled = 24,
+    /// More bytes came than the tsize that was announced (RFC 2349).
+    excess = 25,
     /// The transfer took longer than it may on this side, however well it moved.
-    out_of_time = 30,
+    out_of_time = 26,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
