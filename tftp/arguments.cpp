@@ -49,8 +49,11 @@ constexpr double max_time_max = 2'678'400;
     )("timeout",
       text()->value_name("SECONDS"),
       "wait before the first repetition, until a round trip is known (1)"
+    )("interval",
+      text()->value_name("SECONDS"),
+      "always wait this long before a repetition, whatever is measured"
     )("retries", text()->value_name("N"), "times the request is sent, 1..255 (5)"
-    )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (30)"
+    )("give-up", text()->value_name("SECONDS"), "end a transfer that stands still (60)"
     )("max-time", text()->value_name("SECONDS"), "end a transfer that takes longer (no limit)"
     )("max-size",
       text()->value_name("SIZE"),
@@ -328,6 +331,10 @@ void take_options(const values& given, arguments& out) {
     out.blksize = narrow(given.number("blksize", blksize_min, blksize_max));
     out.windowsize = narrow(given.number("windowsize", 1, windowsize_max));
     out.timeout = given.seconds("timeout").value_or(out.timeout);
+    out.interval = given.seconds("interval");
+    if (out.interval && given.has("timeout")) {
+        throw usage_error("--interval fixes every wait: leave out --timeout");
+    }
     out.give_up = given.seconds("give-up");
     out.max_time = given.seconds("max-time", max_time_max);
     out.max_size = given.size("max-size");

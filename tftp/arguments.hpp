@@ -37,6 +37,8 @@ struct arguments {
     std::optional<std::uint16_t> windowsize;
     duration timeout = std::chrono::seconds(1);
     std::uint8_t retries = 5;
+    /// Of every timer; empty: it adapts.
+    std::optional<duration> interval;
     /// Empty for the default.
     std::optional<duration> give_up;
     /// Most bytes that a get may store; empty for no limit.

@@ -26,8 +26,8 @@ namespace {
 /// What fits an Ethernet frame with IPv6 and a little encapsulation; RFC 2348 measures with it.
 constexpr std::uint16_t blksize_of_unknown_route = 1428;
 
-/// Repetitions after which `--give-up` alone decides.
-constexpr std::uint8_t sends_before_give_up = 2;
+/// Larger blocks are sent only to who asks for them: many servers and queues do not take them.
+constexpr std::uint16_t blksize_unasked_max = 8192;
 
 /// Keeps in mind what the file answered, since its errors look like those of a socket.
 class observed_sink final : public io::sink {
@@ -109,7 +109,7 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     if (asked.blksize) {
         blksize = *asked.blksize;
     } else if (const result<std::uint32_t> mtu = io::route_mtu(server)) {
-        blksize = io::blksize_for_mtu(*mtu, server.family);
+        blksize = std::min(io::blksize_for_mtu(*mtu, server.family), blksize_unasked_max);
     }
     offer offered = io::default_offer(blksize);
     if (asked.windowsize) {
@@ -127,11 +127,11 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     request.engine.rto.initial = asked.timeout;
     request.engine.rto.max = std::max(request.engine.rto.max, asked.timeout);
     request.engine.opening_sends = asked.retries;
+    request.engine.fixed_interval = asked.interval.value_or(duration::zero());
     request.sends = asked.sends;
     request.size_max_bytes = asked.max_size.value_or(0);
     if (asked.give_up) {
         request.engine.give_up = *asked.give_up;
-        request.engine.established_sends = sends_before_give_up;
     }
     return request;
 }

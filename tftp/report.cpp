@@ -159,6 +159,9 @@ constexpr std::size_t peer_text_max = 200;
     if (outcome == errc::truncated) {
         return "the file ended before the size that the server had announced: try again";
     }
+    if (outcome == errc::excess) {
+        return "the server sends more than the size it had announced";
+    }
     return outcome.message();
 }
 

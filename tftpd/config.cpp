@@ -46,8 +46,24 @@ constexpr std::uint64_t versions_max = 1000;
     return value;
 }
 
-[[nodiscard]] std::chrono::seconds seconds(std::string_view option, std::string_view text) {
-    return std::chrono::seconds(number(option, text, 0, 86400));
+[[nodiscard]] std::chrono::seconds
+seconds(std::string_view option, std::string_view text, std::uint64_t least = 0) {
+    return std::chrono::seconds(number(option, text, least, 86400));
+}
+
+[[nodiscard]] tftp::duration fractional_seconds(std::string_view option, std::string_view text) {
+    constexpr double least = 0.01;
+    constexpr double most = 255;
+    double value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    // Written so that "nan" is outside too.
+    const bool inside = value >= least && value <= most;
+    if (failed != std::errc() || end != text.data() + text.size() || !inside) {
+        throw usage_error(
+            fmt::format("--{} takes seconds from {} to {}, not '{}'", option, least, most, text)
+        );
+    }
+    return std::chrono::duration_cast<tftp::duration>(std::chrono::duration<double>(value));
 }
 
 /// Looks `text` up among the words an option takes.
@@ -160,7 +176,8 @@ template <class Value, std::size_t Count>
         ("max-half-open", text("N"), half_open_help.c_str())
         ("request-rate", text("N"), rate_help.c_str())
         ("total-request-rate", text("N"), total_rate_help.c_str())
-        ("give-up", text("SECONDS"), "end a transfer without progress (default: 30)")
+        ("interval", text("SECONDS"), "always wait this long before a repetition (default: measured)")
+        ("give-up", text("SECONDS"), "end a transfer without progress (default: 60)")
         ("grace", text("SECONDS"), "let transfers finish at SIGTERM or SIGINT (default: 10)")
         ("log-file", text("FILE"), "log there, not on standard error; SIGHUP opens it again")
         ("no-landlock", "do not confine files and network by Landlock")
@@ -298,8 +315,11 @@ void read_protocol(const values& given, config& out) {
         out.engine.timeouts = chosen == policy::ceiling ? tftp::timeout_policy::ceiling
                                                         : tftp::timeout_policy::honour;
     }
+    if (const auto* text = given.text("interval")) {
+        out.engine.fixed_interval = fractional_seconds("interval", *text);
+    }
     if (const auto* text = given.text("give-up")) {
-        out.engine.give_up = seconds("give-up", *text);
+        out.engine.give_up = seconds("give-up", *text, 1);
     }
 }
 

@@ -167,7 +167,10 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
         check_bad_value({"--threads", "-1"}, "not '-1'");
         check_bad_value({"--max-transfers", "0"}, "from 1 to 1000000, not '0'");
         check_bad_value({"--max-half-open", "0"}, "from 1 to 1000000, not '0'");
-        check_bad_value({"--give-up", "soon"}, "from 0 to 86400, not 'soon'");
+        check_bad_value({"--give-up", "soon"}, "from 1 to 86400, not 'soon'");
+        check_bad_value({"--give-up", "0"}, "from 1 to 86400, not '0'");
+        check_bad_value({"--interval", "0"}, "seconds from 0.01 to 255, not '0'");
+        check_bad_value({"--interval", "nan"}, "seconds from 0.01 to 255, not 'nan'");
         check_bad_value({"--grace", "1.5"}, "from 0 to 86400, not '1.5'");
         check_bad_value({"--grace", "86401"}, "not '86401'");
     }
@@ -227,11 +230,12 @@ TEST_CASE("tftpd --version and --help need no directory", "[system][tftpd]") {
     CHECK_THAT(help.output, StartsWith("Usage: tftpd [OPTIONS] DIRECTORY\n"));
     CHECK(help.errors.empty());
     for (const char* option :
-         {"--listen",     "--user",        "--writable",     "--overwrite",      "--quota-file",
-          "--fsync",      "--symlinks",    "--blksize-max",  "--windowsize-max", "--rollover",
-          "--port-range", "--threads",     "--give-up",      "--max-transfers",  "--timeout-policy",
-          "--grace ",     "--check",       "--verbose",      "--version",        "--help",
-          "--upload-dir", "--quota-total", "--max-half-open"}) {
+         {"--listen",         "--user",       "--writable",      "--overwrite",
+          "--quota-file",     "--fsync",      "--symlinks",      "--blksize-max",
+          "--windowsize-max", "--rollover",   "--port-range",    "--threads",
+          "--give-up",        "--interval",   "--max-transfers", "--timeout-policy",
+          "--grace ",         "--check",      "--verbose",       "--version",
+          "--help",           "--upload-dir", "--quota-total",   "--max-half-open"}) {
         CHECK_THAT(help.output, Contains(option));
     }
 }

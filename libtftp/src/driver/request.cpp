@@ -20,13 +20,18 @@ constexpr std::size_t bookkeeping = 1024;
            outcome == conditions::network_unreachable;
 }
 
+/// What receivers and queues on the way commonly take at once; a larger window loses its tail.
+constexpr std::size_t window_bytes_max = 262144;
+
 } // namespace
 
 offer default_offer(std::uint16_t blksize) noexcept {
     // RFC 7440 s.7 measured no gain beyond about 32 blocks; 64 leaves room for long paths.
     offer o;
     o.blksize = blksize;
-    o.windowsize = 64;
+    o.windowsize = static_cast<std::uint16_t>(
+        std::clamp<std::size_t>(window_bytes_max / std::max<std::size_t>(blksize, 1), 1, 64)
+    );
     o.tsize = 0;
     return o;
 }

@@ -43,7 +43,7 @@ struct request {
 };
 
 /// Returns the options that suit a read or a write on a route of `blksize` octets per block:
-/// blksize, a window of 64, tsize 0.
+/// blksize, a window of 64 or as many as make up 256 KiB, tsize 0.
 [[nodiscard]] offer default_offer(std::uint16_t blksize) noexcept;
 
 /// How a transfer ended, and what it took.
