@@ -1,13 +1,14 @@
 // A thread of the daemon that hangs, whatever it waits for.
+#include "support/skip.hpp"
 #include "system/daemon.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <iostream>
 #include <string>
 
 #include <sys/ptrace.h>
@@ -19,15 +20,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int skipped_exit_code = 77;
-
 /// Stops one thread as a debugger does: no signal to the process reaches it.
 class stopped_thread {
 public:
     explicit stopped_thread(pid_t thread) : thread_(thread) {
         if (::ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) != 0) {
-            std::cout << "skipped: may not trace" << std::endl;
-            std::exit(skipped_exit_code);
+            skip(std::string("may not trace: ") + std::strerror(errno));
         }
         REQUIRE(::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) == 0);
         REQUIRE(::waitpid(thread, nullptr, __WALL) == thread);
