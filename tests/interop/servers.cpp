@@ -85,6 +85,7 @@ running_server start_in_tftpd(
     std::chrono::microseconds retransmit
 ) {
     need_root(); // for chroot
+    need_address_beside(host);
     return started_on_free_port(host, [&](const endpoint& where) {
         return in_tftpd.with(
             {"-L",

@@ -13,6 +13,7 @@ using namespace tftp::test;
 TEST_CASE("tftp-hpa exchanges files of every size with our server", "[interop][tftp_hpa]") {
     const program peer = require_peer("tftp-hpa");
     const program ours = our_tftpd();
+    need_address_beside("127.0.0.1");
     exchange table{peer.version + " with " + ours.version};
     const running_server server = start_tftpd(ours, "127.0.0.1", table.root());
     const client by = tftp_hpa_client(peer);
@@ -29,6 +30,7 @@ TEST_CASE(
     const program peer = require_peer("tftp-hpa");
     const program ours = our_tftpd();
     need_ipv6();
+    need_address_beside("::1");
     exchange table{peer.version + " with " + ours.version};
     const running_server server = start_tftpd(ours, "::1", table.root());
     for (const direction way : {direction::read, direction::write}) {
@@ -40,6 +42,7 @@ TEST_CASE(
 TEST_CASE("tftp-hpa exchanges netascii with our server", "[interop][tftp_hpa]") {
     const program peer = require_peer("tftp-hpa");
     const program ours = our_tftpd();
+    need_address_beside("127.0.0.1");
     exchange table{peer.version + " with " + ours.version};
     const running_server server = start_tftpd(ours, "127.0.0.1", table.root());
     const std::string text = make_line_ends();
@@ -52,6 +55,7 @@ TEST_CASE("tftp-hpa exchanges netascii with our server", "[interop][tftp_hpa]") 
 TEST_CASE("tftp-hpa and our server bear the loss of packets", "[interop][tftp_hpa][loss]") {
     const program peer = require_peer("tftp-hpa");
     const program ours = our_tftpd();
+    need_address_beside("127.0.0.1");
     exchange table{peer.version + " with " + ours.version + ", with loss"};
     const running_server server = start_tftpd(ours, "127.0.0.1", table.root());
     const client by = tftp_hpa_client(peer);

@@ -16,6 +16,7 @@
 
 #include <linux/magic.h>
 #include <netdb.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -97,13 +98,50 @@ void need_ipv6() {
     }
 }
 
-void need_host(const std::string& name) {
+namespace {
+
+/// Returns 0, or the error of getaddrinfo.
+int look_up(const std::string& name, int flags, int family) {
+    ::addrinfo wanted{};
+    wanted.ai_flags = flags;
+    wanted.ai_family = family;
     ::addrinfo* found = nullptr;
-    const int error = ::getaddrinfo(name.c_str(), nullptr, nullptr, &found);
-    if (error != 0) {
+    const int error = ::getaddrinfo(name.c_str(), nullptr, &wanted, &found);
+    if (error == 0) {
+        ::freeaddrinfo(found);
+    }
+    return error;
+}
+
+bool address_beside(const std::string& loopback) {
+    const int family = loopback.find(':') == std::string::npos ? AF_INET : AF_INET6;
+    return look_up(loopback, AI_ADDRCONFIG, family) == 0;
+}
+
+std::string none_beside(const std::string& loopback) {
+    return "no address beside " + loopback + " here, which tftp-hpa needs";
+}
+
+} // namespace
+
+bool has_address_beside(const std::string& loopback) {
+    const bool here = address_beside(loopback);
+    if (!here) {
+        skip_part(none_beside(loopback));
+    }
+    return here;
+}
+
+void need_address_beside(const std::string& loopback) {
+    if (!address_beside(loopback)) {
+        skip(none_beside(loopback));
+    }
+}
+
+void need_host(const std::string& name) {
+    if (const int error = look_up(name, 0, AF_UNSPEC)) {
         skip("the name " + name + " is not known here: " + ::gai_strerror(error));
     }
-    ::freeaddrinfo(found);
 }
 
 std::filesystem::path need_memory_directory() {

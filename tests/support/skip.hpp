@@ -42,6 +42,14 @@ void need_command(const std::vector<std::string>& argv);
 /// Skips unless this host has the address ::1.
 void need_ipv6();
 
+/// Returns whether this host has an address of the family of `loopback` beside that, and says that
+/// a part is skipped where it has not. Programs that look addresses up with AI_ADDRCONFIG, as those
+/// of tftp-hpa do, know not even "127.0.0.1" then.
+[[nodiscard]] bool has_address_beside(const std::string& loopback);
+
+/// The same, but skips.
+void need_address_beside(const std::string& loopback);
+
 /// Skips unless `name` has an address here: a bare system may lack even "localhost".
 void need_host(const std::string& name);
 
