@@ -72,5 +72,6 @@ TEST_CASE("tftpd ends though a thread hangs", "[system][tftpd][signals]") {
         REQUIRE_FALSE(daemon.process().wait(10ms));
     }
     CHECK(daemon.process().wait(daemon_limit) == 1);
-    CHECK(std::chrono::steady_clock::now() - told < 1s + 1s);
+    // The grace of a second and what follows it, on a machine that may be busy; else it is an hour.
+    CHECK(std::chrono::steady_clock::now() - told < 1s + 5s);
 }
