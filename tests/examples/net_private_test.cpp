@@ -2,6 +2,7 @@
 #include "support/files.hpp"
 #include "support/network.hpp"
 #include "support/process.hpp"
+#include "support/skip.hpp"
 
 #include <tftp/io/socket_address.hpp>
 #include <tftp/io/unique_fd.hpp>
@@ -9,8 +10,6 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -44,13 +43,8 @@ std::string run_tool(std::vector<std::string> words) {
 /// In it nobody else opens and closes sockets: while others do, /proc/net/tcp may lack some.
 void need_private_network() {
     static const bool ready = [] {
-        try {
-            enter_private_network();
-        } catch (const std::system_error& refused) {
-            std::cout << "skipped: no network of its own: " << refused.what() << std::endl;
-            std::exit(77);
-        }
-        run_tool({"ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
+        need(enter_private_network);
+        need([] { add_link_pair("lan0", "lan1"); });
         run_tool({"ip", "link", "set", "lan1", "up"});
         return true;
     }();

@@ -1,4 +1,5 @@
 #include "examples/example.hpp"
+#include "support/skip.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -152,7 +153,7 @@ bool is_refused(const run_result& ended) {
         return false;
     }
     CHECK(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
-    WARN("skipped: " << ended.errors);
+    skip_part(ended.errors.substr(0, ended.errors.find('\n')));
     return true;
 }
 

@@ -3,14 +3,13 @@
 
 #include "examples/example.hpp"
 #include "support/network.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <csignal>
-#include <cstdlib>
 #include <future>
-#include <iostream>
 #include <set>
 #include <sstream>
 #include <string>
@@ -27,9 +26,6 @@ namespace {
 
 constexpr auto limit = example_limit;
 
-/// SKIP_RETURN_CODE of this test, see CMakeLists.txt.
-constexpr int skipped_exit_code = 77;
-
 void run_ip(std::vector<std::string> words) {
     words.insert(words.begin(), "ip");
     command what;
@@ -42,13 +38,8 @@ void run_ip(std::vector<std::string> words) {
 /// Gives the whole test program a network with a loopback interface and lan0, 192.0.2.1.
 void need_private_network() {
     static const bool ready = [] {
-        try {
-            enter_private_network();
-        } catch (const std::system_error& refused) {
-            std::cout << "skipped: " << refused.what() << std::endl;
-            std::exit(skipped_exit_code);
-        }
-        run_ip({"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
+        need(enter_private_network);
+        need([] { add_link_pair("lan0", "lan1"); });
         run_ip({"address", "add", "192.0.2.1/24", "dev", "lan0"});
         run_ip({"link", "set", "lan1", "up"});
         run_ip({"link", "set", "lan0", "up"});

@@ -32,7 +32,7 @@ TEST_CASE("atftpd grants our client the block and window it asks for", "[interop
     const program ours = our_tftp();
     exchange table{ours.version + " with " + peer.version};
     const running_server server = start_atftpd(peer, "127.0.0.1", table.root());
-    const lossy_relay tap{server.address(), 0, 1};
+    const lossy_relay tap{server.address()};
     table.octet(direction::read, 100'000, {1468, 4}, tftp_client(ours), tap.address());
     const auto seen = tap.seen();
     REQUIRE(seen.answers.size() == 1);
@@ -47,7 +47,7 @@ TEST_CASE("our client goes without options when atftpd refuses small blocks", "[
     const program ours = our_tftp();
     exchange table{ours.version + " with " + peer.version};
     const running_server server = start_atftpd(peer, "127.0.0.1", table.root());
-    const lossy_relay tap{server.address(), 0, 1};
+    const lossy_relay tap{server.address()};
     // Legal, and yet ERROR 8: it wants the OACK to be no longer than a block.
     table.octet(direction::read, 100'000, {8, 1}, tftp_client(ours), tap.address());
     const auto seen = tap.seen();

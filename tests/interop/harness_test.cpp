@@ -10,6 +10,7 @@
 #include <csignal>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,14 +82,14 @@ TEST_CASE("peers exchange files through the harness", "[interop]") {
     CHECK(table.cells() == 36);
 }
 
-TEST_CASE("the relay passes on everything at loss 0 and loses at loss 0.05", "[interop][loss]") {
+TEST_CASE("the relay passes on everything, or loses what a pattern says", "[interop][loss]") {
     const program server_program = require_peer("in.tftpd");
     const program client_program = require_peer("atftp");
     exchange table{"atftp with in.tftpd through the relay"};
     running_server server = start_in_tftpd(server_program, "127.0.0.1", table.root(), 20ms);
     const client by = atftp_client(client_program);
     {
-        const lossy_relay relay{server.address(), 0, 1};
+        const lossy_relay relay{server.address()};
         table.octet(direction::read, 1 << 20, {1468, {}}, by, relay.address());
         const auto seen = relay.seen();
         CHECK(seen.dropped == 0);
@@ -96,11 +97,17 @@ TEST_CASE("the relay passes on everything at loss 0 and loses at loss 0.05", "[i
         CHECK(seen.requests[0].find("1468") != std::string::npos);
         CHECK(seen.answers == std::vector<std::string>{std::string{"\0\6blksize\0001468\0", 15}});
     }
-    {
-        const lossy_relay relay{server.address(), 0.05, 1};
-        table.labelled("100 blocks, 5 % loss", direction::read, 51'200, {}, by, relay.address());
+    // Of 101 blocks, in this order: those lost of DATA, of their ACKs, the request and the answer.
+    // Not two copies of an ACK: atftp answers a repeated DATA once, and in.tftpd is told to be
+    // quick here and gives up before atftp's own timer ends.
+    const std::pair<loss_pattern, std::size_t> patterns[] = {
+        {{20, 5, 1, false}, 5 + 5}, {{16, 1, 1, true}, 7 + 6 + 1}, {{25, 3, 1, false}, 4 + 4}};
+    for (const auto& [pattern, lost] : patterns) {
+        const lossy_relay relay{server.address(), pattern};
+        const std::string label = to_string(pattern);
+        table.labelled(label, direction::read, 51'200, {}, by, relay.address());
         const auto seen = relay.seen();
-        CHECK(seen.dropped >= 3);
+        CHECK(seen.dropped == lost);
         CHECK(seen.forwarded >= 200);
     }
 }

@@ -4,6 +4,7 @@
 #include "interop/servers.hpp"
 #include "support/files.hpp"
 #include "support/network.hpp"
+#include "support/skip.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -31,13 +32,15 @@ std::vector<std::string> files_below(const std::filesystem::path& root) {
 } // namespace
 
 TEST_CASE("every client reads every file of a netboot tree from our server", "[interop][netboot]") {
-    const std::vector<std::pair<client, setting>> clients{
+    std::vector<std::pair<client, setting>> clients{
         {tftp_client(our_tftp()), {1468, 16}},
         {atftp_client(require_peer("atftp")), {1468, 4}},
-        {tftp_hpa_client(require_peer("tftp-hpa")), {}},
         {curl_client(require_peer("curl")), {1468, {}}},
         {busybox_client(require_peer("busybox")), {1468, {}}},
     };
+    if (has_address_beside("127.0.0.1")) {
+        clients.emplace_back(tftp_hpa_client(require_peer("tftp-hpa")), setting{});
+    }
     // A copy, because our server gives up its identity and the place of the original may be closed
     // to others.
     const temp_dir root;

@@ -23,8 +23,7 @@ struct program {
 /// Returns a peer by name: atftpd, in.tftpd, dnsmasq, fbtftp, atftp, tftp-hpa, curl or busybox.
 ///
 /// Looks in TFTP_PEERS_DIR first (see fetch_peers.sh), then in PATH. When it is missing, the
-/// running test fails if TFTP_REQUIRE_INTEROP is on; otherwise the whole test program ends with the
-/// exit code that ctest reports as skipped. Prints the version.
+/// running test fails if TFTP_REQUIRE_INTEROP is on, and is skipped otherwise. Prints the version.
 [[nodiscard]] program require_peer(const std::string& name);
 
 /// Returns the directory with the unpacked netboot packages, under the same rule as require_peer().

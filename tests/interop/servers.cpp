@@ -1,8 +1,14 @@
 #include "interop/servers.hpp"
 
+#include "support/skip.hpp"
+
 #include <charconv>
 #include <functional>
 #include <stdexcept>
+
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
 
 namespace tftp::test {
 namespace {
@@ -43,6 +49,14 @@ started_on_free_port(const std::string& host, const std::function<command(const 
     }
 }
 
+/// USER.GROUP of this process, as atftpd wants it: it becomes nobody else.
+std::string own_name() {
+    const ::passwd* const user = ::getpwuid(::geteuid());
+    const std::string name = user != nullptr ? user->pw_name : "root";
+    const ::group* const group = ::getgrgid(::getegid());
+    return name + "." + (group != nullptr ? group->gr_name : "root");
+}
+
 } // namespace
 
 running_server
@@ -56,7 +70,7 @@ start_atftpd(const program& atftpd, const std::string& host, const std::filesyst
              "--bind-address",
              where.host,
              "--user",
-             "root.root",
+             own_name(),
              "--logfile",
              "-",
              root.string()}
@@ -70,6 +84,8 @@ running_server start_in_tftpd(
     const std::filesystem::path& root,
     std::chrono::microseconds retransmit
 ) {
+    need_root(); // for chroot
+    need_address_beside(host);
     return started_on_free_port(host, [&](const endpoint& where) {
         return in_tftpd.with(
             {"-L",
@@ -89,21 +105,20 @@ running_server start_in_tftpd(
 
 running_server start_dnsmasq(const program& dnsmasq, const std::filesystem::path& root) {
     constexpr std::uint16_t tftp_port = 69;
-    return started(
-        {"127.0.0.1", tftp_port},
-        dnsmasq.with(
-            {"--no-daemon",
-             "--conf-file=/dev/null",
-             "--port=0",
-             "--pid-file=",
-             "--user=root",
-             "--enable-tftp",
-             "--tftp-root=" + root.string(),
-             "--bind-interfaces",
-             "--listen-address=127.0.0.1",
-             "--listen-address=::1"}
-        )
-    );
+    std::vector<std::string> words{
+        "--no-daemon",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--pid-file=",
+        "--user=root",
+        "--enable-tftp",
+        "--tftp-root=" + root.string(),
+        "--bind-interfaces",
+        "--listen-address=127.0.0.1"};
+    if (has_address("::1")) {
+        words.emplace_back("--listen-address=::1");
+    }
+    return started({"127.0.0.1", tftp_port}, dnsmasq.with(words));
 }
 
 running_server

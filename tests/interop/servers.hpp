@@ -29,7 +29,8 @@ private:
 [[nodiscard]] running_server
 start_atftpd(const program& atftpd, const std::string& host, const std::filesystem::path& root);
 
-/// retransmit: after which time an unanswered block is sent again, doubled with each repeat.
+/// Skips without root, and without an address beside `host`. retransmit: after which time an
+/// unanswered block is sent again, doubled with each repeat.
 [[nodiscard]] running_server start_in_tftpd(
     const program& in_tftpd,
     const std::string& host,

@@ -41,7 +41,15 @@ namespace {
 
 } // namespace
 
+bool may_see(::pid_t process) {
+    // The kernel asks at the open.
+    return std::ifstream("/proc/" + std::to_string(process) + "/smaps_rollup").is_open();
+}
+
 usage usage_of(::pid_t process) {
+    if (!may_see(process)) {
+        return {};
+    }
     const std::string proc = "/proc/" + std::to_string(process);
     std::ifstream input(proc + "/smaps_rollup");
     const std::string text{std::istreambuf_iterator(input), std::istreambuf_iterator<char>()};

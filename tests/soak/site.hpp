@@ -25,7 +25,12 @@ struct usage {
     std::size_t descriptors = 0;
 };
 
-/// Returns what `process` holds now. Throws std::runtime_error when /proc does not say.
+/// Returns whether this process may see what `process` holds: where that is another user's, it
+/// needs CAP_SYS_PTRACE.
+[[nodiscard]] bool may_see(::pid_t process);
+
+/// Returns what `process` holds now; nothing when that may not be seen. Throws std::runtime_error
+/// when /proc does not say.
 [[nodiscard]] usage usage_of(::pid_t process);
 
 /// A running tftpd, the files it offers, and the uploads that may have come to it.
@@ -46,6 +51,8 @@ public:
 
     /// How long it lets transfers finish once it is told to end.
     [[nodiscard]] std::chrono::seconds grace() const noexcept { return grace_; }
+
+    [[nodiscard]] bool may_see_usage() { return may_see(daemon_.process().id()); }
 
     [[nodiscard]] usage held() { return usage_of(daemon_.process().id()); }
 

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <random>
@@ -107,7 +108,14 @@ public:
             );
         }
         report("end");
-        return verdict(fresh, warm, last);
+        const int status = verdict(fresh, warm, last);
+        if (status == 0 && !steady_->may_see_usage()) {
+            // The line that tests/skips.py looks for, and the exit code for ctest.
+            fmt::print("skipped: memory and descriptors of the daemon: they may not be seen here\n"
+            );
+            return std::getenv("TFTP_REQUIRE_ALL") != nullptr ? 1 : 77;
+        }
+        return status;
     }
 
 private:

@@ -1,5 +1,7 @@
 #include "support/fuse_disk.hpp"
 
+#include "support/refused.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -12,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -35,10 +36,20 @@ void require(bool done, const char* what) {
 
 } // namespace
 
+void fuse_disk::try_here() {
+    try_own_mounts();
+    // Who may mount anything may mount this, once there is the device.
+    if (!io::unique_fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC))) {
+        throw refused_here("/dev/fuse", errno);
+    }
+}
+
 void fuse_disk::prepare() {
-    static const bool own_mounts =
-        ::unshare(CLONE_NEWNS) == 0 &&
-        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    static const bool own_mounts = [] {
+        try_own_mounts();
+        enter_own_mounts();
+        return true;
+    }();
     require(own_mounts, "mount namespace");
 }
 
@@ -47,13 +58,15 @@ fuse_disk::fuse_disk(const std::filesystem::path& where, std::string content)
       content_(std::move(content)),
       device_(::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK)),
       changed_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    require(bool(device_), "/dev/fuse");
+    if (!device_) {
+        throw refused_here("/dev/fuse", errno);
+    }
     require(bool(changed_), "eventfd");
     const std::string options =
         "fd=" + std::to_string(device_.get()) + ",rootmode=40755,user_id=0,group_id=0,allow_other";
-    require(
-        ::mount("disk", where_.c_str(), "fuse", MS_NOSUID | MS_NODEV, options.c_str()) == 0, "mount"
-    );
+    if (::mount("disk", where_.c_str(), "fuse", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+        throw refused_here("mount of FUSE", errno);
+    }
     thread_ = std::thread([this] { serve(); });
     // Once it has answered, the kernel's first words to it are said too.
     if (!std::filesystem::exists(where_ / file_name)) {

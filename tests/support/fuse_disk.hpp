@@ -23,11 +23,14 @@ public:
     /// Name of its only file, which everybody may read.
     static constexpr std::string_view file_name = "file";
 
+    /// Does nothing where one can be had; throws refused_here otherwise.
+    static void try_here();
+
     /// Gives the calling thread, and all it starts later, mounts of their own: before anything that
-    /// is to see the disk. Throws std::system_error when the system does not allow it.
+    /// is to see the disk. Throws refused_here when the system does not allow it.
     static void prepare();
 
-    /// Mounts it at `where`. Throws std::system_error when the system does not allow it: that needs
+    /// Mounts it at `where`. Throws refused_here when the system does not allow it: that needs
     /// CAP_SYS_ADMIN and /dev/fuse.
     fuse_disk(const std::filesystem::path& where, std::string content);
     /// Unmounts it; who waits for it gets an error.

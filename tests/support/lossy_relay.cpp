@@ -1,13 +1,16 @@
 #include "support/lossy_relay.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -69,6 +72,63 @@ private:
     std::bernoulli_distribution lost_;
 };
 
+/// Applies a pattern to the datagrams of one flow.
+class chooser {
+public:
+    explicit chooser(const loss_pattern& pattern) : pattern_{pattern} {}
+
+    /// Returns whether this copy of a datagram is lost.
+    bool drops(std::string_view datagram) {
+        constexpr std::size_t head_size = 4;
+        if (datagram.size() < head_size) {
+            return false;
+        }
+        const unsigned opcode = octet(datagram, 1);
+        const unsigned block = octet(datagram, 2) << 8 | octet(datagram, 3);
+        if (opcode == data) {
+            // The last block is shorter than the first.
+            block_size_ = std::max(block_size_, datagram.size());
+            if (datagram.size() < block_size_) {
+                last_ = block;
+            }
+        }
+        if (!chosen(opcode, block)) {
+            return false;
+        }
+        const bool numbered = opcode == data || opcode == ack;
+        return ++copies_[{opcode, numbered ? block : 0}] <= pattern_.copies;
+    }
+
+private:
+    static constexpr unsigned data = 3;
+    static constexpr unsigned ack = 4;
+    static constexpr unsigned error = 5;
+
+    static unsigned octet(std::string_view datagram, std::size_t at) {
+        return static_cast<unsigned char>(datagram[at]);
+    }
+
+    [[nodiscard]] bool chosen(unsigned opcode, unsigned block) const {
+        if (opcode == error) {
+            return false;
+        }
+        if (opcode != data && (opcode != ack || block == 0)) {
+            return pattern_.opening; // RRQ, WRQ, OACK, and the ACK of a WRQ
+        }
+        if (pattern_.every == 0 || (opcode == ack && block == last_)) {
+            return false;
+        }
+        const unsigned shift = opcode == ack ? pattern_.every / 2 : 0;
+        return (block + shift) % pattern_.every == pattern_.first % pattern_.every;
+    }
+
+    loss_pattern pattern_;
+    std::size_t block_size_ = 0;
+    std::optional<unsigned> last_;
+    /// Seen so far, by opcode and block.
+    std::map<std::pair<unsigned, unsigned>, unsigned> copies_;
+};
+
 /// One server TID of a flow, and the port that stands for it towards the client.
 struct server_side {
     sockaddr_in tid{};
@@ -77,17 +137,29 @@ struct server_side {
 
 /// Everything of one client TID.
 struct flow {
+    explicit flow(const loss_pattern& pattern) : losses{pattern} {}
+
     sockaddr_in client{};
     bound_socket to_server;
     std::vector<std::unique_ptr<server_side>> servers;
+    chooser losses;
 };
 
 } // namespace
 
 class lossy_relay::worker {
 public:
-    worker(lossy_relay& owner, const endpoint& server, double loss, std::uint64_t seed)
-        : owner_{owner}, towards_server_{loss, seed}, towards_client_{loss, seed + 1} {
+    worker(
+        lossy_relay& owner,
+        const endpoint& server,
+        const loss_pattern& pattern,
+        double loss,
+        std::uint64_t seed
+    )
+        : owner_{owner},
+          pattern_{pattern},
+          towards_server_{loss, seed},
+          towards_client_{loss, seed + 1} {
         server_ = loopback();
         server_.sin_port = htons(server.port);
         ::inet_pton(AF_INET, server.host.c_str(), &server_.sin_addr);
@@ -118,16 +190,17 @@ private:
     void serve() {
         while (const auto datagram = receive(owner_.listen_fd_)) {
             remember(&traffic::requests, *datagram);
-            forward(flow_of(from_).to_server.fd(), *datagram, server_, towards_server_);
+            flow& from = flow_of(from_);
+            forward(from, from.to_server.fd(), *datagram, server_, towards_server_);
         }
         for (const auto& one : flows_) {
             while (const auto datagram = receive(one->to_server.fd())) {
                 server_side& side = side_of(*one, from_, *datagram);
-                forward(side.to_client.fd(), *datagram, one->client, towards_client_);
+                forward(*one, side.to_client.fd(), *datagram, one->client, towards_client_);
             }
             for (const auto& side : one->servers) {
                 while (const auto datagram = receive(side->to_client.fd())) {
-                    forward(one->to_server.fd(), *datagram, side->tid, towards_server_);
+                    forward(*one, one->to_server.fd(), *datagram, side->tid, towards_server_);
                 }
             }
         }
@@ -151,7 +224,7 @@ private:
                 return *one;
             }
         }
-        flows_.push_back(std::make_unique<flow>());
+        flows_.push_back(std::make_unique<flow>(pattern_));
         flows_.back()->client = client;
         return *flows_.back();
     }
@@ -168,8 +241,10 @@ private:
         return *one.servers.back();
     }
 
-    void forward(int fd, std::string_view datagram, const sockaddr_in& to, coin& decision) {
-        const bool dropped = decision.drops();
+    void
+    forward(flow& of, int fd, std::string_view datagram, const sockaddr_in& to, coin& decision) {
+        const bool chosen = of.losses.drops(datagram);
+        const bool dropped = decision.drops() || chosen;
         if (!dropped) {
             ::sendto(
                 fd,
@@ -190,6 +265,7 @@ private:
     }
 
     lossy_relay& owner_;
+    loss_pattern pattern_;
     coin towards_server_;
     coin towards_client_;
     sockaddr_in server_{};
@@ -198,8 +274,21 @@ private:
     std::array<char, 65536> buffer_{};
 };
 
+std::string to_string(const loss_pattern& pattern) {
+    return "1 in " + std::to_string(pattern.every) + " from " + std::to_string(pattern.first) +
+           (pattern.copies == 1 ? "" : ", " + std::to_string(pattern.copies) + " copies") +
+           (pattern.opening ? ", opening" : "");
+}
+
+lossy_relay::lossy_relay(const endpoint& behind, const loss_pattern& pattern) {
+    start(std::make_shared<worker>(*this, behind, pattern, 0.0, 0));
+}
+
 lossy_relay::lossy_relay(const endpoint& server, double loss, std::uint64_t seed) {
-    auto work = std::make_shared<worker>(*this, server, loss, seed);
+    start(std::make_shared<worker>(*this, server, loss_pattern{}, loss, seed));
+}
+
+void lossy_relay::start(std::shared_ptr<worker> work) {
     listen_fd_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
     sockaddr_in address = loopback();
@@ -209,7 +298,7 @@ lossy_relay::lossy_relay(const endpoint& server, double loss, std::uint64_t seed
         fail("relay listener");
     }
     port_ = ntohs(address.sin_port);
-    thread_ = std::thread{[work] { work->run(); }};
+    thread_ = std::thread{[work = std::move(work)] { work->run(); }};
 }
 
 lossy_relay::~lossy_relay() {

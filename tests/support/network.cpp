@@ -1,10 +1,12 @@
 #include "support/network.hpp"
 
 #include "support/process.hpp"
+#include "support/refused.hpp"
 
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 
@@ -60,12 +62,13 @@ int udp_socket(const endpoint& where) {
     return fd;
 }
 
+/// Writes to a file of /proc that some systems keep closed, as they do with user namespaces.
 void write_text(const char* file, std::string_view text) {
     std::ofstream output{file};
     output << text;
     output.close();
     if (!output) {
-        fail(file);
+        throw refused_here(std::string("user namespace, by ") + file + ",", errno);
     }
 }
 
@@ -88,6 +91,14 @@ std::uint16_t free_udp_port(const std::string& host) {
     }
     // The port is at the same place in both address types.
     return ntohs(reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
+}
+
+bool has_address(const std::string& host) {
+    try {
+        return free_udp_port(host) != 0;
+    } catch (const std::system_error&) {
+        return false;
+    }
 }
 
 bool wait_for_answer(
@@ -125,7 +136,7 @@ void enter_private_network() {
         const uid_t user = ::getuid();
         const gid_t group = ::getgid();
         if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-            fail("unshare");
+            throw refused_here("network of its own", errno);
         }
         write_text("/proc/self/setgroups", "deny");
         write_text("/proc/self/uid_map", "0 " + std::to_string(user) + " 1");
@@ -140,9 +151,29 @@ void enter_private_network() {
     const int reason = errno;
     ::close(fd);
     if (!up) {
-        errno = reason;
-        fail("SIOCSIFFLAGS lo");
+        // A system may give a namespace, and no rights in it.
+        throw refused_here("network of its own", reason);
     }
+}
+
+void add_link_pair(
+    const std::string& first, const std::string& second, const std::vector<std::string>& more
+) {
+    command what{{"ip", "link", "add", first}, {}, {}, -1};
+    what.argv.insert(what.argv.end(), more.begin(), more.end());
+    what.argv.insert(what.argv.end(), {"type", "veth", "peer", "name", second});
+    const run_result result = run(what, std::chrono::seconds(30));
+    if (result.status == 0) {
+        return;
+    }
+    const std::string problem = to_string(what) + ": " + result.errors;
+    // A kernel without the module, or one that may not load it.
+    for (const char* lacking : {"Unknown device type", "Operation not supported"}) {
+        if (problem.find(lacking) != std::string::npos) {
+            throw refused_here(problem.substr(0, problem.find('\n')));
+        }
+    }
+    throw std::runtime_error(problem);
 }
 
 void pin_to_this_cpu() {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace tftp::test {
 
@@ -37,8 +38,18 @@ wait_for_answer(const endpoint& where, child_process& server, std::chrono::milli
 /// nothing but a loopback interface: for servers that know no port but 69.
 ///
 /// Without the privilege a user namespace is made first; then this process must have one thread.
-/// Throws std::system_error when the system allows neither.
+/// Throws refused_here when the system allows neither.
 void enter_private_network();
+
+/// Adds two interfaces, each the other end of the same wire, to the network of this process, with
+/// ip(8). more: words of `ip link add` for the first. Throws refused_here where the kernel has none
+/// of that kind, std::runtime_error with the words of ip(8) when it fails otherwise.
+void add_link_pair(
+    const std::string& first, const std::string& second, const std::vector<std::string>& more = {}
+);
+
+/// Returns whether a socket can have that address, of either family, here.
+[[nodiscard]] bool has_address(const std::string& host);
 
 /// Ties the calling thread, and all it starts later, to the CPU it runs on.
 ///

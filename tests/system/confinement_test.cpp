@@ -3,6 +3,7 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/octets.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 #include "system/proc.hpp"
@@ -94,8 +95,10 @@ TEST_CASE("tftpd says what confines it, and only then serves", "[system][tftpd][
     SECTION("without the filter") {
         daemon_process daemon({"--no-seccomp"});
         CHECK_THAT(daemon.line("confined: "), Matches(".*, " + landlock + ", no seccomp"));
+        // In a container there is a filter that everybody has.
+        const std::string everybodys = threads_of(::getpid()).front().at("Seccomp");
         for (proc_status status : threads_of(daemon.process().id())) {
-            CHECK(status["Seccomp"] == "0");
+            CHECK(status["Seccomp"] == everybodys);
         }
         CHECK(daemon.serves());
     }
@@ -109,10 +112,7 @@ TEST_CASE("tftpd says what confines it, and only then serves", "[system][tftpd][
 TEST_CASE(
     "tftpd confines itself before the first thread and datagram", "[system][tftpd][sandbox]"
 ) {
-    if (run(command_of({"strace", "-o", "/dev/null", "true"}), daemon_limit).status != 0) {
-        WARN("no strace here");
-        return;
-    }
+    need_command({"strace", "-o", "/dev/null", "true"});
     const temp_dir dir;
     const fs::path trace = dir.path() / "trace";
     const std::string calls =
@@ -147,8 +147,7 @@ TEST_CASE(
 
 TEST_CASE("tftpd knows the time zone, whose file is out of reach", "[system][tftpd][sandbox]") {
     if (!fs::exists("/usr/share/zoneinfo/Asia/Kolkata")) {
-        WARN("no time zones here");
-        return;
+        skip("no time zones here (tzdata)");
     }
     daemon_process daemon({}, {"127.0.0.1:0"}, {"env", "TZ=Asia/Kolkata"});
     CHECK(daemon.serves());

@@ -1,5 +1,6 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
@@ -7,13 +8,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <string>
 
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -23,9 +21,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
-constexpr int skipped_exit_code = 77;
-
 /// Octets that fit the small disk; a whole number of blocks.
 constexpr std::size_t disk_octets = 64 * 1024;
 
@@ -33,15 +28,15 @@ constexpr std::size_t disk_octets = 64 * 1024;
 class small_disk {
 public:
     small_disk() {
+        need(try_own_mounts);
         // The namespace of the test ends with it, and so do the mounts.
-        static const bool own_mounts =
-            ::unshare(CLONE_NEWNS) == 0 &&
-            ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-        if (!own_mounts ||
-            ::mount("none", path().c_str(), "tmpfs", 0, "size=64k,nr_inodes=8,mode=0777") != 0) {
-            std::cout << "skipped: needs CAP_SYS_ADMIN to mount" << std::endl;
-            std::exit(skipped_exit_code);
-        }
+        static const bool own_mounts = [] {
+            enter_own_mounts();
+            return true;
+        }();
+        REQUIRE(own_mounts);
+        const char* const options = "size=64k,nr_inodes=8,mode=0777";
+        REQUIRE(::mount("none", path().c_str(), "tmpfs", 0, options) == 0);
     }
 
     ~small_disk() { ::umount2(path().c_str(), MNT_DETACH); }

@@ -2,6 +2,7 @@
 #include "support/files.hpp"
 #include "support/network.hpp"
 #include "support/process.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
@@ -37,20 +38,16 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-constexpr int skipped_exit_code = 77;
 constexpr std::size_t requests_of_each = 20'000;
 constexpr std::size_t large_of_each = 5'000;
 constexpr std::size_t requests_per_second = 10'000;
 constexpr std::size_t memory_max = std::size_t{64} << 20;
 
 void need_silent_network() {
+    need_root();
     static const bool ready = [] {
-        if (::geteuid() != 0) {
-            std::cout << "skipped: needs root" << std::endl;
-            std::exit(skipped_exit_code);
-        }
-        enter_private_network();
-        run_ip({"link", "add", "void0", "arp", "off", "type", "veth", "peer", "name", "void1"});
+        need(enter_private_network);
+        need([] { add_link_pair("void0", "void1", {"arp", "off"}); });
         run_ip({"address", "add", "192.0.2.1/24", "dev", "void0"});
         run_ip({"link", "set", "void0", "up"});
         run_ip({"link", "set", "void1", "up"});

@@ -2,6 +2,7 @@
 #include "support/files.hpp"
 #include "support/network.hpp"
 #include "support/process.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
@@ -13,9 +14,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,15 +22,10 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
-
 using namespace tftp::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
-constexpr int skipped_exit_code = 77;
 
 tftp::endpoint at(std::string_view text) {
     const auto parsed = tftp::io::parse_endpoint(text, 0);
@@ -60,13 +54,10 @@ bool wait_until_usable(std::string_view address) {
 /// Gives the whole test program a network of its own, where every port is free: an interface with
 /// broadcast, two addresses in each family.
 void need_private_network() {
+    need_root();
     static const bool ready = [] {
-        if (::geteuid() != 0) {
-            std::cout << "skipped: needs root" << std::endl;
-            std::exit(skipped_exit_code);
-        }
-        enter_private_network();
-        run_ip({"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
+        need(enter_private_network);
+        need([] { add_link_pair("lan0", "lan1"); });
         run_ip({"address", "add", "192.0.2.1/24", "broadcast", "192.0.2.255", "dev", "lan0"});
         run_ip({"address", "add", "192.0.2.2/24", "dev", "lan0"});
         run_ip({"-6", "address", "add", "2001:db8::1/64", "dev", "lan0", "nodad"});

@@ -1,5 +1,6 @@
 #include "support/files.hpp"
 #include "support/process.hpp"
+#include "support/skip.hpp"
 #include "system/daemon.hpp"
 #include "system/proc.hpp"
 
@@ -7,28 +8,14 @@
 
 #include <catch2/catch.hpp>
 
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 using namespace tftp::test;
 using Catch::Matchers::Contains;
 
 namespace {
-
-/// SKIP_RETURN_CODE of the system tests, see CMakeLists.txt.
-constexpr int skipped_exit_code = 77;
-
-void need_root() {
-    if (::geteuid() != 0) {
-        std::cout << "skipped: needs root" << std::endl;
-        std::exit(skipped_exit_code);
-    }
-}
 
 void check_powerless(proc_status status) {
     CHECK(status["NoNewPrivs"] == "1");
@@ -95,6 +82,7 @@ TEST_CASE("tftpd says what it needs for port 69", "[system][tftpd][root]") {
     need_root();
     const temp_dir dir;
     // A network of its own: in containers everybody may have every port.
+    need_command({"unshare", "--net", "true"});
     command what = command_of({"unshare", "--net"});
     for (const std::string& word : as_nobody()) {
         what.argv.push_back(word);
@@ -110,6 +98,7 @@ TEST_CASE("tftpd says what it needs for port 69", "[system][tftpd][root]") {
 
 TEST_CASE("tftpd serves port 69 with nothing but the capability for it", "[system][tftpd][root]") {
     need_root();
+    need_command({"unshare", "--net", "true"});
     const temp_dir dir;
     std::vector<std::string> wrapper = {"unshare", "--net"};
     for (const std::string& word : as_nobody()) {

@@ -41,7 +41,8 @@ using action = std::function<long()>;
 /// Returns the version of Landlock that the kernel has; 0 for none.
 [[nodiscard]] int landlock_version();
 
-/// Returns whether Landlock has at least that version, and warns where it has not.
+/// Returns whether Landlock has at least that version, and says that a part is skipped where it has
+/// not.
 [[nodiscard]] bool has_landlock(int version = 1);
 
 /// A directory that is served, one for uploads, one for logs, and one that is out of reach. Each

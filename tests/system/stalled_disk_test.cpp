@@ -1,6 +1,7 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/fuse_disk.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
@@ -23,23 +24,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int skipped_exit_code = 77;
-
 using steady = std::chrono::steady_clock;
 
 /// The real daemon with a file on a disk of its own, and in "far" one on a disk that can stall.
 class two_disks {
 public:
     explicit two_disks(const std::vector<std::string>& options = {}) {
-        try {
-            fuse_disk::prepare();
-            daemon.emplace(options);
-            std::filesystem::create_directory(daemon->root() / "far");
-            disk.emplace(daemon->root() / "far", far);
-        } catch (const std::system_error& why) {
-            std::cout << "skipped: " << why.what() << std::endl;
-            std::exit(skipped_exit_code);
-        }
+        need(fuse_disk::try_here);
+        fuse_disk::prepare();
+        daemon.emplace(options);
+        std::filesystem::create_directory(daemon->root() / "far");
+        disk.emplace(daemon->root() / "far", far);
         write_file(daemon->root() / "near", near);
     }
 

@@ -1,13 +1,14 @@
 // A thread of the daemon that hangs, whatever it waits for.
+#include "support/skip.hpp"
 #include "system/daemon.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <iostream>
 #include <string>
 
 #include <sys/ptrace.h>
@@ -19,15 +20,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int skipped_exit_code = 77;
-
 /// Stops one thread as a debugger does: no signal to the process reaches it.
 class stopped_thread {
 public:
     explicit stopped_thread(pid_t thread) : thread_(thread) {
         if (::ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) != 0) {
-            std::cout << "skipped: may not trace" << std::endl;
-            std::exit(skipped_exit_code);
+            skip(std::string("may not trace: ") + std::strerror(errno));
         }
         REQUIRE(::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) == 0);
         REQUIRE(::waitpid(thread, nullptr, __WALL) == thread);
@@ -74,5 +72,6 @@ TEST_CASE("tftpd ends though a thread hangs", "[system][tftpd][signals]") {
         REQUIRE_FALSE(daemon.process().wait(10ms));
     }
     CHECK(daemon.process().wait(daemon_limit) == 1);
-    CHECK(std::chrono::steady_clock::now() - told < 1s + 1s);
+    // The grace of a second and what follows it, on a machine that may be busy; else it is an hour.
+    CHECK(std::chrono::steady_clock::now() - told < 1s + 5s);
 }

@@ -1,6 +1,7 @@
 // How many system calls a block costs, at both ends: what they cost is the price of a transfer.
 #include "support/files.hpp"
 #include "support/process.hpp"
+#include "support/skip.hpp"
 #include "system/daemon.hpp"
 
 #include <tftp/io/socket_address.hpp>
@@ -9,9 +10,7 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <map>
 #include <numeric>
 #include <sstream>
@@ -21,8 +20,6 @@
 using namespace tftp::test;
 
 namespace {
-
-constexpr int skipped_exit_code = 77;
 
 /// Calls by name.
 using calls = std::map<std::string, double>;
@@ -68,8 +65,8 @@ class call_counter {
 public:
     explicit call_counter(pid_t process) : strace_(attach(process)) {
         if (!strace_.wait_for_line("attached", daemon_limit)) {
-            std::cout << "skipped: may not trace: " << strace_.errors() << std::endl;
-            std::exit(skipped_exit_code);
+            const std::string words = strace_.errors().substr(0, strace_.errors().find('\n'));
+            skip("strace may not attach to tftpd:" + words.substr(words.rfind(':') + 1));
         }
     }
 

@@ -1,6 +1,7 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/octets.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
@@ -91,10 +92,7 @@ TEST_CASE("--writable existing replaces what is there", "[system][tftpd][uploads
         CHECK(refusal(daemon, "directory/file") == 2);
     }
     SECTION("and no file of somebody else in a sticky directory, which it learns at once") {
-        if (::geteuid() != 0) {
-            WARN("no file of somebody else: needs root");
-            return;
-        }
+        need_root();
         const fs::path sticky = daemon.root() / "sticky";
         fs::create_directory(sticky);
         REQUIRE(::chmod(sticky.c_str(), 01777) == 0);

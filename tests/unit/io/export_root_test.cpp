@@ -287,6 +287,7 @@ TEST_CASE("export root serves world-readable files unless told otherwise", "[io]
 }
 
 TEST_CASE("export root obeys the system's permissions", "[io][export_root]") {
+    need_other_user();
     const sandbox box;
     fs::permissions(box.root + "/file", fs::perms(0604));
     fs::permissions(box.root + "/sub", fs::perms(0700));

@@ -84,11 +84,7 @@ TEST_CASE(
 }
 
 TEST_CASE("file source works on tmpfs", "[io][file_source]") {
-    if (!std::filesystem::is_directory("/dev/shm")) {
-        WARN("no tmpfs at /dev/shm");
-        return;
-    }
-    const temp_directory directory("/dev/shm");
+    const temp_directory directory(need_memory_directory());
     const std::string content = pattern(100'000);
     const auto source = open_source(directory.write("f", content));
     const piece got = try_read(*source, 512, 60'000, 1428);

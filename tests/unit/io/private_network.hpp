@@ -1,10 +1,14 @@
 #pragma once
 
+#include "support/skip.hpp"
+
 #include <catch2/catch.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <thread>
 
 #include <fcntl.h>
@@ -90,22 +94,31 @@ inline int add_silent_ethernet() {
     return -1;
 }
 
-/// Runs `f` in a thread with a network of its own, whose loopback has the given MTU. Returns false,
-/// without running it, when this process may not have one. `f` must not use assertions of the test
-/// framework, which are for the main thread only.
+/// Runs `f` in a thread with a network of its own, whose loopback has the given MTU. Skips where
+/// this process may not have one. `f` must not use assertions of the test framework, which are for
+/// the main thread only.
 template <class Function>
-bool in_private_network(int mtu, Function f) {
-    bool ran = false;
+void in_private_network(int mtu, Function f) {
+    int refused = 0;
+    bool up = false;
     std::thread([&] {
-        if (::unshare(CLONE_NEWNET) == 0 && set_up_loopback(mtu)) {
-            ran = true;
+        refused = ::unshare(CLONE_NEWNET) == 0 ? 0 : errno;
+        up = refused == 0 && set_up_loopback(mtu);
+        if (up) {
             f();
         }
     }).join();
-    if (!ran) {
-        WARN("no private network: needs CAP_SYS_ADMIN");
+    if (refused != 0) {
+        skip(std::string("no network of its own here: ") + std::strerror(refused));
     }
-    return ran;
+    REQUIRE(up);
+}
+
+/// Skips where add_silent_ethernet() has returned `ethernet`, and that is no descriptor.
+inline void need_ethernet(int ethernet) {
+    if (ethernet < 0) {
+        skip("no Ethernet of its own here: /dev/net/tun is missing or refused");
+    }
 }
 
 } // namespace tftp::test

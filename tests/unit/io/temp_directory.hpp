@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/skip.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <cerrno>
@@ -12,7 +14,6 @@
 #include <string>
 #include <string_view>
 
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,11 +70,15 @@ private:
     std::filesystem::path path_;
 };
 
-/// Runs `check` in a child process; returns true when it returned true there.
+/// Runs `check` in a child process; returns true when it returned true there. A throw is no truth.
 inline bool in_child(const std::function<bool()>& check) {
     const ::pid_t child = ::fork();
     if (child == 0) {
-        ::_exit(check() ? 0 : 1);
+        try {
+            ::_exit(check() ? 0 : 1);
+        } catch (...) {
+            ::_exit(1); // and not on with the tests, twice
+        }
     }
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -83,7 +88,18 @@ inline bool in_child(const std::function<bool()>& check) {
 
 inline constexpr unsigned other_user = 65534;
 
-/// Runs `check` in a child that is not root.
+/// Skips where root cannot become that user; whoever is not root may go on as itself.
+inline void need_unprivileged() {
+    need([] { try_other_user(other_user); });
+}
+
+/// Skips where this process cannot become a user who owns nothing of what it made.
+inline void need_other_user() {
+    need_root();
+    need_unprivileged();
+}
+
+/// Runs `check` in a child that is not root. See need_unprivileged().
 inline bool as_other_user(const std::function<bool()>& check) {
     return in_child([&] {
         if (::geteuid() == 0 && (::setresgid(other_user, other_user, other_user) != 0 ||
@@ -94,15 +110,15 @@ inline bool as_other_user(const std::function<bool()>& check) {
     });
 }
 
-/// Runs `check` in a child that sees a fresh tmpfs of `size` at `mount_point`; only root can.
+/// Runs `check` in a child that sees a fresh tmpfs of `size` at `mount_point`. Before, say
+/// need(try_own_mounts): what fails here is a failure.
 inline bool on_small_disk(
     const std::string& mount_point, const char* size, const std::function<bool()>& check
 ) {
     return in_child([&] {
         const std::string options = std::string("size=") + size;
-        return ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               ::mount("none", mount_point.c_str(), "tmpfs", 0, options.c_str()) == 0 && check();
+        enter_own_mounts();
+        return ::mount("none", mount_point.c_str(), "tmpfs", 0, options.c_str()) == 0 && check();
     });
 }
 

@@ -26,6 +26,7 @@ TEST_CASE("a run of a window arrives whole however it is sent", "[io][udp_port]"
     const auto sends = GENERATE(segmentation::gso, segmentation::batch, segmentation::single);
     const bool coalesce = GENERATE(true, false);
     const endpoint local = GENERATE(as<endpoint>{}, loopback, ipv6("::1"));
+    need_family(local);
     port_options options;
     options.coalesce = coalesce;
     options.receive_buffer = 1 << 20;
@@ -104,7 +105,7 @@ TEST_CASE(
     bool lowered = false;
     bool small_still_segments = false;
     const bool ipv4 = GENERATE(true, false);
-    const bool ran = in_private_network(1500, [&] {
+    in_private_network(1500, [&] {
         port_options options;
         options.receive_buffer = 1 << 20;
         const endpoint local = ipv4 ? loopback : ipv6("::1");
@@ -121,12 +122,10 @@ TEST_CASE(
             matches(take(*receiver, 45), small, 1432);
         small_still_segments = sender->segments(1432);
     });
-    if (ran) {
-        CHECK(large_arrived);
-        CHECK(lowered);
-        CHECK(small_arrived);
-        CHECK(small_still_segments);
-    }
+    CHECK(large_arrived);
+    CHECK(lowered);
+    CHECK(small_arrived);
+    CHECK(small_still_segments);
 }
 
 TEST_CASE("one datagram of any size arrives as it was", "[io][udp_port]") {
@@ -153,8 +152,8 @@ TEST_CASE("a datagram larger than UDP can carry is refused", "[io][udp_port]") {
 TEST_CASE(
     "an error of the route is returned, not taken for a refusal to segment", "[io][udp_port]"
 ) {
-    // Broadcast without permission: EACCES.
-    const endpoint broadcast = endpoint::ipv4(255, 255, 255, 255, 9);
+    // Broadcast without permission: EACCES. To a network that every host has.
+    const endpoint broadcast = endpoint::ipv4(127, 255, 255, 255, 9);
     const auto port = open(any_ipv4);
     const datagram run = pattern(100);
     CHECK(
@@ -195,10 +194,7 @@ TEST_CASE("a full socket buffer cuts a run short, then refuses", "[io][udp_port]
         segments = port->segments(500);
         ::close(ethernet);
     });
-    if (ethernet < 0) {
-        WARN("no Ethernet of our own: needs /dev/net/tun");
-        return;
-    }
+    need_ethernet(ethernet);
     CHECK(full == boost::system::errc::operation_would_block);
     CHECK(full_for_one == boost::system::errc::operation_would_block);
     REQUIRE_FALSE(taken.empty());
@@ -302,7 +298,7 @@ TEST_CASE("an IPv6 wildcard port answers from the address that was asked", "[io]
     std::vector<arrival> answers;
     endpoint asked;
     const datagram run = pattern(9 * 1000 + 1);
-    const bool ran = in_private_network(1500, [&] {
+    in_private_network(1500, [&] {
         const endpoint added = ipv6(second);
         ::in6_addr address{};
         std::memcpy(&address, added.address.data(), sizeof address);
@@ -322,18 +318,17 @@ TEST_CASE("an IPv6 wildcard port answers from the address that was asked", "[io]
             answers = take(*client, 10);
         }
     });
-    if (ran) {
-        REQUIRE(requests.size() == 1);
-        CHECK(requests[0].to == asked.with_port(0));
-        REQUIRE(answers.size() == 10);
-        CHECK(matches(answers, run, 1000));
-        for (const arrival& a : answers) {
-            CHECK(a.from == asked);
-        }
+    REQUIRE(requests.size() == 1);
+    CHECK(requests[0].to == asked.with_port(0));
+    REQUIRE(answers.size() == 10);
+    CHECK(matches(answers, run, 1000));
+    for (const arrival& a : answers) {
+        CHECK(a.from == asked);
     }
 }
 
 TEST_CASE("an IPv6 port reports the address asked and its sender", "[io][udp_port]") {
+    need_ipv6();
     port_options options;
     options.local_addresses = true;
     const auto server = open(ipv6("::"), options);
@@ -365,6 +360,7 @@ TEST_CASE("a broadcast request shows the broadcast address as its destination", 
 
 TEST_CASE("an ICMP refusal names the destination that refused", "[io][udp_port]") {
     const endpoint local = GENERATE(as<endpoint>{}, loopback, ipv6("::1"));
+    need_family(local);
     port_options options;
     options.refusals = true;
     const auto port = open(local, options);

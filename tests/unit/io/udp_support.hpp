@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/skip.hpp"
+
 #include <tftp/io/socket_address.hpp>
 #include <tftp/io/udp_port.hpp>
 
@@ -20,6 +22,13 @@ using datagram = std::vector<std::byte>;
 
 inline endpoint ipv6(const char* text) {
     return io::parse_endpoint(text, 0).value();
+}
+
+/// Skips where this host has no loopback address of the family of `local`.
+inline void need_family(const endpoint& local) {
+    if (local.family == address_family::ipv6) {
+        need_ipv6();
+    }
 }
 
 inline std::unique_ptr<io::udp_port>
