@@ -27,11 +27,16 @@ static_assert(std::atomic<int>::is_always_lock_free, "a signal handler stores it
 
 constexpr std::array stopping_signals{SIGINT, SIGTERM, SIGHUP};
 
+/// The first signal ends the transfer in order, the second, of whatever kind, the program as it
+/// stands.
 extern "C" void on_signal(int number) {
-    stop_signal.store(number);
+    int none = 0;
+    if (!stop_signal.compare_exchange_strong(none, number)) {
+        std::signal(number, SIG_DFL);
+        std::raise(number);
+    }
 }
 
-/// The first signal ends the transfer in order, the second the program as it stands.
 void install_signal_handlers() noexcept {
     for (const int number : stopping_signals) {
         struct ::sigaction action = {};
@@ -41,7 +46,6 @@ void install_signal_handlers() noexcept {
         }
         action = {};
         action.sa_handler = on_signal;
-        action.sa_flags = static_cast<int>(SA_RESETHAND);
         ::sigaction(number, &action, nullptr);
     }
     // A reader that goes away is an error of writing: the server is told.

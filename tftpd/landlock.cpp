@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include <linux/landlock.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,6 +76,13 @@ struct ruleset_attributes {
     );
 }
 
+/// Whether the kernel does not know the call that failed, or the filter of a container hides it:
+/// with no_new_privs set none of the three fails like that by itself. Filters may know some of
+/// them.
+[[nodiscard]] bool is_hidden() noexcept {
+    return errno == ENOSYS || (errno == EPERM && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+}
+
 /// Returns the version of the kernel's interface, 0 when it has none.
 [[nodiscard]] int version_here() {
     const long version =
@@ -82,12 +90,19 @@ struct ruleset_attributes {
     if (version >= 0) {
         return static_cast<int>(version);
     }
-    // Not compiled in; not enabled at boot; hidden by the filter of a container, as the call
-    // itself never fails like that.
-    if (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM) {
+    // Not compiled in; not enabled at boot.
+    if (is_hidden() || errno == EOPNOTSUPP) {
         return 0;
     }
     fail("version");
+}
+
+/// Returns 0, the version of a kernel without Landlock, when the call that failed is hidden.
+[[nodiscard]] int hidden_or_fail(const char* step) {
+    if (!is_hidden()) {
+        fail(step);
+    }
+    return 0;
 }
 
 } // namespace
@@ -102,18 +117,18 @@ int restrict_reach(const std::vector<confinement::directory>& directories) {
         static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0))
     );
     if (!ruleset) {
-        fail("ruleset");
+        return hidden_or_fail("ruleset");
     }
     for (const confinement::directory& each : directories) {
         const ::landlock_path_beneath_attr rule{
             rights_of(each.allowed) & handled.handled_access_fs, each.fd};
         if (::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) !=
             0) {
-            fail("rule");
+            return hidden_or_fail("rule");
         }
     }
     if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
-        fail("restrict");
+        return hidden_or_fail("restrict");
     }
     return version;
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -56,19 +57,25 @@ namespace {
 } // namespace
 
 std::string quoted(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
     std::string out = "\"";
     for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        std::array<char, 4> escaped = {c};
+        std::size_t size = 1;
         if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (c >= ' ' && c <= '~') {
-            out += c;
-        } else {
-            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+            escaped = {'\\', c};
+            size = 2;
+        } else if (c < ' ' || c > '~') {
+            escaped = {'\\', 'x', digits[byte >> 4U], digits[byte & 0xfU]};
+            size = 4;
         }
+        if (out.size() - 1 + size > quoted_bytes_max) {
+            return out += "\"...";
+        }
+        out.append(escaped.data(), size);
     }
-    out += '"';
-    return out;
+    return out += '"';
 }
 
 std::string line_of(const tftp::io::transfer_summary& ended) {

@@ -5,6 +5,7 @@
 
 #include <tftp/driver/request.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,8 +16,13 @@ namespace tftpd {
 
 class log_sink;
 
+/// Bytes of one quoted text in a line, escapes included.
+inline constexpr std::size_t quoted_bytes_max = 256;
+
 /// Returns `text` in double quotes with everything but printable ASCII escaped as in C: what peers
-/// send must neither break a line nor drive a terminal.
+/// send must neither break a line nor drive a terminal. What would make more than
+/// `quoted_bytes_max` between the quotes is cut off, which three dots behind them show: a log is no
+/// place for what anybody may send.
 [[nodiscard]] std::string quoted(std::string_view text);
 
 /// Returns the line of a finished or refused transfer.

@@ -64,6 +64,10 @@ tftp::result<unique_fd> log_file::open() const noexcept {
     if (!S_ISREG(about.st_mode)) {
         return tftp::make_error_code(tftp::errc::not_regular);
     }
+    if (about.st_nlink > 1) {
+        // The other name may be that of any file.
+        return make_error_code(boost::system::errc::too_many_links);
+    }
     return file;
 }
 

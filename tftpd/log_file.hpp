@@ -24,7 +24,9 @@ public:
     /// Opens the file for appending. One that does not exist is made with mode 0640 and given to
     /// `owner`, so that it can be opened again as that user.
     ///
-    /// Throws log_file_error, also when it is no regular file: others can hold the writer up.
+    /// Throws log_file_error, also when it is no regular file: others can hold the writer up; and
+    /// when it has a second name, `too_many_links`: others can have made one for any file of theirs
+    /// or ours.
     log_file(const std::string& path, const std::optional<identity>& owner);
 
     /// Returns the descriptor of the directory (O_PATH).

@@ -2,6 +2,8 @@
 #include "log.hpp"
 #include "privileges.hpp"
 #include "sandbox.hpp"
+#include "start_checks.hpp"
+#include "start_error.hpp"
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/export_root.hpp>
@@ -24,17 +26,20 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <functional>
 #include <link.h>
 #include <malloc.h>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace {
@@ -50,6 +55,11 @@ constexpr std::size_t ports_part = 4;
 /// disks, and all of it is to be over within a second.
 constexpr auto stop_limit = std::chrono::milliseconds(950);
 constexpr auto disk_patience = std::chrono::milliseconds(200);
+
+/// What has to be left of the descriptors when all is set up: an upload and a download take eight
+/// at most, and every thread may keep a port and two files besides.
+constexpr std::size_t descriptors_least = 8;
+constexpr std::size_t descriptors_of_thread = 4;
 
 /// Prints on standard output. Throws std::system_error: a full disk is no success.
 void print(const std::string& text) {
@@ -90,6 +100,9 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     if (why == errc::address_in_use) {
         return " (is another TFTP server running?)";
     }
+    if (why == errc::too_many_files_open) {
+        return " (see ulimit -H -n and LimitNOFILE=, or lower --threads)";
+    }
     if (why == errc::address_not_available) {
         return " (no interface of this machine has that address)";
     }
@@ -100,7 +113,8 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     const tftpd::config& wanted,
     std::shared_ptr<tftp::io::content> files,
     std::size_t descriptors_max,
-    tftpd::log& log
+    tftpd::log& log,
+    std::function<void()> on_started
 ) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
@@ -120,6 +134,7 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     setup.transfer_ports = wanted.port_range;
     setup.workers = wanted.threads;
     setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };
+    setup.on_started = std::move(on_started);
     try {
         return tftp::net::server(std::move(setup));
     } catch (const tftp::net::listen_error& failed) {
@@ -221,31 +236,6 @@ void forget_start() {
     ::dl_iterate_phdr(forget, nullptr);
 }
 
-/// A standard stream that is closed would give its number to a file of ours, and log lines would go
-/// there.
-void open_standard_streams() {
-    int fd = -1;
-    do {
-        fd = ::open("/dev/null", O_RDWR);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO) {
-        ::close(fd);
-    }
-}
-
-/// A transfer takes one descriptor or two. The usual soft limit of 1024 is there for select(2).
-///
-/// Returns the limit that holds now.
-[[nodiscard]] std::size_t raise_descriptor_limit() {
-    ::rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        const ::rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
-        // With the old limit it serves all the same, only fewer at a time.
-        return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
-    }
-    return SIZE_MAX;
-}
-
 /// Requires what the user must be able to do once privileges are dropped. Returns a line for what
 /// is no reason not to start, but may not be meant; empty when there is nothing.
 [[nodiscard]] std::optional<std::string> require_rights(const tftpd::config& wanted) {
@@ -339,36 +329,85 @@ int check(const tftpd::config& wanted) {
     return 0;
 }
 
-int serve(const tftpd::config& wanted) {
+/// Signals say nothing to what has ended: asio::signal_set gives back their default action, which
+/// would have the process die of them.
+void block_signals() noexcept {
+    ::sigset_t ending;
+    ::sigemptyset(&ending);
+    ::sigaddset(&ending, SIGINT);
+    ::sigaddset(&ending, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+}
+
+/// Sets everything up and serves to the end. Sets `started` once requests are answered.
+int set_up_and_serve(const tftpd::config& wanted, bool& started) {
     ignore_signals();
     bound_allocator();
-    const std::size_t descriptors_max = raise_descriptor_limit();
+    const std::size_t descriptors_max = tftpd::raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
-    tftp::net::server server = make_server(wanted, open_content(wanted), descriptors_max, log);
+    std::function<void()> on_started;
+    tftp::net::server server =
+        make_server(wanted, open_content(wanted), descriptors_max, log, [&on_started] {
+            on_started();
+        });
     tftpd::drop_privileges(user);
-    if (const auto warning = require_rights(wanted)) {
-        log.say(*warning);
-    }
+    const auto warning = require_rights(wanted);
     const std::string name = tftpd::own_name();
-    // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
-    const tftpd::confined confined = confine(wanted, log);
-
     end_on_signal ends(server, wanted.grace);
     boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
     reopen_on_signal(log, hangups);
-    tell_confinement(wanted, confined, name, log);
-    for (const tftp::endpoint& local : server.endpoints()) {
-        log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
-    }
-    forget_start();
+    tftpd::require_descriptors(
+        descriptors_least + descriptors_of_thread * server.threads(), descriptors_max
+    );
+    // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
+    const tftpd::confined confined = confine(wanted, log);
+    tftpd::require_calls(wanted.access.writable != tftp::io::writable::never);
+    // A start that fails is told in one line alone.
+    on_started = [&] {
+        if (warning) {
+            log.say(*warning);
+        }
+        tell_confinement(wanted, confined, name, log);
+        for (const tftp::endpoint& local : server.endpoints()) {
+            log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
+        }
+        forget_start();
+        started = true;
+    };
     server.run();
+    block_signals();
     if (!server.wait_for_disks(disk_patience)) {
         // No transfer needs what is left: a thread waits for a disk that may never answer.
         log.say("ended while a disk does not answer");
         std::_Exit(0);
     }
     return 0;
+}
+
+/// What fails before requests are answered keeps the daemon from starting, whatever it is.
+int serve(const tftpd::config& wanted) {
+    bool started = false;
+    try {
+        return set_up_and_serve(wanted, started);
+    } catch (const tftpd::start_error&) {
+        throw;
+    } catch (const tftp::net::threads_error& why) {
+        throw tftpd::start_error(fmt::format(
+            "cannot start threads: {} (see ulimit -u, TasksMax= and pids.max, or lower --threads)",
+            why.code().message()
+        ));
+    } catch (const std::bad_alloc&) {
+        if (started) {
+            throw;
+        }
+        throw tftpd::start_error("cannot start: out of memory");
+    } catch (const std::exception& why) {
+        if (started) {
+            throw;
+        }
+        throw tftpd::start_error(fmt::format("cannot start: {}", why.what()));
+    }
 }
 
 int run(int argc, const char* const* argv) {
@@ -391,7 +430,9 @@ int run(int argc, const char* const* argv) {
 } // namespace
 
 int main(int argc, char** argv) {
-    open_standard_streams();
+    tftpd::open_standard_streams();
+    // Nothing is passed on purpose.
+    tftpd::close_descriptors_from(STDERR_FILENO + 1);
     const auto complain = [](const std::exception& why, int status) {
         // The status tells all there is to tell when nobody can read the line.
         static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", why.what()));

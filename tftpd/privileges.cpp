@@ -1,10 +1,14 @@
 #include "privileges.hpp"
 
+#include <tftp/io/access.hpp>
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -29,13 +33,29 @@ namespace {
 
 void check(bool done, const char* step) {
     if (!done) {
-        throw privilege_error(
-            fmt::format("cannot drop privileges: {}: {}", step, std::strerror(errno))
-        );
+        throw privilege_error(fmt::format(
+            "cannot drop privileges: {}: {}{}",
+            step,
+            std::strerror(errno),
+            ::geteuid() == 0 ? " (--user root changes nothing)" : ""
+        ));
     }
 }
 
+[[nodiscard]] bool has_capabilities() noexcept {
+    ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    ::__user_cap_data_struct own[_LINUX_CAPABILITY_U32S_3] = {};
+    // Where nobody says, capset decides.
+    return ::syscall(SYS_capget, &header, own) != 0 ||
+           std::any_of(std::begin(own), std::end(own), [](const auto& part) {
+               return (part.effective | part.permitted | part.inheritable) != 0;
+           });
+}
+
 void clear_capabilities() {
+    if (!has_capabilities()) {
+        return;
+    }
     ::__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     ::__user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
     check(::syscall(SYS_capset, &header, none) == 0, "capset");
@@ -51,9 +71,25 @@ void clear_bounding_set() noexcept {
     }
 }
 
+/// Whether this process is that user already, and can become no other any more.
+[[nodiscard]] bool is_in_force(::uid_t user) noexcept {
+    ::uid_t real = 0;
+    ::uid_t effective = 0;
+    ::uid_t saved = 0;
+    return ::getresuid(&real, &effective, &saved) == 0 && real == user && effective == user &&
+           saved == user;
+}
+
+void become(const identity& target) {
+    clear_bounding_set();
+    check(::setgroups(1, &target.gid) == 0, "setgroups");
+    check(::setresgid(target.gid, target.gid, target.gid) == 0, "setresgid");
+    check(::setresuid(target.uid, target.uid, target.uid) == 0, "setresuid");
+}
+
 /// Returns errno, or 0 when this process has these rights.
 [[nodiscard]] int try_access(const std::string& directory, int rights) noexcept {
-    return ::faccessat(AT_FDCWD, directory.c_str(), rights, AT_EACCESS) == 0 ? 0 : errno;
+    return tftp::io::check_access(AT_FDCWD, directory.c_str(), rights).value();
 }
 
 void require_access(const std::string& directory, int rights, const char* what_for) {
@@ -76,7 +112,7 @@ std::optional<identity> choose_identity(const std::optional<std::string>& wanted
         if (!root && found->uid != ::geteuid()) {
             throw privilege_error(fmt::format("only root can become user '{}'", *wanted));
         }
-        return root ? found : std::nullopt;
+        return root && !is_in_force(found->uid) ? found : std::nullopt;
     }
     if (!root) {
         return std::nullopt;
@@ -91,16 +127,17 @@ std::optional<identity> choose_identity(const std::optional<std::string>& wanted
 
 void drop_privileges(const std::optional<identity>& target) {
     if (target) {
-        clear_bounding_set();
-        check(::setgroups(1, &target->gid) == 0, "setgroups");
-        check(::setresgid(target->gid, target->gid, target->gid) == 0, "setresgid");
-        check(::setresuid(target->uid, target->uid, target->uid) == 0, "setresuid");
+        become(*target);
     }
     // --user root asks to keep what root may do.
-    if (!target || target->uid != 0) {
+    if (::geteuid() != 0) {
         clear_capabilities();
     }
-    check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+    check(
+        ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ||
+            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
+        "no_new_privs"
+    );
 }
 
 void require_ports_from(std::uint16_t first) {

@@ -24,15 +24,16 @@ struct identity {
 };
 
 /// Returns whom to become: `wanted`, or `tftp`, or `nobody` when started as root; empty when not
-/// started as root.
+/// started as root, and when `wanted` is the user already: then nothing changes.
 ///
 /// Throws privilege_error when the user does not exist, or `wanted` is another one and this process
 /// is not root.
 [[nodiscard]] std::optional<identity> choose_identity(const std::optional<std::string>& wanted);
 
-/// Becomes `target` for good, if there is one, and gives up every capability: supplementary groups,
-/// group, user, capability sets, no_new_privs, in that order. As root the bounding set is emptied
-/// first, where that is allowed. Call after binding and before the first thread.
+/// Becomes `target` for good, if there is one: bounding set, where it may be emptied, supplementary
+/// groups, group, user, in that order. Then gives up every capability, unless it still is root, and
+/// sets no_new_privs. What is so already is not asked for: a container may have forbidden the
+/// calls. Call after binding and before the first thread.
 ///
 /// Throws privilege_error when any step fails.
 void drop_privileges(const std::optional<identity>& target);

@@ -11,10 +11,15 @@ confined confine(const confinement& wanted) {
     }
     // Last: the filter knows none of Landlock's calls.
     if (wanted.seccomp) {
-        restrict_calls(std::ranges::any_of(wanted.directories, [](const auto& each) {
-            return each.allowed == reach::write;
-        }));
+        const auto has = [&wanted](reach allowed) {
+            return std::ranges::any_of(wanted.directories, [allowed](const auto& each) {
+                return each.allowed == allowed;
+            });
+        };
+        restrict_calls({has(reach::write), has(reach::append), done.landlock > 0});
         done.seccomp = true;
+    } else {
+        hide_refused_clone3();
     }
     return done;
 }

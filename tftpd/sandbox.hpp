@@ -50,7 +50,8 @@ struct confined {
 ///
 /// Landlock: files outside of the directories cannot be opened, and TCP, abstract UNIX sockets and
 /// signals to other processes are out of reach, as far as the kernel knows these rights.
-/// A kernel without Landlock is no error, see confined::landlock.
+/// A kernel without Landlock, or a container that hides some of its calls, is no error, see
+/// confined::landlock.
 /// seccomp: calls that only an intruder makes, such as execve, end the process by SIGSYS; all
 /// others that tftpd does not make fail with EPERM. Sockets other than UDP, child processes and
 /// executable memory are among these, and with no directory for `reach::write` all that changes
@@ -59,10 +60,26 @@ struct confined {
 /// Throws sandbox_error when a mechanism that the kernel has fails.
 [[nodiscard]] confined confine(const confinement& wanted);
 
+/// What decides which calls a daemon makes.
+struct call_needs {
+    /// Calls that change files are among them. Without them files are opened for reading alone.
+    bool writes = false;
+    /// A file is opened again to be appended to: the log.
+    bool appends = false;
+    /// Landlock forbids what a filter cannot see: the flags of openat2.
+    bool directories_enforced = false;
+};
+
 /// Allows the calls that tftpd makes, and no other; the half of confine() that is seccomp's.
 ///
-/// writes: calls that change files are among them. Throws sandbox_error.
-void restrict_calls(bool writes);
+/// Throws sandbox_error.
+void restrict_calls(const call_needs& needs);
+
+/// Where a filter refuses clone3 with EPERM, as those of containers do that are older than the
+/// call, has it fail as if the kernel lacked it: the libc then starts threads by clone.
+///
+/// Call with no_new_privs set. Throws sandbox_error.
+void hide_refused_clone3();
 
 /// Confines files, TCP, abstract UNIX sockets and signals; the half of confine() that is
 /// Landlock's.

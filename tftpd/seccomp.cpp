@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace tftpd {
@@ -86,29 +87,30 @@ constexpr names network_calls = {
     "sendmmsg",
 };
 
-/// Files that are served, and the log; where they lie is Landlock's matter.
+/// Files that are served, and the log; where they lie is Landlock's matter. How files are opened is
+/// below.
 constexpr names read_calls = {
-    "close", "open",       "openat",  "openat2", "readlinkat", "faccessat", "faccessat2",
-    "fstat", "newfstatat", "statx",   "fstatfs", "statfs",     "lseek",     "getdents64",
-    "read",  "readv",      "pread64", "preadv",  "preadv2",    "write",     "writev",
+    "close",
+    "readlinkat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "fstatfs",
+    "lseek",
+    "read",
+    "readv",
+    "pread64",
+    "preadv",
+    "preadv2",
+    "write",
+    "writev",
 };
 
 /// Uploads.
 constexpr names write_calls = {
-    "pwrite64",
-    "pwritev",
-    "pwritev2",
-    "fallocate",
-    "ftruncate",
-    "fchmod",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "link",
-    "linkat",
-    "unlinkat",
-    "renameat",
-    "renameat2",
+    "open",      "openat",  "openat2",  "faccessat", "faccessat2", "statfs",   "getdents64",
+    "pwrite64",  "pwritev", "pwritev2", "fallocate", "ftruncate",  "fchmod",   "fsync",
+    "fdatasync", "syncfs",  "link",     "linkat",    "unlinkat",   "renameat", "renameat2",
 };
 
 /// No version of tftpd or of a libc makes these in a service that runs: whoever does is not tftpd.
@@ -286,22 +288,64 @@ void add_conditional(filter& calls) {
     }
 }
 
+/// Opens of a daemon that only reads: neither open nor openat makes a file or cuts it off.
+void add_reading_opens(filter& calls, const call_needs& needs) {
+    constexpr std::uint64_t unnamed = O_TMPFILE & ~O_DIRECTORY;
+    constexpr std::uint64_t mask = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | unnamed;
+
+    struct opener {
+        const char* name;
+        unsigned flags_argument;
+    };
+
+    for (const auto& [name, flags_argument] : {opener{"open", 1}, opener{"openat", 2}}) {
+        calls.add(SCMP_ACT_ALLOW, name, {masked(flags_argument, mask, O_RDONLY)});
+        if (needs.appends) {
+            // As log_file opens its file again.
+            calls.add(
+                SCMP_ACT_ALLOW, name, {masked(flags_argument, mask, O_WRONLY | O_APPEND | O_CREAT)}
+            );
+        }
+    }
+    // Its flags are out of a filter's sight. Where nothing else forbids to make files, names are
+    // resolved by the calls above, as on a kernel that lacks it.
+    calls.add(needs.directories_enforced ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS), {"openat2"});
+}
+
+/// What ends the process: by SIGSYS, whether the kernel's filters know that action (Linux 4.14, and
+/// nobody hides seccomp(2) itself) or not.
+[[nodiscard]] std::uint32_t deadly() noexcept {
+    constexpr unsigned knows_kill_process = 3;
+    return ::seccomp_api_get() >= knows_kill_process ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_TRAP;
+}
+
 } // namespace
 
-void restrict_calls(bool writes) {
+void restrict_calls(const call_needs& needs) {
     filter calls(SCMP_ACT_ERRNO(EPERM));
     // Numbers of another architecture, such as those of 32-bit programs.
-    calls.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    calls.add(SCMP_ACT_KILL_PROCESS, fatal_calls);
+    calls.set(SCMP_FLTATR_ACT_BADARCH, deadly());
+    calls.add(deadly(), fatal_calls);
     calls.add(SCMP_ACT_ALLOW, process_calls);
     calls.add(SCMP_ACT_ALLOW, wait_calls);
     calls.add(SCMP_ACT_ALLOW, network_calls);
     calls.add(SCMP_ACT_ALLOW, read_calls);
-    if (writes) {
+    if (needs.writes) {
         calls.add(SCMP_ACT_ALLOW, write_calls);
+    } else {
+        add_reading_opens(calls, needs);
     }
     add_conditional(calls);
     calls.load();
+}
+
+void hide_refused_clone3() {
+    // A size that no kernel takes.
+    if (::syscall(SYS_clone3, nullptr, 0) == -1 && errno == EPERM) {
+        filter calls(SCMP_ACT_ALLOW);
+        calls.add(SCMP_ACT_ERRNO(ENOSYS), {"clone3"});
+        calls.load();
+    }
 }
 
 } // namespace tftpd

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -14,9 +15,13 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace tftp::test;
 using Catch::Matchers::Contains;
@@ -39,6 +44,18 @@ char state_of(pid_t process) {
     char state = '?';
     stat >> state;
     return state;
+}
+
+/// Returns whether a signal has been sent to a process and not been taken yet.
+bool has_pending_signal(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        const bool pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");
+        if (pending && line.find_first_of("123456789abcdef", 8) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
 }
 
 } // namespace
@@ -156,6 +173,38 @@ TEST_CASE("a signal ends tftp while it opens a FIFO", "[system][tftp][signals]")
     }
     getting.send_signal(SIGTERM);
     CHECK(getting.wait(daemon_limit) == 128 + SIGTERM);
+}
+
+TEST_CASE("a second signal ends tftp at once, of whatever kind", "[system][tftp][signals]") {
+    daemon_process daemon;
+    write_file(daemon.root() / "file", make_content(1'000'000, 3));
+    const std::string where = tftp::io::to_string(daemon.server());
+    const auto [first, second] = GENERATE(
+        std::pair(SIGINT, SIGINT),
+        std::pair(SIGINT, SIGTERM),
+        std::pair(SIGTERM, SIGINT),
+        std::pair(SIGHUP, SIGTERM)
+    );
+    // A pipe that nobody reads holds tftp up, signals included.
+    std::array<int, 2> pipe{};
+    REQUIRE(::pipe2(pipe.data(), O_CLOEXEC) == 0);
+    command what = client({"get", "--quiet", where, "file", "-o", "-"});
+    what.stdout_fd = pipe[1];
+    child_process getting(what);
+    const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+    ::pollfd room{pipe[1], POLLOUT, 0};
+    while (::poll(&room, 1, 0) == 1 && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::yield();
+    }
+    getting.send_signal(first);
+    // Taken before the second one comes.
+    while (has_pending_signal(getting.id()) && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::yield();
+    }
+    getting.send_signal(second);
+    CHECK(getting.wait(daemon_limit) == 128 + second);
+    ::close(pipe[0]);
+    ::close(pipe[1]);
 }
 
 TEST_CASE("many clients at once get whole files", "[system][tftpd][tftp]") {

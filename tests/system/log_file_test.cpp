@@ -246,3 +246,31 @@ TEST_CASE("a log file that takes no more delays nothing", "[system][tftpd][log]"
     daemon.process().send_signal(SIGTERM);
     CHECK(daemon.process().wait(daemon_limit) == 0);
 }
+
+TEST_CASE("a log file with a second name is not written to", "[system][tftpd][log]") {
+    const temp_dir other;
+    write_file(other.path() / "other", "of somebody\n");
+    SECTION("at the start") {
+        fs::create_hard_link(other.path() / "other", other.path() / "log");
+        const std::string log = (other.path() / "log").string();
+        const run_result result =
+            run_tftpd({"--log-file", log, "--listen", "127.0.0.1:0", other.path().string()});
+        CHECK(result.status == 2);
+        CHECK(result.errors == "tftpd: cannot log to " + log + ": Too many links\n");
+    }
+    SECTION("after a rotation") {
+        logging_daemon daemon;
+        fs::rename(daemon.log(), daemon.directory() / "old");
+        write_file(daemon.directory() / "other", "of somebody\n");
+        fs::create_hard_link(daemon.directory() / "other", daemon.log());
+        daemon.process().send_signal(SIGHUP);
+        static_cast<void>(wait_for(
+            daemon.directory() / "old",
+            "SIGHUP: going on in the old log file, the new one cannot be opened: Too many links"
+        ));
+        daemon.request("missing");
+        static_cast<void>(wait_for(daemon.directory() / "old", "\"missing\""));
+        CHECK(holds(daemon.directory() / "other", "of somebody\n"));
+    }
+    CHECK(holds(other.path() / "other", "of somebody\n"));
+}

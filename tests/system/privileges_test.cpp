@@ -167,3 +167,57 @@ TEST_CASE("only root can become somebody else", "[system][tftpd][root]") {
     CHECK(result.status == 2);
     CHECK(result.errors == "tftpd: only root can become user 'root'\n");
 }
+
+TEST_CASE("a root that may become nobody stays what it is if told so", "[system][tftpd][root]") {
+    need_root();
+    const std::vector<std::vector<std::string>> starts = {
+        // No capability at all, as with `--cap-drop all`.
+        {"setpriv", "--bounding-set=-all", "--inh-caps=-all"},
+        // A user namespace with one user in it, which allows no setgroups.
+        {"unshare", "--user", "--map-root-user"},
+    };
+    for (const std::vector<std::string>& start : starts) {
+        INFO(start.front());
+        command possible = command_of(start);
+        possible.argv.push_back("true");
+        if (run(possible, daemon_limit).status != 0) {
+            WARN(start.front() << " is not allowed here");
+            continue;
+        }
+        daemon_process daemon({"--user", "root", "--writable", "create"}, {"127.0.0.1:0"}, start);
+        write_file(daemon.root() / "file", "content");
+        CHECK(fetch(daemon.server(), "file") == "content");
+        udp_client client;
+        const arrived ready = ask(client, daemon.server(), wrq("new"));
+        CHECK(store_rest(client, ready.from, "content").octets == ack(1));
+        for (proc_status status : threads_of(daemon.process().id())) {
+            CHECK(status["NoNewPrivs"] == "1");
+        }
+        // Told to become another one it ends, and says what would do.
+        command other = command_of(start);
+        other.argv.insert(
+            other.argv.end(), {tftpd_program(), "--user", "nobody", "--listen", "127.0.0.1:0", "/"}
+        );
+        const run_result refused = run(other, daemon_limit);
+        CHECK(refused.status == 2);
+        CHECK_THAT(
+            refused.errors,
+            Contains("tftpd: cannot drop privileges: ") &&
+                Contains("(--user root changes nothing)\n")
+        );
+    }
+}
+
+TEST_CASE("--user root leaves groups and capabilities alone", "[system][tftpd][root]") {
+    need_root();
+    daemon_process daemon(
+        {"--user", "root"},
+        {"127.0.0.1:0"},
+        {"setpriv", "--groups=4,27", "--bounding-set=-sys_boot"}
+    );
+    for (proc_status status : threads_of(daemon.process().id())) {
+        CHECK_THAT(status["Groups"], Catch::Matchers::Matches("4 27 ?"));
+        CHECK(status["CapEff"] == status["CapBnd"]);
+        CHECK(status["CapEff"] != "0000000000000000");
+    }
+}

@@ -107,7 +107,7 @@ outcome reading(const action& what) {
     return tried(
         [] {
             ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            tftpd::restrict_calls(false);
+            tftpd::restrict_calls({});
         },
         what
     );

@@ -29,4 +29,11 @@ std::vector<proc_status> threads_of(::pid_t process) {
     return threads;
 }
 
+::pid_t child_of(::pid_t parent) {
+    const std::string id = std::to_string(parent);
+    ::pid_t child = 0;
+    std::ifstream("/proc/" + id + "/task/" + id + "/children") >> child;
+    return child;
+}
+
 } // namespace tftp::test

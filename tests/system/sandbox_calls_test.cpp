@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -218,4 +219,51 @@ TEST_CASE("a daemon that only reads cannot change files", "[system][sandbox]") {
               return ::pwrite(::open(file.c_str(), O_WRONLY), "x", 1, 0);
           }) == refused(EPERM));
     CHECK(holds(file, "content"));
+}
+
+TEST_CASE("a daemon that only reads opens files for nothing else", "[system][sandbox]") {
+    const places where;
+    const std::string file = where.at("uploads/file");
+    const std::string fresh = where.at("uploads/fresh");
+    const std::string directory = where.at("uploads");
+    const auto open_by = [](const std::string& path, int flags) {
+        return std::vector<action>{
+            [=] { return ::syscall(SYS_openat, AT_FDCWD, path.c_str(), flags, 0644); },
+#ifdef SYS_open
+            [=] { return ::syscall(SYS_open, path.c_str(), flags, 0644); },
+#endif
+        };
+    };
+    const auto check = [&](const std::string& path, int flags, const outcome& expected) {
+        for (const action& make : open_by(path, flags)) {
+            CHECK(reading(make) == expected);
+        }
+    };
+    check(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, done);
+    check(directory, O_PATH | O_DIRECTORY | O_CLOEXEC, done);
+    for (const int flags :
+         {O_WRONLY,
+          O_RDWR,
+          O_RDONLY | O_TRUNC,
+          O_WRONLY | O_TRUNC,
+          O_WRONLY | O_APPEND,
+          O_RDONLY | O_CREAT,
+          O_WRONLY | O_CREAT | O_APPEND,
+          O_ACCMODE}) {
+        INFO(flags);
+        check(file, flags, refused(EPERM));
+    }
+    check(fresh, O_RDONLY | O_CREAT, refused(EPERM));
+    check(directory, O_TMPFILE | O_RDWR, refused(EPERM));
+    // The filter does not see its flags, and nothing else forbids anything here.
+    const ::open_how truncating{O_RDONLY | O_TRUNC, 0, 0};
+    CHECK(reading([&] {
+              return ::syscall(SYS_openat2, AT_FDCWD, file.c_str(), &truncating, sizeof truncating);
+          }) == refused(ENOSYS));
+    CHECK(reading([&] { return ::access(file.c_str(), R_OK); }) == refused(EPERM));
+    CHECK(reading([&] {
+              return ::syscall(SYS_faccessat2, AT_FDCWD, file.c_str(), R_OK, 0);
+          }) == refused(EPERM));
+    CHECK(holds(file, "content"));
+    CHECK(!std::filesystem::exists(fresh));
 }

@@ -3,6 +3,7 @@
 #include "support/octets.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
+#include "system/proc.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 using namespace tftp::test;
 using namespace std::chrono_literals;
@@ -133,5 +135,30 @@ TEST_CASE("SIGPIPE, SIGXFSZ and SIGHUP", "[system][tftpd][signals]") {
             CHECK(count_hangups(daemon, times) == times);
             CHECK(daemon.serves());
         }
+    }
+}
+
+TEST_CASE(
+    "a signal while tftpd tears down does not change its status", "[system][tftpd][signals]"
+) {
+    // Its last call takes a second: all has ended but the process.
+    const std::vector<std::string> slow_end = {
+        "strace", "-f", "-o", "/dev/null", "-e", "inject=exit_group:delay_enter=1000000"};
+    std::vector<std::string> possible = slow_end;
+    possible.push_back("true");
+    if (run(command_of(possible), daemon_limit).status != 0) {
+        WARN("no strace here");
+        return;
+    }
+    for (const int number : {SIGINT, SIGTERM}) {
+        daemon_process daemon({"--threads", "2"}, {"127.0.0.1:0"}, slow_end);
+        const ::pid_t tftpd = child_of(daemon.process().id());
+        REQUIRE(::kill(tftpd, SIGTERM) == 0);
+        const auto limit = std::chrono::steady_clock::now() + daemon_limit;
+        while (threads_of(tftpd).size() > 1 && std::chrono::steady_clock::now() < limit) {
+            std::this_thread::yield();
+        }
+        ::kill(tftpd, number);
+        CHECK(daemon.process().wait(daemon_limit) == 0);
     }
 }

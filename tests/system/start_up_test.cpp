@@ -308,3 +308,87 @@ TEST_CASE("tftpd uses all descriptors that the system allows", "[system][tftpd]"
     }
     CHECK(daemon.serves());
 }
+
+namespace {
+
+/// Starts tftpd by `wrapper`. Either it serves, downloads and uploads, or it ends with status 2 and
+/// one line on the standard error before it says that it serves. Returns whether it serves.
+bool check_serves_or_refuses(const std::vector<std::string>& wrapper) {
+    const temp_dir root;
+    write_file(root.path() / "file", "content");
+    command what = command_of(wrapper);
+    what.argv.push_back(tftpd_program());
+    for (const auto& each :
+         {daemon_options(),
+          {"--threads", "2", "--writable", "create", "--listen", "127.0.0.1:0"},
+          {root.path().string()}}) {
+        what.argv.insert(what.argv.end(), each.begin(), each.end());
+    }
+    child_process daemon(what);
+    const auto line = daemon.wait_for_line(" on 127.0.0.1:", daemon_limit);
+    if (line && !Catch::startsWith(*line, "tftpd: ")) {
+        const auto server = tftp::io::parse_endpoint(line->substr(line->rfind(' ') + 1), 0).value();
+        // More than one: an upload keeps its descriptors for a while.
+        for (int i = 0; i < 2; ++i) {
+            CHECK(fetch(server, "file") == "content");
+            udp_client client;
+            const arrived ready = ask(client, server, wrq("new" + std::to_string(i)));
+            CHECK(store_rest(client, ready.from, "content").octets == ack(1));
+        }
+        return true;
+    }
+    CHECK(daemon.wait(daemon_limit) == 2);
+    const std::string said = daemon.errors();
+    CHECK_THAT(said, StartsWith("tftpd: "));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+    return false;
+}
+
+} // namespace
+
+TEST_CASE("tftpd serves with few descriptors, or says so before", "[system][tftpd]") {
+    bool served = false;
+    for (const int limit : {8, 12, 16, 20, 24, 28, 30, 32, 33, 34, 35, 36, 37, 38, 40, 48}) {
+        INFO(limit << " descriptors");
+        const std::string both = std::to_string(limit) + ':' + std::to_string(limit);
+        const bool serves = check_serves_or_refuses({"prlimit", "--nofile=" + both});
+        CHECK(serves >= served);
+        served = serves;
+    }
+    CHECK(served);
+    check_refusal(
+        run(command_of(
+                {"prlimit",
+                 "--nofile=22:22",
+                 tftpd_program(),
+                 "--threads=2",
+                 "--listen=127.0.0.1:0",
+                 "/"}
+            ),
+            daemon_limit),
+        "cannot serve with 22 open files: raise the limit (ulimit -H -n, LimitNOFILE=) to "
+    );
+}
+
+TEST_CASE("tftpd starts all threads that it needs, or does not start", "[system][tftpd]") {
+    if (::geteuid() != 0) {
+        WARN("needs root, to have a user whose threads nobody else's are counted with");
+        return;
+    }
+    bool served = false;
+    for (int limit = 1; limit <= 8; ++limit) {
+        INFO(limit << " threads");
+        const std::string both = std::to_string(limit) + ':' + std::to_string(limit);
+        const bool serves = check_serves_or_refuses(
+            {"prlimit",
+             "--nproc=" + both,
+             "setpriv",
+             "--reuid=2147400069",
+             "--regid=2147400069",
+             "--clear-groups"}
+        );
+        CHECK(serves >= served);
+        served = serves;
+    }
+    CHECK(served);
+}

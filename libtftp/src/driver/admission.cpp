@@ -1,3 +1,4 @@
+#include "io/random.hpp"
 #include "tables.hpp"
 
 #include <tftp/driver/admission.hpp>
@@ -6,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
-#include <random>
 #include <utility>
 
 namespace tftp::io {
@@ -21,11 +21,6 @@ constexpr auto bucket_span = std::chrono::seconds(1);
 
 /// Clients forgotten for each one remembered: the table shrinks again after a flood.
 constexpr int forgotten_at_once = 8;
-
-[[nodiscard]] std::uint64_t random_seed() {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-}
 
 } // namespace
 
@@ -81,7 +76,7 @@ admission::place::~place() {
     }
 }
 
-admission::admission(const limits& bounds) : admission(bounds, random_seed()) {}
+admission::admission(const limits& bounds) : admission(bounds, random_bits()) {}
 
 admission::admission(const limits& bounds, std::uint64_t seed)
     : bounds_(bounds),

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -25,29 +26,34 @@ namespace {
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 
 /// Waits for one descriptor or a time. A timer of its own expires at the earliest time so far, and
-/// is left alone while times move on: a timeout of each poll() would start and stop one.
+/// is left alone while times move on: a timeout of each poll() would start and stop one. Where the
+/// system gives no timer the timeouts do.
 class waiter {
 public:
-    /// Throws std::bad_alloc when the system gives no timer.
-    waiter() : timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
-        if (!timer_) {
-            throw std::bad_alloc();
-        }
-    }
+    waiter() noexcept : timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {}
 
-    /// Returns the events that are ready; none when `until` may have come, or a signal.
-    [[nodiscard]] short wait(const interest& wanted, time_point until) noexcept {
-        if (until < armed_ && set_timer(timer_.get(), until)) {
-            armed_ = until;
+    /// Returns the events that are ready; none when `until` may have come, or a signal. Errors: as
+    /// poll(2) says.
+    [[nodiscard]] result<short> wait(const interest& wanted, time_point until) noexcept {
+        if (timer_ && until < armed_) {
+            if (set_timer(timer_.get(), until)) {
+                armed_ = until;
+            } else {
+                timer_.reset();
+            }
         }
         std::array<::pollfd, 2> on{};
         on[0].fd = wanted.fd;
         on[0].events =
             static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
-        on[1].fd = timer_.get();
+        on[1].fd = timer_.get(); // poll() passes over one that is not there
         on[1].events = POLLIN;
-        if (::poll(on.data(), on.size(), -1) <= 0) {
-            return 0;
+        const int count = ::poll(on.data(), on.size(), timer_ ? -1 : milliseconds_to(until));
+        if (count < 0 && errno != EINTR) {
+            return error_code(errno, boost::system::system_category());
+        }
+        if (count <= 0) {
+            return short{0};
         }
         if (on[1].revents != 0) {
             // It stays readable until it is set again.
@@ -72,8 +78,13 @@ void run(transfer& t, time_point limit, progress_monitor* monitor) {
         if (monitor != nullptr) {
             until = std::min<time_point>(until, now + progress_interval);
         }
-        const short ready = clock_and_port.wait(t.wants(), std::min(until, limit));
+        const result<short> waited = clock_and_port.wait(t.wants(), std::min(until, limit));
         now = clock::now();
+        if (!waited) {
+            t.abort(peer_errc::undefined, "cannot wait", waited.error(), memory, now);
+            return;
+        }
+        const short ready = *waited;
         if ((ready & (POLLIN | POLLERR)) != 0) {
             t.on_readable(memory, now);
         }

@@ -28,6 +28,13 @@ constexpr std::size_t in_vain_part = 16;
     return unique_fd(fd);
 }
 
+/// The timeouts of waits do instead where a kernel or a filter refuses the call.
+[[nodiscard]] unique_fd make_timer() {
+    const int fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return fd == -1 && (errno == ENOSYS || errno == EPERM) ? unique_fd()
+                                                           : must(fd, "timerfd_create");
+}
+
 /// For the timer and the wake-ups: a null token, which those of a service are not, and
 /// edge-triggered, so that nobody has to read them.
 [[nodiscard]] ::epoll_event own_event() noexcept {
@@ -40,10 +47,13 @@ constexpr std::size_t in_vain_part = 16;
 
 epoll_poller::epoll_poller()
     : set_(must(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      timer_(must(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")),
+      timer_(make_timer()),
       wakeups_(must(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
-    for (const int fd : {timer_.get(), wakeups_.get()}) {
-        if (const error_code failed = add(fd, own_event())) {
+    for (const unique_fd* const own : {&timer_, &wakeups_}) {
+        if (!*own) {
+            continue;
+        }
+        if (const error_code failed = add(own->get(), own_event())) {
             throw std::system_error(failed, "epoll_ctl");
         }
     }
@@ -78,17 +88,19 @@ void epoll_poller::arm(time_point until) noexcept {
     if (armed_ && *armed_ <= until) {
         return;
     }
-    if (set_timer(timer_.get(), until)) {
-        armed_ = until;
+    if (timer_ && !set_timer(timer_.get(), until)) {
+        timer_.reset();
     }
+    armed_ = until;
 }
 
 void epoll_poller::turn(service& target, std::optional<time_point> until) {
     if (until) {
         arm(*until);
     }
+    const int timeout = timer_ || !armed_ ? -1 : milliseconds_to(*armed_);
     const int ready =
-        ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), -1);
+        ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
     if (ready < 0 && errno != EINTR) {
         throw std::system_error(errno, std::generic_category(), "epoll_wait");
     }

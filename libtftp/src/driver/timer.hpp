@@ -21,4 +21,15 @@ namespace tftp::io {
     return ::timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, nullptr) == 0;
 }
 
+/// Returns the timeout of a poll(2) or epoll_wait(2) that is not to end before `when`, for systems
+/// without timerfd: in whole milliseconds, 0 when that has passed.
+[[nodiscard]] inline int milliseconds_to(time_point when) noexcept {
+    constexpr auto most = std::chrono::hours(24);
+    const duration left = when == time_point::max() ? most : when - clock::now();
+    return static_cast<int>(
+        std::chrono::ceil<std::chrono::milliseconds>(std::clamp<duration>(left, duration(0), most))
+            .count()
+    );
+}
+
 } // namespace tftp::io

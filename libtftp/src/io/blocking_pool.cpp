@@ -172,6 +172,11 @@ bool blocking_pool::submit(
     return true;
 }
 
+bool blocking_pool::start() noexcept {
+    const std::lock_guard lock(mutex_);
+    return !threads_.empty() || start_thread();
+}
+
 bool blocking_pool::start_thread() noexcept {
     // Signals are for the threads of the program, not for these.
     ::sigset_t all;

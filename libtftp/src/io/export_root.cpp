@@ -4,6 +4,7 @@
 #include "target.hpp"
 #include "vectors.hpp"
 
+#include <tftp/io/access.hpp>
 #include <tftp/io/export_root.hpp>
 #include <tftp/io/name_policy.hpp>
 
@@ -184,15 +185,12 @@ error_code export_root::check_target(int directory, const char* base) const noex
         return system_error_code(EEXIST);
     } else if (policy_.require_world_writable && (about.st_mode & S_IWOTH) == 0) {
         return errc::forbidden;
-    } else if (::faccessat(directory, base, rights, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
-        return last_error();
+    } else if (const error_code denied = check_access(directory, base, rights, AT_SYMLINK_NOFOLLOW)) {
+        return denied;
     } else if (is_kept_for_owner(directory, about)) {
         return system_error_code(EPERM);
     }
-    if (::faccessat(directory, ".", rights | X_OK, AT_EACCESS) != 0) {
-        return last_error();
-    }
-    return {};
+    return check_access(directory, ".", rights | X_OK);
 }
 
 error_code export_root::check_request(

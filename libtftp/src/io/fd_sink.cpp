@@ -1,6 +1,7 @@
 #include "local_place.hpp"
 #include "vectors.hpp"
 
+#include <tftp/io/access.hpp>
 #include <tftp/io/file_sink.hpp>
 
 #include <cerrno>
@@ -41,8 +42,8 @@ result<std::unique_ptr<sink>> open_direct(const local_place& place) noexcept {
 }
 
 result<std::unique_ptr<sink>> open_beside(local_place place, const file_sink_options& options) {
-    if (::faccessat(place.directory.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
-        return last_error();
+    if (const error_code denied = check_access(place.directory.get(), ".", W_OK | X_OK)) {
+        return denied;
     }
     file_target target;
     target.directory = std::make_shared<const unique_fd>(std::move(place.directory));
@@ -110,10 +111,10 @@ make_file_sink(const char* path, const file_sink_options& options) noexcept {
             return system_error_code(EEXIST);
         }
         // A file of ours that is write-protected is not to be replaced, although rename could.
-        if (::faccessat(
-                place->directory.get(), place->name.c_str(), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW
-            ) != 0) {
-            return last_error();
+        if (const error_code denied = check_access(
+                place->directory.get(), place->name.c_str(), W_OK, AT_SYMLINK_NOFOLLOW
+            )) {
+            return denied;
         }
         return open_beside(std::move(*place), options);
     } catch (const std::bad_alloc&) {

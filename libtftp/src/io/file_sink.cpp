@@ -1,4 +1,5 @@
 #include "beneath.hpp"
+#include "random.hpp"
 #include "remove_own.hpp"
 #include "replacement.hpp"
 #include "storage.hpp"
@@ -21,7 +22,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -204,14 +204,11 @@ error_code file_sink::open_named_temporary() noexcept {
 }
 
 void file_sink::make_temporary_name() noexcept {
-    std::array<unsigned char, 8> random{};
-    // Without entropy yet (early boot) the name is the same each time, and O_EXCL does the rest.
-    [[maybe_unused]] const ::ssize_t got = ::getrandom(random.data(), random.size(), GRND_NONBLOCK);
     char* to = std::copy(temporary_prefix.begin(), temporary_prefix.end(), temporary_.data());
-    for (const unsigned octet : random) {
-        constexpr std::string_view digits = "0123456789abcdef";
-        *to++ = digits[octet >> 4U];
-        *to++ = digits[octet & 0xFU];
+    std::uint64_t random = random_bits();
+    for (std::size_t digit = 0; digit < 2 * sizeof random; ++digit) {
+        *to++ = "0123456789abcdef"[random & 0xFU];
+        random >>= 4U;
     }
     *to = '\0';
 }
@@ -398,8 +395,10 @@ error_code file_sink::rename_hidden(const char* name, bool replace) noexcept {
     const unsigned flags = replace ? 0 : RENAME_NOREPLACE;
     error_code failed =
         check(::renameat2(directory_.get(), temporary_.data(), directory_.get(), name, flags));
-    if (!replace && (failed.value() == EINVAL || failed.value() == ENOSYS)) {
-        // A file system without RENAME_NOREPLACE: link refuses an existing name as well.
+    const int why = failed.value();
+    if (!replace && (why == EINVAL || why == ENOSYS || why == EPERM)) {
+        // A file system without RENAME_NOREPLACE, or a kernel or a filter without the call: link
+        // refuses an existing name as well.
         failed = check(::linkat(directory_.get(), temporary_.data(), directory_.get(), name, 0));
         if (!failed) {
             discard_name();

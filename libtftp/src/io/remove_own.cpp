@@ -1,14 +1,14 @@
 #include "remove_own.hpp"
 
+#include "random.hpp"
+
 #include <tftp/io/name_policy.hpp>
 
 #include <array>
 #include <cerrno>
-#include <cstdint>
 #include <cstdio>
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 namespace tftp::io {
@@ -23,8 +23,9 @@ void give_back(int directory, const char* hidden, const char* name) noexcept {
     if (::renameat2(directory, hidden, directory, name, RENAME_NOREPLACE) == 0) {
         return;
     }
-    if (errno == EINVAL || errno == ENOSYS) {
-        // A file system without RENAME_NOREPLACE: link refuses an existing name as well.
+    if (errno == EINVAL || errno == ENOSYS || errno == EPERM) {
+        // A file system without RENAME_NOREPLACE, or a filter without the call: link refuses an
+        // existing name as well.
         [[maybe_unused]] const int linked = ::linkat(directory, hidden, directory, name, 0);
     }
     ::unlinkat(directory, hidden, 0);
@@ -33,15 +34,12 @@ void give_back(int directory, const char* hidden, const char* name) noexcept {
 /// Returns a name that nobody can guess.
 [[nodiscard]] hidden_name make_hidden_name() noexcept {
     hidden_name name{};
-    std::uint64_t random = 0;
-    // Without entropy yet (early boot) the name is the same each time.
-    [[maybe_unused]] const ::ssize_t got = ::getrandom(&random, sizeof random, GRND_NONBLOCK);
     std::snprintf(
         name.data(),
         name.size(),
         "%s%016llx",
         temporary_prefix.data(),
-        static_cast<unsigned long long>(random)
+        static_cast<unsigned long long>(random_bits())
     );
     return name;
 }

@@ -1,5 +1,6 @@
 #include "control.hpp"
 #include "linux.hpp"
+#include "random.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/socket_address.hpp>
@@ -13,7 +14,6 @@
 #include <utility>
 
 #include <linux/errqueue.h>
-#include <sys/random.h>
 
 namespace tftp::io {
 
@@ -27,6 +27,11 @@ using detail::set_option;
 
 bool is(const error_code& error, int number) noexcept {
     return error.value() == number && error.category() == boost::system::system_category();
+}
+
+/// Whether the kernel, or the filter of a container, may not know the call or the option at all.
+bool is_unknown(const error_code& error) noexcept {
+    return is(error, ENOSYS) || is(error, EPERM) || is(error, ENOPROTOOPT) || is(error, EOPNOTSUPP);
 }
 
 /// The kernel grants more than net.core.rmem_max to the privileged only; what anybody else gets is
@@ -44,24 +49,32 @@ error_code set_receive_buffer(int fd, std::size_t octets) noexcept {
     return set_option(fd, SOL_SOCKET, SO_RCVBUF, value);
 }
 
+/// Leaves out what a port can do without, where that is refused.
+error_code unless_unknown(const error_code& error) noexcept {
+    return is_unknown(error) ? error_code() : error;
+}
+
 error_code apply(int fd, bool ipv6, const port_options& options) noexcept {
     // Without the don't-fragment flag a block larger than some hop still arrives. With it (the
     // default) it would vanish where ICMP is filtered, and forged ICMP could end a transfer.
     error_code error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT)
                             : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     if (!error && options.receive_buffer != 0) {
-        error = set_receive_buffer(fd, options.receive_buffer);
+        error = unless_unknown(set_receive_buffer(fd, options.receive_buffer));
     }
     if (!error && options.refusals) {
-        error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
-                     : set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+        // Without it a peer that is gone shows by its silence.
+        error = unless_unknown(
+            ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+                 : set_option(fd, IPPROTO_IP, IP_RECVERR, 1)
+        );
     }
     if (!error && options.local_addresses) {
         error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
                      : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
     if (!error && options.waiting_times) {
-        error = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+        error = unless_unknown(set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1));
     }
     if (!error && options.coalesce) {
         // Kernels before 5.0 do not know it: datagrams then come one by one.
@@ -244,6 +257,40 @@ result<std::span<const received>> udp_port::receive_plain(scratch& memory) noexc
     return std::span<const received>(&message, 1);
 }
 
+/// As recvmmsg(2), which it calls unless a kernel or a filter refuses that.
+int udp_port::receive_messages(std::span<::mmsghdr> headers) noexcept {
+    if (headers.size() > 1 && !batches_refused_) {
+        int count = 0;
+        do {
+            count = ::recvmmsg(
+                fd_.get(),
+                headers.data(),
+                static_cast<unsigned>(headers.size()),
+                MSG_DONTWAIT,
+                nullptr
+            );
+        } while (count < 0 && errno == EINTR);
+        if (count >= 0 || !is_unknown(last_error())) {
+            return count;
+        }
+        batches_refused_ = true;
+    }
+    int count = 0;
+    for (::mmsghdr& header : headers) {
+        ssize_t size = 0;
+        do {
+            size = ::recvmsg(fd_.get(), &header.msg_hdr, MSG_DONTWAIT);
+        } while (size < 0 && errno == EINTR);
+        if (size < 0) {
+            // What came before is taken; an error that is not over shows with the next call.
+            return count == 0 ? -1 : count;
+        }
+        header.msg_len = static_cast<unsigned>(size);
+        ++count;
+    }
+    return count;
+}
+
 result<std::span<const received>>
 udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
     TFTP_ASSERT(messages_max >= 1 && messages_max <= scratch::receive_slots);
@@ -267,18 +314,7 @@ udp_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         message.msg_control = controls[i].octets.data();
         message.msg_controllen = controls[i].octets.size();
     }
-    int count = 0;
-    do {
-        if (messages_max == 1) {
-            const ssize_t size = ::recvmsg(fd_.get(), &headers[0].msg_hdr, MSG_DONTWAIT);
-            headers[0].msg_len = static_cast<unsigned>(std::max<ssize_t>(size, 0));
-            count = size < 0 ? -1 : 1;
-        } else {
-            count = ::recvmmsg(
-                fd_.get(), headers, static_cast<unsigned>(messages_max), MSG_DONTWAIT, nullptr
-            );
-        }
-    } while (count < 0 && errno == EINTR);
+    const int count = receive_messages(std::span(headers, messages_max));
     if (count < 0) {
         return none_or_error();
     }
@@ -389,6 +425,24 @@ error_code udp_port::send_parts(
     return send_message(fd_.get(), message, flags);
 }
 
+/// As sendmmsg(2), which it calls unless a kernel or a filter refuses that; it may send fewer.
+int udp_port::send_messages(std::span<::mmsghdr> headers) noexcept {
+    if (!batches_refused_) {
+        const int sent = ::sendmmsg(
+            fd_.get(), headers.data(), static_cast<unsigned>(headers.size()), MSG_DONTWAIT
+        );
+        // A firewall's EPERM is the answer to sendmsg, too.
+        if (sent >= 0 || !is_unknown(last_error())) {
+            return sent;
+        }
+    }
+    if (::sendmsg(fd_.get(), &headers.front().msg_hdr, MSG_DONTWAIT) < 0) {
+        return -1;
+    }
+    batches_refused_ = true;
+    return 1;
+}
+
 result<std::uint16_t> udp_port::send_each(
     const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
 ) noexcept {
@@ -413,7 +467,7 @@ result<std::uint16_t> udp_port::send_each(
     unsigned taken = 0;
     while (taken < count) {
         const int sent =
-            ::sendmmsg(fd_.get(), &headers[taken], std::min(burst, count - taken), MSG_DONTWAIT);
+            send_messages(std::span(headers).subspan(taken, std::min(burst, count - taken)));
         if (sent > 0) {
             taken += static_cast<unsigned>(sent);
         } else if (errno == ENOBUFS) {
@@ -504,10 +558,7 @@ udp_port_factory::open(const endpoint& local, const port_options& options) noexc
         error = bind_to(fd->get(), local);
     } else {
         // A port that strangers can guess makes a transfer easier to disturb (RFC 1350 s.4).
-        std::uint32_t random = 0;
-        if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-            return last_error();
-        }
+        const auto random = static_cast<std::uint32_t>(random_bits());
         const std::uint32_t size = range_->last - range_->first + std::uint32_t{1};
         for (std::uint32_t i = 0; i < std::min(size, range_attempts_max); ++i) {
             const std::uint32_t port = range_->first + (random % size + i) % size;

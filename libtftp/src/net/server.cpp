@@ -5,9 +5,12 @@
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -106,7 +109,12 @@ public:
     io::blocking_pool pool;
 
 private:
+    /// What threads wait for before they serve.
+    enum class start : std::uint8_t { awaited, given, called_off };
+
     [[nodiscard]] ports bind() const;
+    [[nodiscard]] std::vector<std::thread>
+    start_threads(const std::function<void(worker&)>& serve, std::atomic<start>& go);
 };
 
 server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.service.limits) {
@@ -167,6 +175,38 @@ ports server::impl::bind() const {
     }
 }
 
+/// Starts all threads, which wait for `go`; or none. They use both arguments to their end.
+std::vector<std::thread>
+server::impl::start_threads(const std::function<void(worker&)>& serve, std::atomic<start>& go) {
+    std::vector<std::thread> threads;
+    try {
+        threads.reserve(workers.size());
+        for (const auto& w : workers) {
+            threads.emplace_back([&serve, &go, &w = *w] {
+                go.wait(start::awaited);
+                if (go.load() == start::given) {
+                    serve(w);
+                }
+            });
+        }
+        if (pool.start()) {
+            return threads;
+        }
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    } catch (const std::exception& why) {
+        go.store(start::called_off);
+        go.notify_all();
+        for (std::thread& t : threads) {
+            t.join();
+        }
+        const auto* const refused = dynamic_cast<const std::system_error*>(&why);
+        throw threads_error(
+            refused != nullptr ? error_code(refused->code())
+                               : make_error_code(boost::system::errc::not_enough_memory)
+        );
+    }
+}
+
 void server::impl::run() {
     // Signals and timers of the embedding program stay responsive while the workers are busy, and
     // to the end of a drain.
@@ -180,7 +220,7 @@ void server::impl::run() {
             w->stop();
         }
     };
-    const auto serve = [&](worker& w) {
+    const std::function<void(worker&)> serve = [&](worker& w) {
         try {
             w.run();
         } catch (...) {
@@ -191,16 +231,18 @@ void server::impl::run() {
             control.stop();
         }
     };
-    std::vector<std::thread> threads;
     const auto work = boost::asio::make_work_guard(control);
+    std::atomic<start> go = start::awaited;
+    std::vector<std::thread> threads = start_threads(serve, go);
+    go.store(start::given);
+    go.notify_all();
     try {
-        threads.reserve(workers.size());
-        for (const auto& w : workers) {
-            threads.emplace_back(serve, std::ref(*w));
+        if (setup.on_started) {
+            setup.on_started();
         }
         control.run();
     } catch (...) {
-        // No thread could be started, or a handler of the embedding program threw.
+        // A handler of the embedding program threw.
         fail();
     }
     for (std::thread& t : threads) {
@@ -241,6 +283,10 @@ void server::stop() {
 
 bool server::wait_for_disks(std::chrono::milliseconds patience) noexcept {
     return impl_->pool.wait_idle(patience);
+}
+
+std::size_t server::threads() const noexcept {
+    return impl_->workers.size();
 }
 
 std::size_t server::running() const noexcept {

@@ -167,7 +167,7 @@ protected:
 
 /// A few threads for what may block, so that workers never do.
 ///
-/// Thread-safe. Threads start with the first jobs; none exists before.
+/// Thread-safe. Threads start with the first jobs; none exists before, unless start() was called.
 class blocking_pool final : public job_runner {
 public:
     /// threads_max: >= 1. queue_max: brief jobs that may wait, >= 1; an eighth of them of one lane,
@@ -183,6 +183,10 @@ public:
     /// Waits for the jobs that run; those that wait are destroyed without having run. No other
     /// thread may submit any more.
     ~blocking_pool() override;
+
+    /// Starts the first thread, so that there is one whatever the system refuses later. Returns
+    /// false when it gives none.
+    [[nodiscard]] bool start() noexcept;
 
     /// Returns false, and destroys the job, when too many wait already, or when there is no thread
     /// and none can be started.

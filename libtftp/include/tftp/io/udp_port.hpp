@@ -8,14 +8,19 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
+
+struct mmsghdr;
 
 namespace tftp::io {
 
 /// A UDP socket of the kernel.
 ///
 /// IPv6 sockets carry IPv6 only. Datagrams larger than the path take are fragmented, never refused:
-/// none carries the don't-fragment flag. A port opened with `refusals` may report a pending refusal
-/// as the error of the next send, whoever that send is for: take the refusals and send again.
+/// none carries the don't-fragment flag. Options that only save time are left out where the kernel
+/// or a filter refuses them, and so are calls for several datagrams. A port opened with `refusals`
+/// may report a pending refusal as the error of the next send, whoever that send is for: take the
+/// refusals and send again.
 class udp_port final : public datagram_port {
 public:
     /// Opens a socket bound to `local`; port 0 takes an ephemeral one. The address is not shared:
@@ -83,6 +88,8 @@ private:
     [[nodiscard]] static result<std::unique_ptr<udp_port>>
     make(unique_fd fd, const port_options& options) noexcept;
     [[nodiscard]] result<std::span<const received>> receive_plain(scratch& memory) noexcept;
+    [[nodiscard]] int receive_messages(std::span<::mmsghdr> headers) noexcept;
+    [[nodiscard]] int send_messages(std::span<::mmsghdr> headers) noexcept;
     [[nodiscard]] result<std::uint16_t> send_each(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept;
@@ -106,6 +113,8 @@ private:
     std::size_t segment_refused_ = std::numeric_limits<std::size_t>::max();
     /// Of the run that is held.
     std::size_t segment_held_ = 0;
+    /// recvmmsg or sendmmsg is refused by the kernel or a filter: datagrams go one by one.
+    bool batches_refused_ = false;
 };
 
 /// Ports from `first` to `last`, both included; 1 <= first <= last.

@@ -34,6 +34,12 @@ private:
     endpoint address_;
 };
 
+/// The system gives no threads.
+class threads_error : public boost::system::system_error {
+public:
+    explicit threads_error(const error_code& why) : system_error(why, "cannot start threads") {}
+};
+
 /// A TFTP server: one thread per worker, nothing shared between them but the content. The kernel
 /// spreads clients over the workers, each client always to the same one.
 class server {
@@ -54,6 +60,8 @@ public:
         /// Hears of every request that came to its end. Called in the worker threads: it must be
         /// thread-safe and quick. May be empty.
         std::function<void(const io::transfer_summary&)> on_finished;
+        /// Called by run(), in its thread, once all that serves has started. May be empty.
+        std::function<void()> on_started;
     };
 
     /// Binds all addresses.
@@ -75,7 +83,8 @@ public:
     [[nodiscard]] boost::asio::any_io_executor get_executor() const;
 
     /// Serves until stop() or drain() has done its work: one thread per worker, and this one for
-    /// get_executor(). Call once. Rethrows what ended a worker or came out of a handler there.
+    /// get_executor(). Call once. Rethrows what ended a worker or came out of a handler there;
+    /// throws threads_error when the system does not give the threads: then nothing was served.
     void run();
 
     /// Takes no more requests and lets transfers finish, the repeating of final ACKs included;
@@ -90,6 +99,9 @@ public:
     /// Returns false when some of it does not end; the destructor would wait for that as long as it
     /// takes.
     [[nodiscard]] bool wait_for_disks(std::chrono::milliseconds patience) noexcept;
+
+    /// Returns how many threads serve.
+    [[nodiscard]] std::size_t threads() const noexcept;
 
     /// Returns how many transfers are under way. Any thread; from run() to its return.
     [[nodiscard]] std::size_t running() const noexcept;
