@@ -137,6 +137,7 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::client_overloaded, peer_errc::undefined},
         {errc::too_fast, peer_errc::undefined},
         {errc::stalled, peer_errc::undefined},
+        {errc::not_a_client, peer_errc::undefined},
     };
     static_assert(std::size(table) == errc_count);
     for (const auto& [value, expected] : table) {

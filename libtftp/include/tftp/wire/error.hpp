@@ -68,6 +68,9 @@ enum class errc : int {
     too_fast = 23,
     /// The file system did not answer for as long as a silent peer is borne.
     stalled = 24,
+    /// The peer answered as a server does: somebody who forges addresses had set this server and
+    /// another one upon each other.
+    not_a_client = 26,
     /// The transfer took longer than it may on this side, however well it moved.
     out_of_time = 30,
 };
