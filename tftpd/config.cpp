@@ -133,7 +133,7 @@ template <class Value, std::size_t Count>
         "of these, of one client address (default: {})", defaults.transfers_per_client_max
     );
     const std::string half_open_help = fmt::format(
-        "of these, whose client has not answered yet (default: {})", defaults.half_open_max
+        "of these, whose client acknowledged nothing yet (default: {})", defaults.half_open_max
     );
     const std::string rate_help = fmt::format(
         "new requests of one client address in a second (default: {})",
@@ -161,7 +161,8 @@ template <class Value, std::size_t Count>
         ("symlinks", text("no|inside"), "follow symbolic links inside the directory (default: inside)")
         ("blksize-max", text("auto|N"),
          "largest block granted; auto: what the route takes unfragmented (default: auto)")
-        ("windowsize-max", text("N"), "largest window granted, in blocks (default: 256)")
+        ("windowsize-max", text("N"),
+         "largest window granted, in blocks (default: 256, less through shared or few ports)")
         ("rollover", text("0|1|none"), "what follows block 65535 (default: 0)")
         ("timeout-policy", text("honour|ceiling|decline"),
          "what the client's timeout option sets: the interval (default), a bound, nothing")

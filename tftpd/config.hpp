@@ -40,7 +40,7 @@ struct config {
     tftp::io::access_policy access;
     /// Empty: what the route to the client takes unfragmented.
     std::optional<std::uint16_t> blksize_max;
-    std::uint16_t windowsize_max = 256;
+    std::optional<std::uint16_t> windowsize_max;
     tftp::engine_config engine;
     bool allow_timeout = true;
     tftp::io::tid_mode tids = tftp::io::tid_mode::exclusive;

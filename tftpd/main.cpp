@@ -119,9 +119,13 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     tftp::net::server::config setup;
     setup.listen = wanted.listen;
     setup.files = std::move(files);
-    setup.service.options.windowsize = wanted.windowsize_max;
+    if (wanted.windowsize_max) {
+        setup.service.options.windowsize = *wanted.windowsize_max;
+    }
+    setup.service.bound_windows = !wanted.windowsize_max;
     setup.service.options.allow_timeout = wanted.allow_timeout;
     setup.service.blksize_auto = !wanted.blksize_max;
+    setup.service.bound_blksize = !wanted.blksize_max;
     if (wanted.blksize_max) {
         setup.service.options.blksize = *wanted.blksize_max;
     }

@@ -410,6 +410,45 @@ void random_ports(const swarm& s, io::service_config& service) {
     }
 }
 
+/// There is a pair of TIDs for a second transfer of one client.
+bool has_two_pairs(const io::service_config& service) {
+    return service.tids == io::tid_mode::exclusive
+               ? service.limits.exclusive_ports_max > 1'000
+               : service.tids == io::tid_mode::pooled && service.limits.shared_ports_max > 1;
+}
+
+/// Adds what somebody sends who knows addresses and ports of clients; drawn after all else, so that
+/// the rest of a seed's plan is what it was.
+void add_forger(crowd_plan& plan, prng random, duration spread) {
+    static constexpr std::array kinds = {
+        happening::forged_request,
+        happening::forged_request,
+        happening::forged_copy,
+        happening::forged_packet};
+    // With one pair of TIDs a request counts when its client stood still for two seconds, as losses
+    // may have it; nothing tells it from the client's own then.
+    const bool steady = std::ranges::all_of(plan.clients, [](const client_plan& c) {
+        return c.calm && c.to_server.loss_ppm + c.to_client.loss_ppm == 0;
+    });
+    if (random.below(2) == 0 || !(steady || has_two_pairs(plan.server.service))) {
+        return;
+    }
+    const duration most = random.below(2) == 0 ? spread + milliseconds(50) : seconds(5);
+    for (std::uint64_t i = random.between(1, 40); i > 0; --i) {
+        const happening kind = one_of(random, kinds);
+        const duration at = random.up_to(most);
+        // Where transfers use the port of requests, such packets are as good as the client's own.
+        const bool through = plan.server.service.tids == io::tid_mode::single;
+        if (kind != happening::forged_packet || !through) {
+            plan.injector.events.emplace_back(at, kind);
+        }
+    }
+    for (client_plan& c : plan.clients) {
+        // A forged request that comes again has its answer repeated.
+        c.orderly = false;
+    }
+}
+
 std::uint64_t random_count(prng& random) {
     const std::uint64_t kind = random.below(100);
     if (kind < 3) {
@@ -463,6 +502,7 @@ crowd_plan random_crowd(std::uint64_t seed) {
                      mild(c.to_client) && short_path(c, *own);
         }
     }
+    add_forger(plan, prng(random.next()), s.spread);
     return plan;
 }
 

@@ -20,7 +20,7 @@ constexpr unsigned expirations_max = 8;
 
 /// Allocations that stay when all is over: tables that have grown. One for each transfer would be
 /// more.
-constexpr std::size_t blocks_kept = 5;
+constexpr std::size_t blocks_kept = 7;
 
 } // namespace
 

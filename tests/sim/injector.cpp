@@ -77,7 +77,10 @@ injector::injector(
 
 void injector::on_wake(network&, std::uint32_t what) {
     const happening kind = plan_.events[what].second;
-    if (kind == happening::malformed_in_transfer || kind == happening::foreign_tid) {
+    if (kind == happening::forged_request || kind == happening::forged_copy ||
+        kind == happening::forged_packet) {
+        forge(kind);
+    } else if (kind == happening::malformed_in_transfer || kind == happening::foreign_tid) {
         to_transfer(kind);
     } else {
         to_listener(kind);
@@ -114,6 +117,34 @@ void injector::foreign(const sim_socket& socket, const endpoint& host) {
     world_.net.inject(
         host.with_port(port), socket.address(), one_of(random_, forged), world_.net.now()
     );
+}
+
+/// To the port of requests, in the name of a client that has a transfer: whoever does so knows its
+/// address and port. One that awaits its first answer is left alone: it would believe the answer to
+/// the forged request, as nothing tells it from that to its own.
+void injector::forge(happening what) {
+    std::vector<const own_client*> victims;
+    for (const auto& client : clients_) {
+        const own_client_plan& plan = client->plan();
+        if (client->under_way() && !plan.second && !plan.vanishes_after) {
+            victims.push_back(client.get());
+        }
+    }
+    if (victims.empty()) {
+        return;
+    }
+    const own_client& victim = *victims[random_.below(victims.size())];
+    const asked_file& file = victim.plan().first;
+    std::array<std::byte, request_size_max> out{};
+    bytes_view octets =
+        what == happening::forged_packet ? one_of(random_, forged) : one_of(random_, requests);
+    if (what == happening::forged_copy) {
+        const opcode op = file.read ? opcode::rrq : opcode::wrq;
+        const auto size = encode_request(op, file.name.text(), file.mode, file.options, out);
+        octets = bytes_view(out).first(size.value());
+    }
+    world_.seen.note(what);
+    world_.net.inject(victim.local().value(), listening, octets, world_.net.now());
 }
 
 void injector::to_transfer(happening what) {

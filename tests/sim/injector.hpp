@@ -27,6 +27,7 @@ private:
     void to_transfer(happening what);
     void to_listener(happening what);
     void foreign(const sim_socket& socket, const endpoint& host);
+    void forge(happening what);
 
     injector_plan plan_;
     kernel::parts world_;

@@ -43,6 +43,10 @@ std::optional<endpoint> own_client::heard() const {
     return transfer_->peer();
 }
 
+bool own_client::under_way() const {
+    return transfer_ && !transfer_->opening() && transfer_->counters().blocks != 0 && socket();
+}
+
 std::optional<endpoint> own_client::local() const {
     const sim_socket* const port = socket();
     return port == nullptr ? std::nullopt : std::optional(port->address());

@@ -83,6 +83,8 @@ public:
 
     /// Returns the peer of the transfer once it was heard.
     [[nodiscard]] std::optional<endpoint> heard() const;
+    /// Returns true while it has a transfer of which content has moved.
+    [[nodiscard]] bool under_way() const;
     /// Returns where its transfer is; empty while it has none.
     [[nodiscard]] std::optional<endpoint> local() const;
 

@@ -42,6 +42,10 @@ enum class happening : std::uint8_t {
     from_port_zero,
     from_own_port,
     to_group,
+    // By somebody who knows the address and port of a client.
+    forged_request,
+    forged_copy,
+    forged_packet,
     // Links.
     lost,
     lost_in_burst,

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <new>
 #include <utility>
 
 namespace tftp::io {
@@ -82,9 +83,10 @@ admission::admission(const limits& bounds, std::uint64_t seed)
     : bounds_(bounds),
       seed_(seed),
       buffers_(bounds.buffered_octets_max),
-      by_address_(0, keyed_hash{seed}) {}
+      by_address_(0, keyed_hash{seed}),
+      unacknowledged_(seed) {}
 
-result<admission::place> admission::admit(const endpoint& peer, time_point now) {
+result<admission::place> admission::admit(const endpoint& peer, time_point now, bool beside) {
     const endpoint who = peer.with_port(0);
     const std::lock_guard lock(mutex_);
     latest_ = std::max(latest_, now);
@@ -94,7 +96,7 @@ result<admission::place> admission::admit(const endpoint& peer, time_point now) 
         return make_error_code(errc::too_fast);
     }
     asking.requests.take(1);
-    if (asking.transfers >= bounds_.transfers_per_client_max) {
+    if (asking.transfers >= bounds_.transfers_per_client_max + (beside ? 1 : 0)) {
         return make_error_code(errc::client_overloaded);
     }
     if (transfers_ >= bounds_.transfers_max) {
@@ -111,6 +113,25 @@ void admission::release(const endpoint& who) noexcept {
     TFTP_ASSERT(found != by_address_.end() && found->second->transfers > 0);
     --found->second->transfers;
     --transfers_;
+}
+
+destination_budget::state admission::owed_by(const endpoint& peer, time_point now) const noexcept {
+    const std::lock_guard lock(mutex_);
+    return unacknowledged_.of(peer, now);
+}
+
+void admission::charge(const endpoint& peer, std::uint64_t bytes, time_point now) noexcept {
+    const std::lock_guard lock(mutex_);
+    try {
+        unacknowledged_.charge(peer, bytes, now);
+    } catch (const std::bad_alloc&) {
+        // Nothing is remembered then; the bounds of one transfer hold all the same.
+    }
+}
+
+void admission::credit(const endpoint& peer, std::uint64_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    unacknowledged_.credit(peer, bytes);
 }
 
 void admission::forget_idle(time_point now) noexcept {

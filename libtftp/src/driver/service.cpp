@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <iterator>
 #include <malloc.h>
 #include <new>
 #include <system_error>
@@ -39,6 +38,7 @@ service::service(const service_parts& parts, const service_config& config, time_
       transfers_(0, key_hash{admission_.seed()}),
       pairs_(0, key_hash{admission_.seed()}),
       random_(static_cast<std::minstd_rand::result_type>(admission_.seed())),
+      half_open_(admission_.seed()),
       now_(now),
       wheel_(now) {
     if (parts_.pool == nullptr) {
@@ -98,6 +98,7 @@ void service::close_listeners() noexcept {
         job->cancel();
     }
     opening_.clear();
+    held_.clear();
 }
 
 void service::on_ready(void* token, bool readable, bool writable, time_point now) noexcept {
@@ -154,7 +155,7 @@ bool service::look_again(served& s, time_point now) noexcept {
 }
 
 std::optional<time_point> service::deadline() const noexcept {
-    return earlier(wheel_.next(), earlier(resuming_at_, cache_aging_));
+    return earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
 }
 
 void service::on_deadline(time_point now) noexcept {
@@ -166,12 +167,14 @@ void service::on_deadline(time_point now) noexcept {
         cache_aging_.reset();
         keep_files(now);
     }
+    take_held(now);
     wheel_.expire(now, [&](deadline_entry& entry) -> std::optional<time_point> {
         auto& s = static_cast<served&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
             // In a crowd the answer may be there and not yet looked at.
             static_cast<void>(look_again(s, now));
             if (!s.closed()) {
+                note_silence(s, now);
                 s.on_deadline(memory_, now);
                 update(s, now);
             }
@@ -199,6 +202,7 @@ void service::settle() noexcept {
         shrink_table(transfers_);
         shrink_table(opening_);
         shrink_table(pairs_);
+        half_open_.shrink();
         ::malloc_trim(0);
     }
 }
@@ -246,6 +250,9 @@ void service::resumed(transfer& owner) noexcept {
 }
 
 void service::update(served& s, time_point now) noexcept {
+    if (s.half_open.linked()) {
+        note_answer(s, now);
+    }
     if (s.completed() && !s.reported) {
         s.reported = true;
         --running_;
@@ -254,12 +261,6 @@ void service::update(served& s, time_point now) noexcept {
         } catch (const std::bad_alloc&) {
             // The transfer is what matters; its line is lost.
         }
-    }
-    if (s.half_open && (s.closed() || !s.opening())) {
-        half_open_.erase(*s.half_open);
-        s.half_open.reset();
-    } else if (s.half_open) {
-        s.opening_at = now;
     }
     if (s.closed()) {
         retire(s);
@@ -295,10 +296,13 @@ void service::give_up(served& s, const error_code& why, time_point now) noexcept
 
 void service::retire(served& s) noexcept {
     wheel_.cancel(s);
-    const auto found = transfers_.find(s.who);
-    if (found == transfers_.end() || found->second.get() != &s) {
+    const auto [first, last] = transfers_.equal_range(s.who);
+    const auto found =
+        std::find_if(first, last, [&s](const auto& each) { return each.second.get() == &s; });
+    if (found == last) {
         return;
     }
+    untie(s);
     if (s.watching.fd != -1) {
         parts_.poller.closing(s.watching.fd);
     }
@@ -319,19 +323,20 @@ void service::add(std::unique_ptr<served> made, time_point now) {
         ended_.reserve(2 * room);
     }
     served& s = *made;
-    // Memory first: what is in the table has its place in the list, too, and is started.
-    std::list<served*> place{&s};
-    const auto added = transfers_.emplace(s.who, std::move(made)).first;
-    if (s.lent != nullptr) {
-        try {
+    // Memory first: what is in the table has its place in the others, too, and is started.
+    served* const holder = holder_of(s.who);
+    const auto added = transfers_.emplace(s.who, std::move(made));
+    try {
+        half_open_.add(s, s.half_open, s.who.peer);
+        if (s.lent != nullptr) {
             pairs_.emplace(key{s.who.peer, s.lent->local_endpoint()}, &s);
-        } catch (const std::bad_alloc&) {
-            transfers_.erase(added);
-            throw;
         }
+    } catch (const std::bad_alloc&) {
+        half_open_.remove(s.half_open);
+        transfers_.erase(added);
+        throw;
     }
-    half_open_.splice(half_open_.end(), place);
-    s.half_open = std::prev(half_open_.end());
+    tie(s, holder, now);
     ++running_;
     s.start(memory_, now);
     update(s, now);

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -80,6 +79,7 @@ struct service::served final : watched, transfer {
           who(a.who),
           request_digest(digest(a.datagram)),
           opening_at(a.now),
+          marked_at(a.now),
           place(std::move(counted)),
           lent(port.lent),
           behind(port.behind) {}
@@ -88,14 +88,27 @@ struct service::served final : watched, transfer {
     std::uint64_t request_digest;
     /// When it was last seen with nothing acknowledged.
     time_point opening_at;
+    /// How far it had come when that was looked at last, and since when it has not moved as far as
+    /// is known.
+    std::uint64_t marked_octets = 0;
+    time_point marked_at;
+    /// What its client was charged for.
+    std::uint64_t charged = 0;
+    /// Of two with one client port: the one that may take the place of this one, or that this one
+    /// may take the place of.
+    served* rival = nullptr;
+    served* holder = nullptr;
     admission::place place;
     /// Its port when that is lent, and the socket behind it.
     lent_port* lent;
     shared* behind;
     /// What its port is watched for; through a lent one, whether it waits for room.
     interest watching;
-    /// Its place among the half-open transfers while it is one.
-    std::optional<std::list<served*>::iterator> half_open;
+    /// Its place among those that make room while nothing that was sent is acknowledged.
+    half_open_set<served>::hook half_open;
+    /// Its first packet is DATA: nobody answers that with ACK 0, but for a server that was asked to
+    /// take the file.
+    bool opened_by_data = false;
     bool reported = false;
 };
 

@@ -11,10 +11,53 @@ namespace tftp::io {
 
 namespace {
 
+/// Holds what waits for a thousand neighbours that do not exist, for as long as the system asks for
+/// them: a few packets of each, as the kernel counts them.
+constexpr std::size_t shared_send_buffer = std::size_t{8} << 20;
+
 /// Windows of several uploads wait in it.
 constexpr std::size_t shared_receive_buffer = std::size_t{4} << 20;
 
+/// Returns true when what a peer answers first shows that it was asked for something itself: an
+/// OACK; or ACK 0, which accepts a write, for the DATA that answered its read.
+[[nodiscard]] bool shows_server(const received& message, bool opened_by_data) noexcept {
+    const auto packet =
+        decode(message.octets.first(std::min(message.segment, message.octets.size())));
+    if (!packet) {
+        return false;
+    }
+    const auto* const ack = std::get_if<ack_view>(&*packet);
+    return std::holds_alternative<oack_view>(*packet) ||
+           (ack != nullptr && ack->block == 0 && opened_by_data);
+}
+
 } // namespace
+
+/// Returns true for the ports where this server listens, and the one of all servers: what comes
+/// from there is no client's.
+bool service::is_server_port(std::uint16_t port) const noexcept {
+    constexpr std::uint16_t well_known = 69;
+    return port == well_known || std::ranges::any_of(listeners_, [port](const auto& each) {
+               return each->port->local_endpoint().port == port;
+           });
+}
+
+/// Returns true when a request from the port of a transfer may get a pair of TIDs of its own.
+bool service::has_other_pair(const arrival& a) const noexcept {
+    if (config_.tids == tid_mode::single) {
+        return false;
+    }
+    const std::size_t exclusive = transfers_.size() - pairs_.size();
+    if (config_.tids == tid_mode::exclusive && exclusive < config_.limits.exclusive_ports_max) {
+        return true;
+    }
+    return shared_.size() < config_.limits.shared_ports_max ||
+           std::ranges::any_of(shared_, [&](const auto& each) {
+               const endpoint bound = each->port->local_endpoint();
+               return bound.with_port(0) == a.port.local_endpoint().with_port(0) &&
+                      !pairs_.contains({a.who.peer, a.who.local.with_port(bound.port)});
+           });
+}
 
 service::opened_port service::open_port(const arrival& a, const parameters& receives) noexcept {
     error_code failed = errc::overloaded;
@@ -38,7 +81,7 @@ service::opened_port service::open_port(const arrival& a, const parameters& rece
     }
     // Nothing the client asked for is wrong. One that never answered may hold what is missing.
     refuse(a, peer_errc::undefined, busy_text, failed);
-    make_room(a.now);
+    make_room(a);
     return {};
 }
 
@@ -85,6 +128,7 @@ error_code service::open_shared(const endpoint& local) noexcept {
     options.local_addresses = true;
     options.coalesce = true;
     options.receive_buffer = shared_receive_buffer;
+    options.send_buffer = shared_send_buffer;
     options.sends = config_.sends;
     auto opened = parts_.ports.open(local, options);
     if (!opened) {
@@ -133,6 +177,12 @@ void service::deliver(shared& port, std::span<const received> messages, time_poi
 }
 
 void service::hand_over(served& s, std::span<const received> messages, time_point now) noexcept {
+    if (s.half_open.linked() && s.opening() && shows_server(messages.front(), s.opened_by_data)) {
+        // Somebody has set two servers upon each other. No ERROR: it would be answered, perhaps.
+        s.drop(errc::not_a_client, memory_, now);
+        update(s, now);
+        return;
+    }
     s.lent->put(messages);
     while (!s.lent->empty() && s.wants().read && !s.closed()) {
         s.on_readable(memory_, now);
@@ -143,13 +193,14 @@ void service::hand_over(served& s, std::span<const received> messages, time_poin
 }
 
 void service::on_stranger(shared& port, const received& message) noexcept {
-    if (message.from.port == 0 || message.from == local_of(*port.port, message) ||
-        message.to_group) {
+    if (message.from.port == 0 || is_server_port(message.from.port) || message.to_group) {
         return;
     }
     message.for_each_datagram([&](bytes_view datagram) {
         const auto packet = decode(datagram);
-        if (!packet || std::holds_alternative<error_view>(*packet)) {
+        // An OACK answers a request, and no request leaves from here.
+        if (!packet || std::holds_alternative<error_view>(*packet) ||
+            std::holds_alternative<oack_view>(*packet)) {
             return;
         }
         constexpr auto code = peer_errc::unknown_transfer_id;

@@ -13,26 +13,11 @@ namespace tftp::io {
 
 namespace {
 
-/// How long after the opening the same request is taken for a copy: the client's timer repeats it
-/// when ours repeats the answer, so the two may cross on the way.
-constexpr auto repeat_window = std::chrono::seconds(1);
-
 /// Shortest rest when requests come too fast, so that what follows is a batch again.
 constexpr auto rest_min = std::chrono::milliseconds(1);
-/// Openings are sent this often when there are many: clients that mean it ask again, and a forged
-/// address gets less.
-constexpr std::uint8_t crowded_sends = 2;
-
-/// They are waited for no less because of that: the last of thousands that boot at once may come to
-/// its answer late.
-constexpr std::chrono::duration<std::uint16_t> crowded_patience(10);
-
 /// Requests taken at a time while few come; in a crowd it is as many as can be, so that the last is
 /// answered before its client asks again. Transfers under way wait for no more than these.
 constexpr std::size_t requests_few = 8;
-
-/// How often requests are looked through whose file is being opened.
-constexpr auto stale_interval = std::chrono::seconds(1);
 
 /// What one upload collects before it is written.
 constexpr std::size_t write_octets = std::size_t{16} << 10;
@@ -55,6 +40,19 @@ constexpr std::size_t netascii_window_octets = std::size_t{128} << 10;
 
 [[nodiscard]] error_code out_of_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
+}
+
+/// Answers `request` once more when what was agreed on is larger than `limits` allow.
+void narrow(
+    answer& answered,
+    const request_view& request,
+    const option_limits& limits,
+    std::optional<std::uint64_t> size
+) noexcept {
+    const parameters& agreed = answered.agreed;
+    if (agreed.windowsize > limits.windowsize || agreed.blksize > limits.blksize) {
+        answered = answer_request(request, limits, size);
+    }
 }
 
 /// Answers `request` once more when the window agreed on is larger than what `fits`.
@@ -209,15 +207,15 @@ void service::on_datagram(
 ) noexcept {
     const endpoint& peer = message.from;
     const endpoint asked = local_of(port, message);
-    if (peer.port == 0 || peer == asked || message.to_group) {
+    if (peer.port == 0 || is_server_port(peer.port) || message.to_group) {
         return;
     }
     arrival a{port, message.to, datagram, {peer, asked}, {}, now, message.waited};
     const auto packet = decode(datagram);
     if (!packet) {
-        // On a port that is lent an answer would end the sender's transfer.
-        const bool lent = pairs_.contains(a.who);
-        if (packet.error() != errc::unknown_opcode && is_request(datagram) && !lent) {
+        // Many a client takes the answer for one of its transfer, from whatever port it comes.
+        const bool known = transfers_.contains(a.who);
+        if (packet.error() != errc::unknown_opcode && is_request(datagram) && !known) {
             a.request.op = static_cast<opcode>(datagram[1]);
             const bool mode = packet.error() == errc::unsupported_mode;
             const char* const text = mode ? "unsupported transfer mode" : "malformed request";
@@ -230,6 +228,11 @@ void service::on_datagram(
         return;
     }
     a.request = *request;
+    take(a);
+}
+
+/// A request that is well formed.
+void service::take(const arrival& a) noexcept {
     if (joined(a)) {
         return;
     }
@@ -238,45 +241,6 @@ void service::on_datagram(
     } catch (const std::bad_alloc&) {
         refuse(a, out_of_memory());
     }
-}
-
-bool service::joined(const arrival& a) noexcept {
-    if (const auto found = opening_.find(a.who); found != opening_.end()) {
-        if (found->second->same_request(a.datagram)) {
-            return true;
-        }
-        found->second->cancel();
-        opening_.erase(found);
-        return false;
-    }
-    const auto found = transfers_.find(a.who);
-    if (found == transfers_.end()) {
-        return false;
-    }
-    served& old = *found->second;
-    // What the peer had sent before comes first. It may have been the last ACK, of one that has the
-    // same port again.
-    static_cast<void>(look_again(old, a.now));
-    if (old.closed()) {
-        return false;
-    }
-    // Identical after the first ACK as well, when it came so soon: a copy that the network held up,
-    // or our own queue, since no machine starts again that fast.
-    const bool young = a.now - a.waited - old.opening_at < repeat_window;
-    if ((old.opening() || young) && old.request_digest == digest(a.datagram)) {
-        old.on_repeated_request(memory_, a.now);
-        update(old, a.now);
-        return true;
-    }
-    if (old.committing()) {
-        // Its file decides how it ends; a client that means it asks again.
-        return true;
-    }
-    // A reset machine, or firmware that uses one port for every file. No ERROR: it would hit the
-    // new transfer.
-    old.drop(errc::superseded, memory_, a.now);
-    update(old, a.now);
-    return false;
 }
 
 void service::begin(const arrival& a) {
@@ -312,19 +276,6 @@ void service::begin(const arrival& a) {
         opened = parts_.files.open_read(content_for(a));
     }
     begin_read(a, std::move(*place), std::move(opened));
-}
-
-result<admission::place> service::admit(const arrival& a) {
-    drop_stale_openings(a.now);
-    if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
-        drop_oldest_half_open(a.now);
-    }
-    auto place = admission_.admit(a.who.peer, a.now);
-    if (place || place.error() != errc::overloaded || half_open_.empty()) {
-        return place;
-    }
-    drop_oldest_half_open(a.now);
-    return admission_.admit(a.who.peer, a.now);
 }
 
 void service::open_elsewhere(const arrival& a, admission::place place) {
@@ -386,15 +337,18 @@ void service::begin_read(
         release(from);
         return;
     }
-    add(std::make_unique<served>(
-            setup_for(a, std::move(opened_at.port)),
-            sender::respond(answered, a.who.peer, engine_for_new(), a.now),
-            std::move(from),
-            a,
-            std::move(place),
-            opened_at
-        ),
-        a.now);
+    const option_limits bounds = bounds_for(a, opened_at, limits, answered.agreed);
+    narrow(answered, a.request, bounds, from->size());
+    auto made = std::make_unique<served>(
+        setup_for(a, std::move(opened_at.port)),
+        sender::respond(answered, a.who.peer, engine_for_new(a), a.now),
+        std::move(from),
+        a,
+        std::move(place),
+        opened_at
+    );
+    made->opened_by_data = !answered.needs_oack();
+    add(std::move(made), a.now);
 }
 
 void service::begin_write(
@@ -422,48 +376,19 @@ void service::begin_write(
     const bool waits = into->remote() && opened_at.lent != nullptr;
     const std::uint16_t fits =
         waits ? 1 : window_that_fits(*opened_at.port, answered.agreed.blksize);
-    narrow_window(answered, a.request, limits, std::nullopt, fits);
+    const bool bound = opened_at.lent != nullptr && config_.bound_windows;
+    narrow_window(
+        answered, a.request, limits, std::nullopt, bound ? std::min(fits, shared_window_max) : fits
+    );
     add(std::make_unique<served>(
             setup_for(a, std::move(opened_at.port)),
-            receiver::respond(answered, a.who.peer, engine_for_new(), a.now),
+            receiver::respond(answered, a.who.peer, engine_for_new(a), a.now),
             std::move(into),
             a,
             std::move(place),
             opened_at
         ),
         a.now);
-}
-
-/// Gives up requests whose file is not open after as long as a silent client is borne: whoever
-/// asked has gone, and their disk may never answer.
-void service::drop_stale_openings(time_point now) noexcept {
-    if (now < stale_at_) {
-        return;
-    }
-    stale_at_ = now + stale_interval;
-    std::erase_if(opening_, [&](const auto& entry) {
-        open_job& job = *entry.second;
-        if (now - job.since() < config_.engine.give_up) {
-            return false;
-        }
-        report(job.resumed(now), errc::stalled);
-        job.cancel();
-        return true;
-    });
-}
-
-void service::drop_oldest_half_open(time_point now) noexcept {
-    if (!half_open_.empty()) {
-        served& oldest = *half_open_.front();
-        oldest.drop(errc::crowded_out, memory_, now);
-        update(oldest, now);
-    }
-}
-
-/// Descriptors or memory are short.
-void service::make_room(time_point now) noexcept {
-    cache_.clear([this](auto file) { close_file(std::move(file)); });
-    drop_oldest_half_open(now);
 }
 
 transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept {
@@ -473,15 +398,6 @@ transfer_setup service::setup_for(const arrival& a, std::unique_ptr<datagram_por
         a.request.mode,
         std::move(port),
         parts_.pool != nullptr ? this : nullptr};
-}
-
-engine_config service::engine_for_new() const noexcept {
-    engine_config engine = config_.engine;
-    if (half_open_.size() > config_.limits.half_open_max / 8) {
-        engine.opening_sends = std::min(engine.opening_sends, crowded_sends);
-        engine.opening_patience = crowded_patience;
-    }
-    return engine;
 }
 
 option_limits service::limits_for(const arrival& a) noexcept {
@@ -512,7 +428,7 @@ void service::refuse(const arrival& a, const error_code& why) noexcept {
     if (exhausted) {
         // A client that never answered may hold what is missing; it is given back at the end of
         // this turn.
-        make_room(a.now);
+        make_room(a);
     }
 }
 
@@ -521,10 +437,21 @@ void service::refuse(
 ) noexcept {
     std::array<std::byte, 128> out{};
     if (const auto size = encode_error(code, message, out)) {
-        // Best effort: the peer asks again when it is lost.
-        static_cast<void>(a.port.send(a.who.peer, a.to, bytes_view(out).first(*size)));
+        answer_once(a, bytes_view(out).first(*size));
     }
     report(a, why);
+}
+
+/// Best effort: the peer asks again when it is lost.
+void service::answer_once(const arrival& a, bytes_view datagram) noexcept {
+    const error_code failed = a.port.send(a.who.peer, a.to, datagram);
+    if (failed != boost::system::errc::operation_would_block || config_.tids == tid_mode::single) {
+        return;
+    }
+    // What waits for others, who may not exist, fills the port: this answer takes another one.
+    if (const auto aside = parts_.ports.open(a.who.local.with_port(0), {})) {
+        static_cast<void>((*aside)->send(a.who.peer, {}, datagram));
+    }
 }
 
 void service::report(const arrival& a, const error_code& why) noexcept {

@@ -426,6 +426,18 @@ const engine_counters& transfer::counters() const noexcept {
     });
 }
 
+std::uint64_t transfer::octets_sent() const noexcept {
+    /// An OACK, or an ACK, with room to spare.
+    constexpr std::uint64_t control = 128;
+    const engine_counters& c = counters();
+    if (!std::holds_alternative<sender>(engine_) || c.blocks == 0) {
+        return (1 + c.retransmissions) * control;
+    }
+    const std::uint64_t blksize = agreed().blksize;
+    const std::uint64_t block = std::min(blksize, source_->size().value_or(blksize));
+    return control + (c.blocks + c.retransmissions) * (block + header_size);
+}
+
 const parameters& transfer::agreed() const noexcept {
     return with_engine([](const auto& engine) -> const parameters& { return engine.agreed(); });
 }

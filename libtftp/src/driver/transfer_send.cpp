@@ -155,6 +155,10 @@ bool transfer::on_unread(
 /// Returns false when the buffer has been full for so long that nothing seems to leave it: what it
 /// does not take is lost then, so that the engine's timer goes on and gives up in the end.
 bool transfer::wait_for_buffer(time_point now) noexcept {
+    if (port_->native_handle() < 0 && !acknowledged()) {
+        // Others send from there as well, and this peer may not even exist: it waits before nobody.
+        return false;
+    }
     if (!buffer_full_since_) {
         buffer_full_since_ = now;
     }

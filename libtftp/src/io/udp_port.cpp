@@ -34,19 +34,19 @@ bool is_unknown(const error_code& error) noexcept {
     return is(error, ENOSYS) || is(error, EPERM) || is(error, ENOPROTOOPT) || is(error, EOPNOTSUPP);
 }
 
-/// The kernel grants more than net.core.rmem_max to the privileged only; what anybody else gets is
-/// cut silently, so `receive_buffer` tells.
-error_code set_receive_buffer(int fd, std::size_t octets) noexcept {
+/// The kernel grants more than net.core.rmem_max and wmem_max to the privileged only; what anybody
+/// else gets is cut silently, so `receive_buffer` tells.
+error_code set_buffer(int fd, int option, int forcing, std::size_t octets) noexcept {
     const int value = static_cast<int>(std::min<std::size_t>(octets, INT_MAX / 2));
     int granted = 0;
     ::socklen_t size = sizeof granted;
-    if (::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) == 0 && granted / 2 >= value) {
+    if (::getsockopt(fd, SOL_SOCKET, option, &granted, &size) == 0 && granted / 2 >= value) {
         return {};
     }
-    if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, value)) {
+    if (!set_option(fd, SOL_SOCKET, forcing, value)) {
         return {};
     }
-    return set_option(fd, SOL_SOCKET, SO_RCVBUF, value);
+    return set_option(fd, SOL_SOCKET, option, value);
 }
 
 /// Leaves out what a port can do without, where that is refused.
@@ -60,7 +60,12 @@ error_code apply(int fd, bool ipv6, const port_options& options) noexcept {
     error_code error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT)
                             : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     if (!error && options.receive_buffer != 0) {
-        error = unless_unknown(set_receive_buffer(fd, options.receive_buffer));
+        error = unless_unknown(
+            set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer)
+        );
+    }
+    if (!error && options.send_buffer != 0) {
+        error = unless_unknown(set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options.send_buffer));
     }
     if (!error && options.refusals) {
         // Without it a peer that is gone shows by its silence.

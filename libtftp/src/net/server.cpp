@@ -22,6 +22,9 @@ namespace {
 
 /// Holds about 5,000 requests that arrive at once.
 constexpr std::size_t listen_buffer = std::size_t{4} << 20;
+/// Holds what waits for a thousand neighbours that do not exist, for as long as the system asks for
+/// them: a few packets of each, as the kernel counts them.
+constexpr std::size_t answer_buffer = std::size_t{8} << 20;
 /// Transfers share this part of a range of ports when they are more than the rest.
 constexpr std::size_t shared_part = 4;
 /// Attempts to find a port that is free in both families, when the system may choose.
@@ -30,6 +33,7 @@ constexpr int port_attempts = 16;
 [[nodiscard]] io::port_options listen_options(io::tid_mode tids) noexcept {
     io::port_options options;
     options.receive_buffer = listen_buffer;
+    options.send_buffer = answer_buffer;
     options.local_addresses = true;
     options.waiting_times = true;
     // Windows of uploads come there, too.
@@ -89,6 +93,7 @@ void divide(const io::port_range& range, std::size_t threads, io::service_config
         exclusive = std::min(service.limits.exclusive_ports_max, size - kept);
     }
     service.limits.exclusive_ports_max = exclusive;
+    service.ports_to_guess = size;
     service.limits.shared_ports_max = std::min(service.limits.shared_ports_max, size - exclusive);
 }
 
@@ -129,6 +134,7 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
     if (setup.transfer_ports) {
         divide(*setup.transfer_ports, setup.workers, share);
     }
+    share.shared_ports_to_guess = share.limits.shared_ports_max;
     share.limits.exclusive_ports_max /= setup.workers;
     share.limits.shared_ports_max = share_of(share.limits.shared_ports_max);
     share.limits.requests_per_second =

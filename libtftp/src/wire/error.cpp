@@ -62,6 +62,8 @@ const char* text_of(errc code) noexcept {
         return "This client asks too often";
     case errc::stalled:
         return "The file system did not answer in time";
+    case errc::not_a_client:
+        return "The peer answered like a server: the request was forged";
     case errc::out_of_time:
         return "The transfer took longer than allowed here";
     case errc::excess:

@@ -47,11 +47,15 @@ TEST_CASE("one client has no more transfers than it may", "[driver][service][lim
     io::service_config config = sim_config();
     config.limits.transfers_per_client_max = 2;
     sim_world w(config);
-    w.files.set("file", "x");
+    w.files.set("file", std::string(1000, 'x'));
     auto greedy = ports_of(w, 3);
-    for (const auto& port : greedy) {
-        w.say(*port, rrq("file"));
+    std::vector<endpoint> tids;
+    for (std::size_t i = 0; i < 2; ++i) {
+        w.say(*greedy[i], rrq("file"));
+        tids.push_back(greedy[i]->take().value().from);
+        w.say(*greedy[i], ack(1), tids[i]);
     }
+    w.say(*greedy[2], rrq("file"));
     CHECK(w.serving->running() == 2);
     CHECK(is_error(greedy[2]->take(), peer_errc::undefined));
     REQUIRE(w.finished.all.size() == 1);
@@ -61,11 +65,90 @@ TEST_CASE("one client has no more transfers than it may", "[driver][service][lim
     w.say(*other, rrq("file"));
     CHECK(w.serving->running() == 3);
     // And one that ended makes room.
-    const auto first = greedy[0]->take();
-    REQUIRE(first);
-    w.say(*greedy[0], ack(1), first->from);
+    w.say(*greedy[0], ack(2), tids[0]);
     w.say(*greedy[2], rrq("file"));
     CHECK(w.serving->running() == 3);
+}
+
+TEST_CASE("what a client never answered makes room for it", "[driver][service][limits]") {
+    const bool write = GENERATE(false, true);
+    io::service_config config = sim_config();
+    config.limits.transfers_per_client_max = 2;
+    sim_world w(config);
+    w.files.set("file", std::string(1000, 'x'));
+    auto forged = ports_of(w, 2);
+    for (const auto& port : forged) {
+        w.say(*port, write ? wrq("upload") : rrq("file"));
+    }
+    const auto victim = w.peer(3000);
+    w.say(*victim, rrq("file"));
+    const auto answer = victim->take();
+    REQUIRE(answer);
+    CHECK(answer->octets[1] == std::byte{3});
+    REQUIRE(w.finished.all.size() == 1);
+    CHECK(w.finished.all[0].outcome == errc::crowded_out);
+    CHECK(w.finished.all[0].peer == forged[0]->local_endpoint());
+    // What is under way does not.
+    w.say(*victim, ack(1), answer->from);
+    for (int i = 0; i < 5; ++i) {
+        w.say(*w.peer(static_cast<std::uint16_t>(4000 + i)), rrq("file"));
+    }
+    CHECK(victim->take());
+    w.say(*victim, ack(2), answer->from);
+    CHECK_FALSE(w.finished.all.back().outcome);
+}
+
+TEST_CASE("whoever has acknowledged data keeps its place", "[driver][service][limits]") {
+    // A forged ACK 0 makes no transfer of a request.
+    const bool by_total = GENERATE(false, true);
+    io::service_config config = sim_config();
+    (by_total ? config.limits.transfers_max : config.limits.half_open_max) = 3;
+    sim_world w(config);
+    w.files.set("file", std::string(2000, 'x'));
+    const auto good = w.peer(2000);
+    w.say(*good, rrq("file"));
+    const endpoint tid = good->take().value().from;
+    w.say(*good, ack(1), tid);
+    REQUIRE(good->take());
+    const option_pairs options{{"blksize", "1000"}};
+    std::vector<std::unique_ptr<sim_port>> flood;
+    for (std::uint8_t n = 1; n <= 50; ++n) {
+        flood.push_back(w.network.open(endpoint::ipv4(198, 51, 100, n, 2000)));
+        w.say(*flood.back(), rrq("file", options));
+        w.say(*flood.back(), ack(0), expect(*flood.back(), oack({{"blksize", "1000"}})));
+        CHECK(flood.back()->take());
+    }
+    CHECK(w.serving->running() <= (by_total ? 3U : 4U));
+    for (std::uint16_t block = 2; block <= 4; ++block) {
+        w.say(*good, ack(block), tid);
+    }
+    CHECK_FALSE(w.finished.all.back().outcome);
+}
+
+TEST_CASE("a flood shuts out nobody whose answer takes its time", "[driver][service][limits]") {
+    // As the oldest each client would be gone before its answer comes.
+    io::service_config config = sim_config();
+    config.limits.half_open_max = 64;
+    sim_world w(config);
+    w.files.set("file", "x");
+    int served = 0;
+    std::uint32_t n = 0;
+    for (std::uint16_t attempt = 0; attempt < 100; ++attempt) {
+        const auto slow = w.peer(static_cast<std::uint16_t>(2000 + attempt));
+        w.say(*slow, rrq("file"));
+        const endpoint tid = slow->take().value().from;
+        for (int i = 0; i < 64; ++i, ++n) {
+            const auto flood = w.network.open(endpoint::ipv4(
+                10, 0, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n), 2000
+            ));
+            w.say(*flood, rrq("file"));
+        }
+        const std::size_t before = w.finished.all.size();
+        w.say(*slow, ack(1), tid);
+        served += w.finished.all.size() > before && !w.finished.all.back().outcome ? 1 : 0;
+    }
+    // 1/e of them, when 64 of 64 places are given away at random meanwhile.
+    CHECK(served > 20);
 }
 
 TEST_CASE("one client that asks too fast gets no answer", "[driver][service][limits]") {

@@ -131,7 +131,7 @@ TEST_CASE("a stranger at a shared port gets ERROR 5", "[driver][service][tid]") 
     const auto other = w.peer(2001);
     const endpoint tid = start_read(w, *client);
     SECTION("for what belongs to a transfer") {
-        w.say(*other, GENERATE(ack(1), data(1, 10), oack({{"blksize", "512"}})), tid);
+        w.say(*other, GENERATE(ack(1), data(1, 10)), tid);
         const auto came = other->take();
         REQUIRE(came);
         CHECK(came->octets[1] == std::byte{5});
@@ -140,6 +140,9 @@ TEST_CASE("a stranger at a shared port gets ERROR 5", "[driver][service][tid]") 
     }
     SECTION("but not for an ERROR") {
         w.say(*other, error(peer_errc::undefined), tid);
+    }
+    SECTION("nor for an OACK, which answers nothing of ours") {
+        w.say(*other, oack({{"blksize", "512"}}), tid);
     }
     SECTION("and not for what is no packet") {
         w.say(*other, datagram(3), tid);
@@ -288,6 +291,7 @@ TEST_CASE("requests that come too fast do not stop transfers", "[driver][service
 }
 
 TEST_CASE("a request from the port of a transfer takes its place", "[driver][service][tid]") {
+    // With one pair of TIDs for both the old one has to go first, so it must have been quiet.
     const auto how = GENERATE(io::tid_mode::pooled, io::tid_mode::single);
     sim_world w(sharing(how, 1));
     w.files.set("file", make_content(1000, 1));
@@ -295,8 +299,12 @@ TEST_CASE("a request from the port of a transfer takes its place", "[driver][ser
     const auto client = w.peer();
     const endpoint tid = start_read(w, *client);
     w.say(*client, ack(1), tid);
-    REQUIRE(client->take());
     w.say(*client, rrq("other"));
+    w.advance(1999ms);
+    CHECK(w.finished.all.empty());
+    while (client->take()) {
+    }
+    w.advance(1ms);
     const endpoint next = expect(*client, data_of(1, w.files.get("other").value().substr(0, 512)));
     w.say(*client, ack(1), next);
     expect(*client, data_of(2, w.files.get("other").value().substr(512)));

@@ -14,7 +14,7 @@ using namespace tftp;
 
 namespace {
 
-constexpr int errc_count = 26;
+constexpr int errc_count = 27;
 constexpr int peer_errc_count = 9;
 
 error_code from_errno(int value) {
@@ -138,6 +138,7 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::too_fast, peer_errc::undefined},
         {errc::stalled, peer_errc::undefined},
         {errc::excess, peer_errc::undefined},
+        {errc::not_a_client, peer_errc::undefined},
         {errc::out_of_time, peer_errc::undefined},
     };
     static_assert(std::size(table) == errc_count);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/driver/destination_budget.hpp>
 #include <tftp/driver/limits.hpp>
 #include <tftp/io/buffer_budget.hpp>
 #include <tftp/wire/endpoint.hpp>
@@ -72,10 +73,22 @@ public:
 
     /// Counts a new request of `peer` at `now`, if there is room for it. Throws std::bad_alloc.
     ///
+    /// beside: it comes from the port of a transfer, whose place it is going to take. One such
+    /// request may be there beyond `transfers_per_client_max`, or a client with as many transfers
+    /// as it may have could not start again.
+    ///
     /// Errors: `errc::overloaded` when there are `transfers_max` transfers;
     /// `errc::client_overloaded` when the client has `transfers_per_client_max`; `errc::too_fast`
     /// when it asked more often than `requests_per_client_per_second`.
-    [[nodiscard]] result<place> admit(const endpoint& peer, time_point now);
+    [[nodiscard]] result<place> admit(const endpoint& peer, time_point now, bool beside = false);
+
+    /// Returns what `peer` may get, after all that it got and did not acknowledge.
+    [[nodiscard]] destination_budget::state
+    owed_by(const endpoint& peer, time_point now) const noexcept;
+    /// Notes that `peer` did not acknowledge `bytes` that were sent to it.
+    void charge(const endpoint& peer, std::uint64_t bytes, time_point now) noexcept;
+    /// Takes back a charge: `peer` has acknowledged it after all.
+    void credit(const endpoint& peer, std::uint64_t bytes) noexcept;
 
     /// Forgets some clients that have no transfer and have not asked for a second: to be called
     /// when transfers end, so that the memory of a crowd goes with it.
@@ -121,6 +134,7 @@ private:
     /// The one that asked longest ago first.
     clients_by_age by_age_;
     std::unordered_map<endpoint, clients_by_age::iterator, keyed_hash> by_address_;
+    destination_budget unacknowledged_;
     std::size_t transfers_ = 0;
     /// When the last request came.
     time_point latest_;

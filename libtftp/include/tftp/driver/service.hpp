@@ -2,8 +2,12 @@
 
 #include <tftp/driver/admission.hpp>
 #include <tftp/driver/content.hpp>
+#include <tftp/driver/half_open.hpp>
+#include <tftp/driver/held_requests.hpp>
 #include <tftp/driver/limits.hpp>
+#include <tftp/driver/poller.hpp>
 #include <tftp/driver/request.hpp>
+#include <tftp/driver/service_config.hpp>
 #include <tftp/driver/transfer.hpp>
 #include <tftp/engine/config.hpp>
 #include <tftp/io/blocking_pool.hpp>
@@ -17,7 +21,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <random>
@@ -29,64 +32,6 @@
 namespace tftp::io {
 
 class lent_port;
-
-/// Watches descriptors for a `service`: epoll in the server, tables of their own in programs that
-/// use select or poll, a virtual network in simulations.
-class poller {
-public:
-    poller() = default;
-    poller(const poller&) = delete;
-    poller& operator=(const poller&) = delete;
-    virtual ~poller() = default;
-
-    /// Watches `wanted.fd` level-triggered from now on, or changes what it is watched for; when
-    /// that is neither reading nor writing, not even for errors. When it is ready, say so with
-    /// `service::on_ready(token, ...)`.
-    [[nodiscard]] virtual error_code watch(const interest& wanted, void* token) noexcept = 0;
-    /// Stops watching `fd`.
-    virtual void unwatch(int fd) noexcept = 0;
-
-    /// Stops watching `fd`, which is closed before anybody waits again: as unwatch(), unless the
-    /// system does it by itself.
-    virtual void closing(int fd) noexcept { unwatch(fd); }
-};
-
-/// Hears of every request that came to its end, refused ones included. Called on the service's
-/// thread.
-class observer {
-public:
-    observer() = default;
-    observer(const observer&) = delete;
-    observer& operator=(const observer&) = delete;
-    virtual ~observer() = default;
-
-    /// Takes the outcome of one request.
-    virtual void on_finished(const transfer_summary& summary) noexcept = 0;
-};
-
-/// How transfers get their ports: the TIDs of RFC 1350 s.4.
-enum class tid_mode : std::uint8_t {
-    /// A fresh ephemeral port for each. Beyond `limits::exclusive_ports_max`, and when the system
-    /// gives none, as pooled.
-    exclusive,
-    /// Fresh ephemeral ports that transfers of different peers share.
-    pooled,
-    /// The port that took the request: for networks that let no other through.
-    single,
-};
-
-/// How a `service` answers.
-struct service_config {
-    option_limits options;
-    /// Grant no blksize whose DATA would be fragmented on the route to the client.
-    bool blksize_auto = true;
-    engine_config engine;
-    /// `half_open_max` and `requests_per_second` of this service alone; the others are those of
-    /// `service_parts::admission`, when there is one.
-    io::limits limits;
-    segmentation sends = segmentation::gso;
-    tid_mode tids = tid_mode::exclusive;
-};
 
 /// What a service stands on; all of it outlives the service, but for the pool: jobs of it report to
 /// the service, so the pool ends first.
@@ -106,10 +51,11 @@ struct service_parts {
 ///
 /// Each transfer gets a port as `service_config::tids` says, at the address that was asked. A
 /// packet of a stranger is answered with ERROR 5 and disturbs nothing. A request repeated before
-/// its transfer is under way, or within a second after, is joined to it; any other request from the
-/// same peer takes the place of its old transfer. Requests from port 0, from its own port, and to
-/// broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files are opened in the pool
-/// unless that takes no wait. Not thread-safe.
+/// its transfer is under way, or within a second after, is joined to it. Any other request from the
+/// port of a transfer ends nothing: it is forgotten when that transfer goes on, and else gets one
+/// beside it, which takes its place once it was answered. Requests from port 0, from ports where
+/// servers listen, and to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files
+/// are opened in the pool unless that takes no wait. Not thread-safe.
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
@@ -208,7 +154,7 @@ private:
     void on_datagram(
         datagram_port& port, const received& message, bytes_view datagram, time_point now
     ) noexcept;
-    [[nodiscard]] bool joined(const arrival& a) noexcept;
+    void take(const arrival& a) noexcept;
     void begin(const arrival& a);
     [[nodiscard]] result<admission::place> admit(const arrival& a);
     void open_elsewhere(const arrival& a, admission::place place);
@@ -218,23 +164,46 @@ private:
     void
     begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
     void drop_stale_openings(time_point now) noexcept;
-    void drop_oldest_half_open(time_point now) noexcept;
+    [[nodiscard]] bool crowd_out(const endpoint& asking, time_point now) noexcept;
+    [[nodiscard]] bool crowd_out_own(const endpoint& asking, time_point now) noexcept;
+    void crowd_out(served& s, time_point now) noexcept;
     void keep_files(time_point now) noexcept;
     void give_up_files() noexcept;
-    void make_room(time_point now) noexcept;
+    void make_room(const arrival& a) noexcept;
     void close_file(std::shared_ptr<const opened_file> file) noexcept;
     [[nodiscard]] transfer_setup
     setup_for(const arrival& a, std::unique_ptr<datagram_port> port) noexcept;
-    [[nodiscard]] engine_config engine_for_new() const noexcept;
+    [[nodiscard]] engine_config engine_for_new(const arrival& a) const noexcept;
+    [[nodiscard]] option_limits bounds_for(
+        const arrival& a, const opened_port& at, option_limits limits, const parameters& agreed
+    ) const noexcept;
     [[nodiscard]] option_limits limits_for(const arrival& a) noexcept;
     [[nodiscard]] content_request content_for(const arrival& a) noexcept;
     void refuse(const arrival& a, const error_code& why) noexcept;
     void refuse(
         const arrival& a, peer_errc code, std::string_view message, const error_code& why
     ) noexcept;
+    void answer_once(const arrival& a, bytes_view datagram) noexcept;
     void report(const arrival& a, const error_code& why) noexcept;
 
+    // Second requests from one port, in service_rivals.cpp.
+    [[nodiscard]] bool joined(const arrival& a) noexcept;
+    [[nodiscard]] bool opens_already(const arrival& a) noexcept;
+    [[nodiscard]] bool repeats(served& s, const arrival& a) noexcept;
+    [[nodiscard]] bool may_begin_beside(const arrival& a, served& old) noexcept;
+    [[nodiscard]] bool waits_for(const arrival& a, const served& old, duration quiet) noexcept;
+    void hold(const arrival& a, time_point due) noexcept;
+    void take_held(time_point now) noexcept;
+    void tie(served& rival, served* old, time_point now) noexcept;
+    void untie(served& s) noexcept;
+    void note_answer(served& s, time_point now) noexcept;
+    void note_silence(served& s, time_point now) noexcept;
+    void charge(served& s, time_point now) noexcept;
+    [[nodiscard]] served* holder_of(const key& who) const noexcept;
+
     // Ports, in service_ports.cpp.
+    [[nodiscard]] bool is_server_port(std::uint16_t port) const noexcept;
+    [[nodiscard]] bool has_other_pair(const arrival& a) const noexcept;
     /// Null when there is none; the request is refused then.
     [[nodiscard]] opened_port open_port(const arrival& a, const parameters& receives) noexcept;
     [[nodiscard]] opened_port lend_port(const arrival& a) noexcept;
@@ -280,13 +249,14 @@ private:
     std::unordered_map<key, open_job*, key_hash> opening_;
     /// When they are looked through next.
     time_point stale_at_ = time_point::min();
-    std::unordered_map<key, std::unique_ptr<served>, key_hash> transfers_;
+    /// Two of one key at most: one that holds the port of its client, and its rival.
+    std::unordered_multimap<key, std::unique_ptr<served>, key_hash> transfers_;
     /// Transfers without a port of their own, by both ends of what they send.
     std::unordered_map<key, served*, key_hash> pairs_;
-    /// Chooses among shared ports.
+    /// Chooses among shared ports, and who makes room.
     std::minstd_rand random_;
-    /// Transfers whose client has not answered yet, oldest first.
-    std::list<served*> half_open_;
+    half_open_set<served> half_open_;
+    held_requests held_;
     std::vector<std::unique_ptr<served>> ended_;
     std::size_t running_ = 0;
     /// With fewer transfers memory is given back; 0 until there is a crowd.

@@ -134,6 +134,15 @@ public:
     [[nodiscard]] bool committing() const noexcept;
     /// Returns true while nothing valid has come from the peer.
     [[nodiscard]] bool opening() const noexcept;
+
+    /// Returns true once the peer has acknowledged, or sent, content; and when it is over.
+    [[nodiscard]] bool acknowledged() const noexcept { return completed_ || counters().bytes != 0; }
+
+    /// Returns true when it is over and did not succeed.
+    [[nodiscard]] bool failed() const noexcept { return completed_ && outcome_.failed(); }
+
+    /// Returns about how many bytes it has sent so far, for want of a count never too few.
+    [[nodiscard]] std::uint64_t octets_sent() const noexcept;
     /// Returns the peer; for a client its port is the transfer's once the server answered.
     [[nodiscard]] const endpoint& peer() const noexcept;
     /// Returns what happened so far.

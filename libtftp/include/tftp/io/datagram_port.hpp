@@ -21,6 +21,9 @@ enum class segmentation : std::uint8_t { gso, batch, single };
 struct port_options {
     /// Ask for a socket receive buffer of at least this many octets; 0 leaves the system's default.
     std::size_t receive_buffer = 0;
+    /// The same for the send buffer: for ports from which many are served, where those that cannot
+    /// be reached take room until the system gives them up.
+    std::size_t send_buffer = 0;
     /// Let the kernel coalesce received datagrams (UDP_GRO): for ports that receive windows.
     bool coalesce = false;
     /// Report ICMP refusals (IP_RECVERR): only for ports with one peer.

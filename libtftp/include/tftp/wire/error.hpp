@@ -70,8 +70,11 @@ enum class errc : int {
     stalled = 24,
     /// More bytes came than the tsize that was announced (RFC 2349).
     excess = 25,
+    /// The peer answered as a server does: somebody who forges addresses had set this server and
+    /// another one upon each other.
+    not_a_client = 26,
     /// The transfer took longer than it may on this side, however well it moved.
-    out_of_time = 26,
+    out_of_time = 27,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
