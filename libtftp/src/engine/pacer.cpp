@@ -112,10 +112,21 @@ void pacer::on_burst(
     // After the last burst left, the receiver was busy for this long. If its queue was empty
     // before, all of it went into that burst; if not, it was busy from the first block on.
     const duration busy = round_trip - *shortest_;
-    estimate(std::min(
+    duration each = std::min(
         busy / static_cast<duration::rep>(burst_blocks),
         (spread + busy) / static_cast<duration::rep>(blocks)
-    ));
+    );
+    if (burst_ < window_) {
+        // What a shaper lets pass at once after a pause says little of its rate: a faster pace is
+        // tried step by step, and the gap that ends it tells.
+        const duration known = per_block().value_or(each);
+        each = std::max(each, guessed_ ? known / 8 : known * 7 / 8);
+    }
+    estimate(each);
+}
+
+duration pacer::pace() const noexcept {
+    return per_block().value_or(duration::zero()) * (16 + ease_) / 16;
 }
 
 duration pacer::pause() const noexcept {
@@ -124,9 +135,7 @@ duration pacer::pause() const noexcept {
     }
     // Before anything is known one burst a round trip is safe; a little more than measured keeps
     // the queue from filling up slowly.
-    const auto each = per_block();
-    const duration pause =
-        each ? *each * burst_ * (16 + ease_) / 16 : shortest_.value_or(milliseconds(1));
+    const duration pause = per_block() ? pace() * burst_ : shortest_.value_or(milliseconds(1));
     // A timer is not worth less than 50 us, and the least patient receiver asks again after a
     // second.
     return pause < microseconds(50) ? duration::zero()

@@ -60,9 +60,7 @@ error_code apply(int fd, bool ipv6, const port_options& options) noexcept {
     error_code error = ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT)
                             : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     if (!error && options.receive_buffer != 0) {
-        error = unless_unknown(
-            set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer)
-        );
+        error = unless_unknown(set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer));
     }
     if (!error && options.send_buffer != 0) {
         error = unless_unknown(set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options.send_buffer));

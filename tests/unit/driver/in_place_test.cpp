@@ -144,13 +144,19 @@ TEST_CASE("a port that is full holds nothing and is tried again", "[driver][tran
 TEST_CASE("a held run that is not sent counts as lost", "[driver][transfer][in_place]") {
     const auto where = GENERATE(port_call::hold, port_call::release);
     window_bench b;
-    b.network.faults = {{where, 1, EPERM}};
+    b.network.faults = {{where, 2, EPERM}};
     b.open();
+    REQUIRE((b.heard() == b.whole.substr(0, window_octets)));
+    b.say(ack(8));
     CHECK(b.heard().empty());
     CHECK_FALSE(b.under_test->closed());
-    b.pass(5s);
-    CHECK((b.heard() == b.whole.substr(0, window_octets)));
-    CHECK(b.under_test->counters().retransmissions == 8);
+    // The last block asks what is missing: all of it.
+    b.pass(200ms);
+    constexpr std::size_t block = window_octets / 8;
+    CHECK((b.heard() == b.whole.substr(2 * window_octets - block, block)));
+    b.say(ack(8));
+    CHECK((b.heard() == b.whole.substr(window_octets, window_octets)));
+    CHECK(b.under_test->counters().retransmissions == 9);
 }
 
 TEST_CASE("what the pool has read is not looked for in place", "[driver][transfer][in_place]") {

@@ -500,7 +500,7 @@ TEST_CASE("a file that does not open in time is given up", "[driver][service][li
     const auto other = w.peer(2001);
     w.say(*client, rrq("cold"));
     REQUIRE(pool->waiting.size() == 1);
-    w.advance(29s);
+    w.advance(59s);
     w.say(*other, rrq("cold"));
     expect_error(*other, peer_errc::undefined);
     w.advance(2s);

@@ -59,6 +59,8 @@ private:
     /// Returns what the path needs for one block: the least of the newest estimates, each of which
     /// may be too long and none too short.
     [[nodiscard]] std::optional<duration> per_block() const noexcept;
+    /// Returns the time between two blocks of a paced window.
+    [[nodiscard]] duration pace() const noexcept;
     /// A whole window takes so long that something on the path must have a queue for it.
     [[nodiscard]] bool takes_its_time() const noexcept;
 
