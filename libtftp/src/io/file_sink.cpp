@@ -58,16 +58,24 @@ int uninterrupted(Call&& call) noexcept {
 
 } // namespace
 
-result<unique_fd> open_parent(const file_target& target) noexcept {
+beneath_options resolution_of(const file_target& target) noexcept {
+    beneath_options how;
+    how.links = target.links;
+    how.force_walk = target.force_walk;
+    how.same_mount = target.same_mount;
+    if (target.link_targets) {
+        how.targets = *target.link_targets;
+    }
+    return how;
+}
+
+result<unique_fd> open_parent(const file_target& target, bool patient) noexcept {
     try {
         const std::size_t end = target.path.rfind('/');
         const std::string parent = end == std::string::npos ? "." : target.path.substr(0, end);
-        return open_beneath(
-            target.directory->get(),
-            parent.c_str(),
-            O_PATH | O_DIRECTORY,
-            {target.follow_links, false, target.force_walk, target.same_mount}
-        );
+        beneath_options how = resolution_of(target);
+        how.patient = patient;
+        return open_beneath(target.directory->get(), parent.c_str(), O_PATH | O_DIRECTORY, how);
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
     }
@@ -300,7 +308,7 @@ error_code file_sink::settle_content() noexcept {
 }
 
 error_code file_sink::find_place_again() const noexcept {
-    const result<unique_fd> now = open_parent(target_);
+    const result<unique_fd> now = open_parent(target_, true);
     if (!now) {
         return now.error();
     }

@@ -145,6 +145,37 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
     }
 }
 
+TEST_CASE("each refusal of a file has a sentence and a wire code of its own", "[wire][error]") {
+    const std::pair<errc, peer_errc> table[] = {
+        {errc::not_world_readable, peer_errc::access_violation},
+        {errc::unreadable, peer_errc::access_violation},
+        {errc::no_entry, peer_errc::access_violation},
+        {errc::link_refused, peer_errc::access_violation},
+        {errc::absolute_link, peer_errc::access_violation},
+        {errc::link_leaves, peer_errc::access_violation},
+        {errc::link_loop, peer_errc::access_violation},
+        {errc::uploads_off, peer_errc::access_violation},
+        {errc::directory_not_writable, peer_errc::access_violation},
+        {errc::not_writable, peer_errc::access_violation},
+        {errc::not_world_writable, peer_errc::access_violation},
+        {errc::kept_for_owner, peer_errc::access_violation},
+        {errc::held, peer_errc::undefined},
+    };
+    std::set<std::string> sentences;
+    for (const auto& [value, expected] : table) {
+        CAPTURE(static_cast<int>(value));
+        const error_code code = value;
+        CHECK(to_peer_errc(code) == expected);
+        CHECK(code.message() != "Unknown TFTP error");
+        CHECK(
+            (code == boost::system::errc::permission_denied) ==
+            (expected == peer_errc::access_violation)
+        );
+        sentences.insert(code.message());
+    }
+    CHECK(sentences.size() == std::size(table));
+}
+
 TEST_CASE("the code of a peer passes through unchanged", "[wire][error]") {
     for (const unsigned value : {0U, 1U, 8U, 9U, 65535U}) {
         CHECK(to_peer_errc(static_cast<peer_errc>(value)) == static_cast<peer_errc>(value));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/io/sink.hpp>
+#include <tftp/io/symlinks.hpp>
 #include <tftp/io/unique_fd.hpp>
 #include <tftp/io/upload_ledger.hpp>
 #include <tftp/wire/error.hpp>
@@ -13,6 +14,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -51,10 +53,12 @@ struct file_sink_options {
 /// Where a file is to appear: a path beneath a directory that stays open.
 struct file_target {
     std::shared_ptr<const unique_fd> directory;
-    /// Relative, without ".." components; the last component is never followed as a link.
+    /// Relative; the last component is none of "." and "..", and never followed as a link.
     std::string path;
-    /// Whether links among the other components are followed, never out of `directory`.
-    bool follow_links = false;
+    /// Which links among the other components are followed, never out of `directory`.
+    symlinks links = symlinks::no;
+    /// Directories outside that they may lead to; null for none.
+    std::shared_ptr<const std::vector<unique_fd>> link_targets{};
     /// Resolve step by step even where the kernel could do it (openat2).
     bool force_walk = false;
     /// See `sink::lane`, of the directory that the file is to appear in.
