@@ -142,7 +142,13 @@ template <class Value, std::size_t Count>
         ("quota-total", text("BYTES"),
          "largest sum of all files beneath the upload directory (default: no limit)")
         ("fsync", text("yes|no"), "acknowledge an upload when it is on disk (default: yes)")
-        ("symlinks", text("no|inside"), "follow symbolic links inside the directory (default: inside)")
+        ("serve", text("world|readable"),
+         "files that everybody may read (default), or all that the user may read")
+        ("symlinks", text("no|inside|chroot|follow"),
+         "symbolic links followed: none; those that end inside (default); all, as if the directory "
+         "were /; those that end inside or in a --link-target")
+        ("link-target", po::value<std::vector<std::string>>()->value_name("DIR"),
+         "where links may lead to under --symlinks follow; repeatable")
         ("blksize-max", text("auto|N"),
          "largest block granted; auto: what the route takes unfragmented (default: auto)")
         ("windowsize-max", text("N"), "largest window granted, in blocks (default: 256)")
@@ -235,9 +241,40 @@ void refuse_upload_options(const values& given) {
     }
 }
 
-void read_access(const values& given, tftp::io::access_policy& out) {
+void read_links(const values& given, tftp::io::access_policy& out) {
     using tftp::io::symlinks;
+    if (const auto* text = given.text("symlinks")) {
+        out.symlinks = word<symlinks>(
+            "symlinks",
+            *text,
+            {{"no", symlinks::no},
+             {"inside", symlinks::inside},
+             {"chroot", symlinks::chroot},
+             {"follow", symlinks::follow}}
+        );
+    }
+    out.link_targets = given.list("link-target");
+    const bool follows = out.symlinks == symlinks::follow;
+    if (follows && out.link_targets.empty()) {
+        throw usage_error("--symlinks follow needs --link-target DIR: where may links lead to?");
+    }
+    if (!follows && !out.link_targets.empty()) {
+        throw usage_error("--link-target needs --symlinks follow");
+    }
+    for (const std::string& each : out.link_targets) {
+        if (each.empty()) {
+            throw usage_error("--link-target takes a directory, not ''");
+        }
+    }
+}
+
+void read_access(const values& given, tftp::io::access_policy& out) {
     using tftp::io::writable;
+    if (const auto* text = given.text("serve")) {
+        out.require_world_readable =
+            word<bool>("serve", *text, {{"world", true}, {"readable", false}});
+    }
+    read_links(given, out);
     if (const auto* text = given.text("writable")) {
         out.writable = word<writable>(
             "writable",
@@ -258,10 +295,6 @@ void read_access(const values& given, tftp::io::access_policy& out) {
     }
     if (const auto* text = given.text("fsync")) {
         out.fsync = word<bool>("fsync", *text, {{"yes", true}, {"no", false}});
-    }
-    if (const auto* text = given.text("symlinks")) {
-        out.symlinks =
-            word<symlinks>("symlinks", *text, {{"no", symlinks::no}, {"inside", symlinks::inside}});
     }
     if (out.writable == writable::never) {
         refuse_upload_options(given);

@@ -2,6 +2,7 @@
 #include "log.hpp"
 #include "privileges.hpp"
 #include "sandbox.hpp"
+#include "top_level.hpp"
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/export_root.hpp>
@@ -31,6 +32,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -58,8 +60,24 @@ void print(const std::string& text) {
     }
 }
 
+/// Opens a directory, as a place only. what_for: for the text of the error.
+[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path, const char* what_for) {
+    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        throw tftpd::start_error(
+            fmt::format("cannot {} {}: {}", what_for, path, tftpd::why_not_opened(path, errno))
+        );
+    }
+    return directory;
+}
+
 [[nodiscard]] tftp::io::export_root
 open_root(const std::string& directory, const tftp::io::access_policy& access) {
+    // For their own words: what export_root says could be of any of them.
+    static_cast<void>(open_directory(directory, "serve"));
+    for (const std::string& each : access.link_targets) {
+        static_cast<void>(open_directory(each, "follow links to"));
+    }
     auto root = tftp::io::export_root::open(directory.c_str(), access);
     if (!root) {
         throw tftpd::start_error(
@@ -250,6 +268,9 @@ void open_standard_streams() {
 /// is no reason not to start, but may not be meant; empty when there is nothing.
 [[nodiscard]] std::optional<std::string> require_rights(const tftpd::config& wanted) {
     tftpd::require_entry(wanted.directory);
+    for (const std::string& each : wanted.access.link_targets) {
+        tftpd::require_entry(each);
+    }
     if (wanted.upload_directory) {
         const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
         tftpd::require_uploads(*wanted.upload_directory, listed);
@@ -263,28 +284,24 @@ void open_standard_streams() {
                                                : std::nullopt;
 }
 
-/// Opens a directory for a rule of the confinement.
-[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path) {
-    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) {
-        throw tftpd::start_error(
-            fmt::format("cannot serve {}: {}", path, std::generic_category().message(errno))
-        );
-    }
-    return directory;
-}
-
 /// Leaves the process with what serving needs, and returns what is in force.
 tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
     // What is read once and lies outside of the directories.
     ::tzset();
     using tftpd::reach;
     const bool writes = wanted.access.writable != tftp::io::writable::never;
-    const tftp::io::unique_fd root = open_directory(wanted.directory);
+    const tftp::io::unique_fd root = open_directory(wanted.directory, "serve");
     const tftp::io::unique_fd uploads =
-        open_directory(wanted.upload_directory.value_or(wanted.directory));
+        open_directory(wanted.upload_directory.value_or(wanted.directory), "take uploads in");
+    std::vector<tftp::io::unique_fd> targets;
+    for (const std::string& each : wanted.access.link_targets) {
+        targets.push_back(open_directory(each, "follow links to"));
+    }
     tftpd::confinement needed;
     needed.directories.push_back({root.get(), reach::read});
+    for (const tftp::io::unique_fd& each : targets) {
+        needed.directories.push_back({each.get(), writes ? reach::write : reach::read});
+    }
     if (writes) {
         needed.directories.push_back({uploads.get(), reach::write});
     }
@@ -358,6 +375,11 @@ int serve(const tftpd::config& wanted) {
     boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
     reopen_on_signal(log, hangups);
     tell_confinement(wanted, confined, name, log);
+    if (const auto line = tftpd::files_of_other_kind(
+            wanted.directory, wanted.access.require_world_readable, name
+        )) {
+        log.say(*line);
+    }
     for (const tftp::endpoint& local : server.endpoints()) {
         log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
     }

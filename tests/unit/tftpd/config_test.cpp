@@ -74,3 +74,37 @@ TEST_CASE("what says how to take uploads needs --writable", "[tftpd][config]") {
     }
     CHECK(parse_all({"--fsync", "no"}).access.writable == tftp::io::writable::never);
 }
+
+TEST_CASE("links are followed as --symlinks says, and to --link-target", "[tftpd][config]") {
+    using tftp::io::symlinks;
+    CHECK(parse_all({}).access.symlinks == symlinks::inside);
+    CHECK(parse_all({"--symlinks", "no"}).access.symlinks == symlinks::no);
+    CHECK(parse_all({"--symlinks", "chroot"}).access.symlinks == symlinks::chroot);
+    const config follows =
+        parse_all({"--symlinks", "follow", "--link-target", "/srv/a", "--link-target=/srv/b"});
+    CHECK(follows.access.symlinks == symlinks::follow);
+    CHECK(follows.access.link_targets == std::vector<std::string>{"/srv/a", "/srv/b"});
+    CHECK_THROWS_MATCHES(
+        parse_all({"--symlinks", "follow"}),
+        usage_error,
+        Message("--symlinks follow needs --link-target DIR: where may links lead to?")
+    );
+    for (const char* other : {"no", "inside", "chroot"}) {
+        CHECK_THROWS_MATCHES(
+            parse_all({"--symlinks", other, "--link-target", "/srv/a"}),
+            usage_error,
+            Message("--link-target needs --symlinks follow")
+        );
+    }
+    CHECK_THROWS_MATCHES(
+        parse_all({"--symlinks", "follow", "--link-target", ""}),
+        usage_error,
+        Message("--link-target takes a directory, not ''")
+    );
+}
+
+TEST_CASE("--serve says whose right to read counts", "[tftpd][config]") {
+    CHECK(parse_all({}).access.require_world_readable);
+    CHECK(parse_all({"--serve", "world"}).access.require_world_readable);
+    CHECK_FALSE(parse_all({"--serve", "readable"}).access.require_world_readable);
+}
