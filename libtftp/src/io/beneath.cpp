@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -113,6 +114,10 @@ private:
             const int why = errno;
             // A link in the way: ELOOP, or ENOTDIR where a directory was asked for.
             return why == ELOOP || why == ENOTDIR ? follow(name, why) : system_error_code(why);
+        }
+        struct ::stat about = {};
+        if ((how & O_PATH) != 0 && ::fstat(next.get(), &about) == 0 && S_ISLNK(about.st_mode)) {
+            return follow(name, ELOOP); // such an open stops at a link
         }
         if (last) {
             target_ = std::move(next);

@@ -1,7 +1,9 @@
 #include "beneath.hpp"
+#include "in_place.hpp"
 #include "replacement.hpp"
 #include "storage.hpp"
 #include "target.hpp"
+#include "upload_plan.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/export_root.hpp>
@@ -53,27 +55,19 @@ error_code refusal_of(const error_code& error) noexcept {
     }
 }
 
-/// Returns true when a sticky directory lets only the owners of the file and of itself give the
-/// name to another file. Root may in any case.
-bool is_kept_for_owner(int directory, const struct ::stat& file) noexcept {
-    const ::uid_t self = ::geteuid();
-    struct ::stat parent = {};
-    return self != 0 && self != file.st_uid &&
-           ::fstatat(directory, "", &parent, AT_EMPTY_PATH) == 0 &&
-           (parent.st_mode & S_ISVTX) != 0 && self != parent.st_uid;
-}
-
 } // namespace
 
 export_root::export_root(
     std::shared_ptr<const unique_fd> root,
     std::shared_ptr<upload_ledger> ledger,
+    std::shared_ptr<const unique_fd> spool,
     const access_policy& policy,
     lookup how,
     bool remote
-) noexcept
+)
     : root_(std::move(root)),
       ledger_(std::move(ledger)),
+      spool_(std::move(spool)),
       policy_(policy),
       how_(how),
       remote_(remote) {}
@@ -83,6 +77,13 @@ export_root::open(const char* directory, const access_policy& policy, lookup how
     unique_fd root(::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!root) {
         return last_error();
+    }
+    unique_fd spool;
+    if (!policy.spool_directory.empty()) {
+        spool.reset(::open(policy.spool_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!spool) {
+            return last_error();
+        }
     }
     try {
         std::shared_ptr<upload_ledger> ledger;
@@ -99,6 +100,7 @@ export_root::open(const char* directory, const access_policy& policy, lookup how
         return export_root(
             std::make_shared<const unique_fd>(std::move(root)),
             std::move(ledger),
+            spool ? std::make_shared<const unique_fd>(std::move(spool)) : nullptr,
             policy,
             how,
             remote
@@ -132,6 +134,29 @@ bool export_root::leads_to(std::string_view name, const file_identity& file) con
 
 result<std::shared_ptr<const opened_file>>
 export_root::open_file(std::string_view name, bool only_cached) const noexcept {
+    constexpr int attempts_max = 4;
+    for (int attempt = 0; attempt < attempts_max; ++attempt) {
+        const in_place_watch watch;
+        auto file = open_once(name, only_cached);
+        if (!file) {
+            return file;
+        }
+        const file_identity& found = (*file)->identity();
+        if (!watch.disturbed(found.device, found.inode)) {
+            return file;
+        }
+        if (only_cached) {
+            return make_error_code(errc::would_block);
+        }
+        if (!wait_until_written(found.device, found.inode)) {
+            break;
+        }
+    }
+    return system_error_code(EBUSY);
+}
+
+result<std::shared_ptr<const opened_file>>
+export_root::open_once(std::string_view name, bool only_cached) const noexcept {
     const result<plain_name> plain = plain_name::from(name);
     if (!plain) {
         return plain.error();
@@ -165,31 +190,15 @@ overwrite export_root::overwriting() const noexcept {
     return policy_.writable == writable::existing ? overwrite::replace : overwrite::deny;
 }
 
-error_code export_root::check_target(int directory, const char* base) const noexcept {
-    const bool keeps = overwriting() == overwrite::keep;
+error_code export_root::check_name(int directory, const char* base) const noexcept {
     const std::string_view name(base);
-    if (keeps && (is_version_name(name) || name.size() > versioned_name_max)) {
+    if (overwriting() == overwrite::keep &&
+        (is_version_name(name) || name.size() > versioned_name_max)) {
         return errc::bad_name;
     }
-    // To keep a file is to link it, which takes both rights (protected_hardlinks in proc(5)).
-    const int rights = keeps ? R_OK | W_OK : W_OK;
     struct ::stat about = {};
-    if (::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno != ENOENT || policy_.writable != writable::create) {
-            return last_error();
-        }
-    } else if (!S_ISREG(about.st_mode)) {
-        return errc::not_regular;
-    } else if (overwriting() == overwrite::deny) {
-        return system_error_code(EEXIST);
-    } else if (policy_.require_world_writable && (about.st_mode & S_IWOTH) == 0) {
-        return errc::forbidden;
-    } else if (::faccessat(directory, base, rights, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
-        return last_error();
-    } else if (is_kept_for_owner(directory, about)) {
-        return system_error_code(EPERM);
-    }
-    if (::faccessat(directory, ".", rights | X_OK, AT_EACCESS) != 0) {
+    if (policy_.writable == writable::existing &&
+        ::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
         return last_error();
     }
     return {};
@@ -220,45 +229,63 @@ result<std::unique_ptr<sink>> export_root::create(
         return plain.error();
     }
     try {
-        const file_sink_options options{
-            overwriting(),
-            policy_.file_size_max,
-            policy_.fsync,
-            0644,
-            policy_.versions_max,
-            ledger_};
-        file_target target{
-            root_, plain->text.data(), policy_.symlinks == symlinks::inside, how_ == lookup::walk};
-        // The thread that serves makes the file, with the first block.
-        target.same_mount = true;
-        result<unique_fd> directory = open_parent(target);
-        if (!directory && directory.error().value() == EXDEV) {
-            // A mount point is on the way, or the way leads out.
-            target.same_mount = false;
-            directory = open_parent(target);
-        }
-        if (!directory) {
-            return refusal_of(directory.error());
-        }
-        if (const error_code refused = check_target(directory.value().get(), base_name(target))) {
-            return refused;
-        }
-        target.remote =
-            !target.same_mount || storage_of(directory.value().get()) == storage::remote;
-        struct ::stat about = {};
-        if (::fstat(directory.value().get(), &about) == 0) {
-            target.lane = lane_of(about.st_dev);
-        }
-        auto made = std::make_unique<file_sink>(std::move(target), options);
-        if (announced_size) {
-            if (const error_code refused = made->reserve(*announced_size)) {
-                return refused;
-            }
-        }
-        return std::unique_ptr<sink>(std::move(made));
+        return make_sink(
+            {root_, plain->text.data(), policy_.symlinks == symlinks::inside, how_ == lookup::walk},
+            announced_size
+        );
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
     }
+}
+
+result<std::unique_ptr<sink>>
+export_root::make_sink(file_target target, std::optional<std::uint64_t> announced_size) const {
+    file_sink_options options;
+    options.existing = overwriting();
+    options.size_max_bytes = policy_.file_size_max;
+    options.fsync = policy_.fsync;
+    options.permissions.reset();
+    options.versions_max = policy_.versions_max;
+    options.ledger = ledger_;
+    options.method = policy_.method;
+    options.spool = spool_;
+    // The thread that serves makes the file, with the first block.
+    target.same_mount = true;
+    result<unique_fd> directory = open_parent(target);
+    if (!directory && directory.error().value() == EXDEV) {
+        // A mount point is on the way, or the way leads out.
+        target.same_mount = false;
+        directory = open_parent(target);
+    }
+    if (!directory) {
+        return refusal_of(directory.error());
+    }
+    const int at = directory.value().get();
+    if (const error_code refused = check_name(at, base_name(target))) {
+        return refused;
+    }
+    const result<upload_plan> plan = plan_upload(at, target, options);
+    if (!plan) {
+        return refusal_of(plan.error());
+    }
+    if (policy_.require_world_writable && plan->file && (plan->about.st_mode & S_IWOTH) == 0) {
+        return make_error_code(errc::forbidden);
+    }
+    const int collects = plan->beside ? at : spool_->get();
+    // What may stall longest decides for all of it.
+    const bool far = plan->file && storage_of(plan->file.get()) == storage::remote;
+    target.remote = !target.same_mount || far || storage_of(collects) == storage::remote;
+    struct ::stat about = plan->about;
+    if (far || ::fstatat(collects, "", &about, AT_EMPTY_PATH) == 0) {
+        target.lane = lane_of(about.st_dev);
+    }
+    auto made = std::make_unique<file_sink>(std::move(target), std::move(options));
+    if (announced_size) {
+        if (const error_code refused = made->reserve(*announced_size)) {
+            return refused;
+        }
+    }
+    return std::unique_ptr<sink>(std::move(made));
 }
 
 } // namespace tftp::io
