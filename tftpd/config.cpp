@@ -137,7 +137,15 @@ template <class Value, std::size_t Count>
         ("overwrite", text("deny|replace|keep=N"),
          "an upload to a name that exists; keep=N: replace it, and keep N numbered versions "
          "(default: replace under existing, deny under create)")
+        ("upload-method", text("auto|rename|in-place"),
+         "how a file is replaced: by a new one where that keeps owner, rights and links, else by "
+         "copying into it (auto, default); one of these always")
         ("upload-dir", text("DIR"), "where uploads go (default: DIRECTORY)")
+        ("spool-dir", text("DIR"),
+         "where an upload is collected when the directory of its file cannot be written to "
+         "(default: the system's temporary directory)")
+        ("umask", text("OCTAL"),
+         "permissions that new files lack, unless the directory has a default ACL (default: 022)")
         ("quota-file", text("BYTES"), "largest upload (default: no limit)")
         ("quota-total", text("BYTES"),
          "largest sum of all files beneath the upload directory (default: no limit)")
@@ -230,9 +238,29 @@ void read_overwrite(const std::string& text, tftp::io::access_policy& out) {
     );
 }
 
+/// Reads permission bits as umask(1) takes them.
+[[nodiscard]] ::mode_t permissions(std::string_view option, std::string_view text) {
+    constexpr unsigned most = 0777;
+    unsigned value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
+    if (failed != std::errc() || end != text.data() + text.size() || value > most) {
+        throw usage_error(
+            fmt::format("--{} takes an octal number from 0 to 777, not '{}'", option, text)
+        );
+    }
+    return value;
+}
+
 /// Who says what becomes of uploads expects some: without --writable there are none.
 void refuse_upload_options(const values& given) {
-    for (const char* option : {"overwrite", "upload-dir", "quota-file", "quota-total"}) {
+    for (const char* option :
+         {"overwrite",
+          "upload-method",
+          "upload-dir",
+          "spool-dir",
+          "umask",
+          "quota-file",
+          "quota-total"}) {
         if (given.has(option)) {
             throw usage_error(
                 fmt::format("--{} needs --writable existing or --writable create", option)
@@ -286,6 +314,16 @@ void read_access(const values& given, tftp::io::access_policy& out) {
     }
     if (const auto* text = given.text("overwrite")) {
         read_overwrite(*text, out);
+    }
+    if (const auto* text = given.text("upload-method")) {
+        using tftp::io::upload_method;
+        out.method = word<upload_method>(
+            "upload-method",
+            *text,
+            {{"auto", upload_method::automatic},
+             {"rename", upload_method::rename},
+             {"in-place", upload_method::in_place}}
+        );
     }
     if (const auto* text = given.text("quota-file")) {
         out.file_size_max = number("quota-file", *text, 1, quota_max);
@@ -405,6 +443,22 @@ void read_process(const values& given, config& out) {
     out.seccomp = !given.has("no-seccomp");
 }
 
+/// Reads where uploads go, and where they are collected.
+void read_places(const values& given, config& out) {
+    if (const auto* text = given.text("upload-dir")) {
+        out.upload_directory = *text;
+    }
+    if (const auto* text = given.text("spool-dir")) {
+        if (out.access.method == tftp::io::upload_method::rename) {
+            throw usage_error("--spool-dir has no meaning with --upload-method rename");
+        }
+        out.spool_directory = *text;
+    }
+    if (const auto* text = given.text("umask")) {
+        out.umask = permissions("umask", *text);
+    }
+}
+
 [[nodiscard]] config read(const values& given) {
     config out;
     if (given.has("help")) {
@@ -428,9 +482,7 @@ void read_process(const values& given, config& out) {
         );
     }
     out.directory = directories.front();
-    if (const auto* text = given.text("upload-dir")) {
-        out.upload_directory = *text;
-    }
+    read_places(given, out);
     return out;
 }
 

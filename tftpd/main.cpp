@@ -37,6 +37,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -87,16 +88,42 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     return std::move(*root);
 }
 
+/// Returns whether uploads may have to be collected in another directory than their own.
+[[nodiscard]] bool spools(const tftpd::config& wanted) {
+    return wanted.access.writable != tftp::io::writable::never &&
+           wanted.access.method != tftp::io::upload_method::rename;
+}
+
+/// Returns where they are collected then; empty for nowhere.
+[[nodiscard]] std::string spool_directory(const tftpd::config& wanted) {
+    if (!spools(wanted)) {
+        return {};
+    }
+    if (wanted.spool_directory) {
+        return *wanted.spool_directory;
+    }
+    const char* const named = ::secure_getenv("TMPDIR");
+    std::string temporary = named != nullptr && *named != '\0' ? named : "/tmp";
+    const tftp::io::unique_fd there(::open(temporary.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return there ? temporary : std::string();
+}
+
 [[nodiscard]] std::shared_ptr<tftp::io::content> open_content(const tftpd::config& wanted) {
     using tftp::io::directory_content;
+    tftp::io::access_policy writes = wanted.access;
+    writes.spool_directory = spool_directory(wanted);
+    if (!writes.spool_directory.empty()) {
+        // Told by its own name when it cannot be had.
+        static_cast<void>(open_directory(writes.spool_directory, "use"));
+    }
     if (!wanted.upload_directory) {
-        return std::make_shared<directory_content>(open_root(wanted.directory, wanted.access));
+        return std::make_shared<directory_content>(open_root(wanted.directory, writes));
     }
     tftp::io::access_policy reads = wanted.access;
     reads.writable = tftp::io::writable::never;
     reads.total_size_max = 0;
     return std::make_shared<directory_content>(
-        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, wanted.access)
+        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, writes)
     );
 }
 
@@ -264,24 +291,66 @@ void open_standard_streams() {
     return SIZE_MAX;
 }
 
-/// Requires what the user must be able to do once privileges are dropped. Returns a line for what
-/// is no reason not to start, but may not be meant; empty when there is nothing.
-[[nodiscard]] std::optional<std::string> require_rights(const tftpd::config& wanted) {
+/// Requires of the directory of --upload-dir what the user needs there. Files that exist are
+/// written in place when the directory cannot be.
+void require_upload_directory(const tftpd::config& wanted) {
+    using tftp::io::upload_method;
+    const tftp::io::access_policy& access = wanted.access;
+    const bool listed = access.overwrite == tftp::io::overwrite::keep;
+    if (listed || access.writable == tftp::io::writable::create ||
+        access.method == upload_method::rename) {
+        tftpd::require_uploads(*wanted.upload_directory, listed);
+    } else {
+        tftpd::require_search(*wanted.upload_directory);
+    }
+}
+
+/// Requires what the user must be able to do once privileges are dropped. Returns lines for what is
+/// no reason not to start, but may not be meant.
+[[nodiscard]] std::vector<std::string> require_rights(const tftpd::config& wanted) {
     tftpd::require_entry(wanted.directory);
     for (const std::string& each : wanted.access.link_targets) {
         tftpd::require_entry(each);
     }
     if (wanted.upload_directory) {
-        const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
-        tftpd::require_uploads(*wanted.upload_directory, listed);
+        require_upload_directory(wanted);
+    }
+    if (wanted.spool_directory) {
+        tftpd::require_uploads(*wanted.spool_directory, false);
     }
     if (wanted.port_range) {
         tftpd::require_ports_from(wanted.port_range->first);
     }
+    std::vector<std::string> doubts;
     // Uploads can be meant for directories below it alone.
-    const bool uploads = wanted.access.writable != tftp::io::writable::never;
-    return uploads && !wanted.upload_directory ? tftpd::doubt_uploads(wanted.directory)
-                                               : std::nullopt;
+    if (wanted.access.writable != tftp::io::writable::never && !wanted.upload_directory) {
+        if (auto doubt = tftpd::doubt_uploads(wanted.directory)) {
+            doubts.push_back(std::move(*doubt));
+        }
+    }
+    if (spools(wanted) && tftpd::why_no_files(spool_directory(wanted))) {
+        doubts.push_back(fmt::format(
+            "user {} cannot use the temporary directory: files in directories that may not be "
+            "written take no uploads (see --spool-dir)",
+            tftpd::own_name()
+        ));
+    }
+    return doubts;
+}
+
+/// Opens the directory where uploads are collected, if the user can make files there, for a rule of
+/// the confinement.
+[[nodiscard]] tftp::io::unique_fd open_spool(const tftpd::config& wanted, tftpd::reach& allowed) {
+    const std::string path = spool_directory(wanted);
+    if (path.empty() || tftpd::why_no_files(path)) {
+        return {};
+    }
+    tftp::io::unique_fd spool = open_directory(path, "use");
+    const tftp::io::unique_fd nameless(
+        ::openat(spool.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+    );
+    allowed = nameless ? tftpd::reach::spool : tftpd::reach::named_spool;
+    return spool;
 }
 
 /// Leaves the process with what serving needs, and returns what is in force.
@@ -302,8 +371,13 @@ tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
     for (const tftp::io::unique_fd& each : targets) {
         needed.directories.push_back({each.get(), writes ? reach::write : reach::read});
     }
+    reach of_spool = reach::spool;
+    const tftp::io::unique_fd spool = open_spool(wanted, of_spool);
     if (writes) {
         needed.directories.push_back({uploads.get(), reach::write});
+    }
+    if (spool) {
+        needed.directories.push_back({spool.get(), of_spool});
     }
     if (const auto directory = log.directory()) {
         needed.directories.push_back({*directory, reach::append});
@@ -349,8 +423,8 @@ int check(const tftpd::config& wanted) {
     const auto user = tftpd::choose_identity(wanted.user);
     const std::shared_ptr<tftp::io::content> files = open_content(wanted);
     tftpd::drop_privileges(user);
-    if (const auto warning = require_rights(wanted)) {
-        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning->c_str()));
+    for (const std::string& warning : require_rights(wanted)) {
+        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning.c_str()));
     }
     print("tftpd: configuration OK\n");
     return 0;
@@ -359,13 +433,14 @@ int check(const tftpd::config& wanted) {
 int serve(const tftpd::config& wanted) {
     ignore_signals();
     bound_allocator();
+    ::umask(wanted.umask);
     const std::size_t descriptors_max = raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
     tftp::net::server server = make_server(wanted, open_content(wanted), descriptors_max, log);
     tftpd::drop_privileges(user);
-    if (const auto warning = require_rights(wanted)) {
-        log.say(*warning);
+    for (const std::string& warning : require_rights(wanted)) {
+        log.say(warning);
     }
     const std::string name = tftpd::own_name();
     // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().

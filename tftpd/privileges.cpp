@@ -166,6 +166,17 @@ void require_uploads(const std::string& directory, bool listed) {
     }
 }
 
+void require_search(const std::string& directory) {
+    require_access(directory, X_OK, "enter");
+}
+
+std::optional<std::string> why_no_files(const std::string& directory) {
+    if (const int failed = try_access(directory, W_OK | X_OK)) {
+        return std::strerror(failed);
+    }
+    return std::nullopt;
+}
+
 std::optional<std::string> doubt_uploads(const std::string& directory) {
     if (const int failed = try_access(directory, W_OK | X_OK)) {
         return fmt::format(

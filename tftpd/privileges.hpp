@@ -56,6 +56,13 @@ void require_entry(const std::string& directory);
 /// list it.
 void require_uploads(const std::string& directory, bool listed);
 
+/// Throws privilege_error when this process may not find files in `directory`.
+void require_search(const std::string& directory);
+
+/// Returns why this process may not make files in `directory`, a text of the system; empty when it
+/// may.
+[[nodiscard]] std::optional<std::string> why_no_files(const std::string& directory);
+
 /// Returns one line that warns when this process may not write to `directory` itself; empty when it
 /// may. The line does not name the directory: it is for the log, too.
 [[nodiscard]] std::optional<std::string> doubt_uploads(const std::string& directory);

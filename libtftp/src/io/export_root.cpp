@@ -1,7 +1,9 @@
 #include "beneath.hpp"
+#include "in_place.hpp"
 #include "replacement.hpp"
 #include "storage.hpp"
 #include "target.hpp"
+#include "upload_plan.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/export_root.hpp>
@@ -149,26 +151,6 @@ void keep_reason(
     why = out ? make_error_code(errc::bad_name) : next;
 }
 
-/// Returns true when a sticky directory lets only the owners of the file and of itself give the
-/// name to another file. Root may in any case.
-bool is_kept_for_owner(int directory, const struct ::stat& file) noexcept {
-    const ::uid_t self = ::geteuid();
-    struct ::stat parent = {};
-    return self != 0 && self != file.st_uid &&
-           ::fstatat(directory, "", &parent, AT_EMPTY_PATH) == 0 &&
-           (parent.st_mode & S_ISVTX) != 0 && self != parent.st_uid;
-}
-
-/// Returns why faccessat(2) has just refused `name`: `to_write` when the right to write is missing.
-error_code no_right(int directory, const char* name, errc to_write) noexcept {
-    const error_code refused = last_error();
-    if (refused != system_error_code(EACCES)) {
-        return refused;
-    }
-    const int outcome = ::faccessat(directory, name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW);
-    return outcome != 0 && errno == EACCES ? make_error_code(to_write) : refused;
-}
-
 } // namespace
 
 struct export_root::places {
@@ -183,16 +165,28 @@ struct export_root::places {
 export_root::export_root(
     std::shared_ptr<const places> shared,
     std::shared_ptr<upload_ledger> ledger,
+    std::shared_ptr<const unique_fd> spool,
     const access_policy& policy,
     lookup how
 )
-    : places_(std::move(shared)), ledger_(std::move(ledger)), policy_(policy), how_(how) {}
+    : places_(std::move(shared)),
+      ledger_(std::move(ledger)),
+      spool_(std::move(spool)),
+      policy_(policy),
+      how_(how) {}
 
 result<export_root>
 export_root::open(const char* directory, const access_policy& policy, lookup how) noexcept {
     unique_fd root(::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!root) {
         return last_error();
+    }
+    unique_fd spool;
+    if (!policy.spool_directory.empty()) {
+        spool.reset(::open(policy.spool_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!spool) {
+            return last_error();
+        }
     }
     try {
         std::shared_ptr<upload_ledger> ledger;
@@ -218,7 +212,11 @@ export_root::open(const char* directory, const access_policy& policy, lookup how
         shared.targets = std::make_shared<const std::vector<unique_fd>>(std::move(targets));
         shared.paths = own_paths(directory);
         return export_root(
-            std::make_shared<const places>(std::move(shared)), std::move(ledger), policy, how
+            std::make_shared<const places>(std::move(shared)),
+            std::move(ledger),
+            spool ? std::make_shared<const unique_fd>(std::move(spool)) : nullptr,
+            policy,
+            how
         );
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
@@ -255,6 +253,29 @@ bool export_root::leads_to(std::string_view name, const file_identity& file) con
 
 result<std::shared_ptr<const opened_file>>
 export_root::open_file(std::string_view name, bool only_cached) const noexcept {
+    constexpr int attempts_max = 4;
+    for (int attempt = 0; attempt < attempts_max; ++attempt) {
+        const in_place_watch watch;
+        auto file = open_once(name, only_cached);
+        if (!file) {
+            return file;
+        }
+        const file_identity& found = (*file)->identity();
+        if (!watch.disturbed(found.device, found.inode)) {
+            return file;
+        }
+        if (only_cached) {
+            return make_error_code(errc::would_block);
+        }
+        if (!wait_until_written(found.device, found.inode)) {
+            break;
+        }
+    }
+    return system_error_code(EBUSY);
+}
+
+result<std::shared_ptr<const opened_file>>
+export_root::open_once(std::string_view name, bool only_cached) const noexcept {
     result<std::shared_ptr<const opened_file>> found = system_error_code(ENOENT);
     error_code why;
     for_each_reading(name, places_->paths, [&](const result<const char*>& path) {
@@ -327,32 +348,16 @@ overwrite export_root::overwriting() const noexcept {
     return policy_.writable == writable::existing ? overwrite::replace : overwrite::deny;
 }
 
-error_code export_root::check_target(int directory, const char* base) const noexcept {
-    const bool keeps = overwriting() == overwrite::keep;
+error_code export_root::check_name(int directory, const char* base) const noexcept {
     const std::string_view name(base);
-    if (keeps && (is_version_name(name) || name.size() > versioned_name_max)) {
+    if (overwriting() == overwrite::keep &&
+        (is_version_name(name) || name.size() > versioned_name_max)) {
         return errc::bad_name;
     }
-    // To keep a file is to link it, which takes both rights (protected_hardlinks in proc(5)).
-    const int rights = keeps ? R_OK | W_OK : W_OK;
     struct ::stat about = {};
-    if (::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno != ENOENT || policy_.writable != writable::create) {
-            return errno == EACCES ? errc::no_entry : last_error();
-        }
-    } else if (!S_ISREG(about.st_mode)) {
-        return errc::not_regular;
-    } else if (overwriting() == overwrite::deny) {
-        return system_error_code(EEXIST);
-    } else if (policy_.require_world_writable && (about.st_mode & S_IWOTH) == 0) {
-        return errc::not_world_writable;
-    } else if (::faccessat(directory, base, rights, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0) {
-        return no_right(directory, base, errc::not_writable);
-    } else if (is_kept_for_owner(directory, about)) {
-        return errc::kept_for_owner;
-    }
-    if (::faccessat(directory, ".", rights | X_OK, AT_EACCESS) != 0) {
-        return no_right(directory, ".", errc::directory_not_writable);
+    if (policy_.writable == writable::existing &&
+        ::fstatat(directory, base, &about, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == EACCES ? errc::no_entry : last_error();
     }
     return {};
 }
@@ -410,50 +415,63 @@ result<std::unique_ptr<sink>> export_root::create(
         return refused;
     }
     try {
-        const file_sink_options options{
-            overwriting(),
-            policy_.file_size_max,
-            policy_.fsync,
-            0644,
-            policy_.versions_max,
-            ledger_};
-        result<file_target> chosen = choose_target(name);
-        if (!chosen) {
-            return chosen.error();
-        }
-        file_target target = std::move(*chosen);
-        // The thread that serves makes the file, with the first block.
-        target.same_mount = true;
-        result<unique_fd> directory = open_parent(target, true);
-        if (!directory && directory.error() == system_error_code(EXDEV)) {
-            // A mount point is on the way, or a link that the kernel does not follow.
-            target.same_mount = false;
-            directory = open_parent(target, true);
-        }
-        if (!directory) {
-            error_code why;
-            keep_reason(why, refusal_of(directory.error()), target.path.c_str());
-            return why == system_error_code(EACCES) ? make_error_code(errc::no_entry) : why;
-        }
-        if (const error_code refused = check_target(directory.value().get(), base_name(target))) {
-            return refused;
-        }
-        target.remote =
-            !target.same_mount || storage_of(directory.value().get()) == storage::remote;
-        struct ::stat about = {};
-        if (::fstat(directory.value().get(), &about) == 0) {
-            target.lane = lane_of(about.st_dev);
-        }
-        auto made = std::make_unique<file_sink>(std::move(target), options);
-        if (announced_size) {
-            if (const error_code refused = made->reserve(*announced_size)) {
-                return refused;
-            }
-        }
-        return std::unique_ptr<sink>(std::move(made));
+        result<file_target> target = choose_target(name);
+        return target ? make_sink(std::move(*target), announced_size) : target.error();
     } catch (const std::bad_alloc&) {
         return system_error_code(ENOMEM);
     }
+}
+
+result<std::unique_ptr<sink>>
+export_root::make_sink(file_target target, std::optional<std::uint64_t> announced_size) const {
+    file_sink_options options;
+    options.existing = overwriting();
+    options.size_max_bytes = policy_.file_size_max;
+    options.fsync = policy_.fsync;
+    options.permissions.reset();
+    options.versions_max = policy_.versions_max;
+    options.ledger = ledger_;
+    options.method = policy_.method;
+    options.spool = spool_;
+    // The thread that serves makes the file, with the first block.
+    target.same_mount = true;
+    result<unique_fd> directory = open_parent(target, true);
+    if (!directory && directory.error() == system_error_code(EXDEV)) {
+        // A mount point is on the way, or a link that the kernel does not follow.
+        target.same_mount = false;
+        directory = open_parent(target, true);
+    }
+    if (!directory) {
+        error_code why;
+        keep_reason(why, refusal_of(directory.error()), target.path.c_str());
+        return why == system_error_code(EACCES) ? make_error_code(errc::no_entry) : why;
+    }
+    const int at = directory.value().get();
+    if (const error_code refused = check_name(at, base_name(target))) {
+        return refused;
+    }
+    const result<upload_plan> plan = plan_upload(at, target, options);
+    if (!plan) {
+        return refusal_of(plan.error());
+    }
+    if (policy_.require_world_writable && plan->file && (plan->about.st_mode & S_IWOTH) == 0) {
+        return make_error_code(errc::not_world_writable);
+    }
+    const int collects = plan->beside ? at : spool_->get();
+    // What may stall longest decides for all of it.
+    const bool far = plan->file && storage_of(plan->file.get()) == storage::remote;
+    target.remote = !target.same_mount || far || storage_of(collects) == storage::remote;
+    struct ::stat about = plan->about;
+    if (far || ::fstatat(collects, "", &about, AT_EMPTY_PATH) == 0) {
+        target.lane = lane_of(about.st_dev);
+    }
+    auto made = std::make_unique<file_sink>(std::move(target), std::move(options));
+    if (announced_size) {
+        if (const error_code refused = made->reserve(*announced_size)) {
+            return refused;
+        }
+    }
+    return std::unique_ptr<sink>(std::move(made));
 }
 
 } // namespace tftp::io

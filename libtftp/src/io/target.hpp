@@ -11,6 +11,9 @@ namespace tftp::io {
 /// Returns how the path of `target` is resolved. Lifetime: that of the target.
 [[nodiscard]] beneath_options resolution_of(const file_target& target) noexcept;
 
+/// As `resolution_of`, for a target that is a link: what it leads to may be mounted elsewhere.
+[[nodiscard]] beneath_options resolution_of_link(const file_target& target) noexcept;
+
 /// Opens the directory the target is to appear in (O_PATH). patient: see `beneath_options`. Errors
 /// as `open_beneath`.
 [[nodiscard]] result<unique_fd>

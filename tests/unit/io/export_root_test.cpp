@@ -391,22 +391,42 @@ TEST_CASE("export root creates files and keeps existing ones, when told so", "[i
     CHECK(fs::exists(box.outer / "secret"));
 }
 
-TEST_CASE("export root writes through no link at the end of a name", "[io][export_root]") {
+TEST_CASE(
+    "export root writes through links that stay inside, and keeps them", "[io][export_root]"
+) {
     const sandbox box;
     box.link("file", "link");
-    box.link("../secret", "out");
+    box.link("../file", "sub/up");
     box.link("sub", "directory");
+    box.link("none", "dangling");
+    box.link("../secret", "out");
     box.link("..", "parent");
     io::access_policy policy = with(io::writable::create);
     policy.overwrite = io::overwrite::replace;
     for (const io::lookup how : lookups) {
         const io::export_root root = box.open(policy, how);
-        CHECK(root.create("link", {}).error() == errc::not_regular);
-        CHECK(root.create("out", {}).error() == errc::not_regular);
+        for (const char* name : {"link", "sub/up", "directory/up"}) {
+            CAPTURE(name);
+            CHECK_FALSE(upload(root, name, name));
+            CHECK(box.outer.content("root/file") == name);
+            CHECK(fs::is_symlink(box.root + "/" + name));
+        }
+        CHECK(root.create("dangling", {}).error() == not_found);
+        CHECK(root.create("out", {}).error() == errc::link_leaves);
         CHECK(root.create("parent/new", {}).error() == errc::link_leaves);
         CHECK_FALSE(upload(root, "directory/file", "through"));
         CHECK(box.outer.content("root/sub/file") == "through");
+        // The name of a link is taken, too.
+        CHECK(
+            box.open(with(io::writable::create), how).create("link", {}).error() ==
+            boost::system::errc::file_exists
+        );
     }
+    policy.symlinks = io::symlinks::no;
+    CHECK(box.open(policy).create("link", {}).error() == errc::not_regular);
+    policy.symlinks = io::symlinks::inside;
+    policy.method = io::upload_method::rename;
+    CHECK(box.open(policy).create("link", {}).error() == errc::not_regular);
     CHECK(box.outer.content("secret") == "secret");
 }
 

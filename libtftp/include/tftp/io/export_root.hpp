@@ -61,6 +61,11 @@ struct access_policy {
     std::uint64_t total_size_max = 0;
     /// Uploads are on stable storage before they are acknowledged.
     bool fsync = true;
+    /// How a file is replaced.
+    upload_method method = upload_method::automatic;
+    /// Directory in which uploads are collected that the directory of their file does not take;
+    /// empty for none. Not beneath the root, as a rule. What is there counts for `total_size_max`.
+    std::string spool_directory{};
 };
 
 /// A directory whose files are served: the only code that turns a requested name into a file.
@@ -72,7 +77,7 @@ struct access_policy {
 class export_root {
 public:
     /// Counts what is stored when `total_size_max` asks for it, which reads the whole tree. Errors:
-    /// as open(2) says, of the root and of each link target.
+    /// as open(2) says, of the root, of each link target and of the spool directory.
     [[nodiscard]] static result<export_root> open(
         const char* directory, const access_policy& policy, lookup how = lookup::automatic
     ) noexcept;
@@ -110,11 +115,14 @@ public:
     /// permissions, size limit and free space. Nothing is created or held open before the first
     /// write. May block.
     ///
-    /// announced_size: the client's tsize in octets. Errors: those of `normalise_name` and of
-    /// links as `open_read`; `errc::uploads_off`, `errc::not_regular` (also for a link),
-    /// `errc::not_writable`, `errc::not_world_writable`, `errc::directory_not_writable`,
-    /// `errc::kept_for_owner`, `errc::no_entry`, `errc::too_large`, EDQUOT for the total,
-    /// `no_space_on_device`, `file_exists`, `no_such_file_or_directory`; others as the system says.
+    /// A new file has the permissions that the umask of this process leaves, or that the default
+    /// ACL of its directory gives. announced_size: the client's tsize in bytes. Errors: those of
+    /// `normalise_name` and of links as `open_read`; `errc::uploads_off`, `errc::not_regular` (also
+    /// for a link that is not followed), `errc::not_writable`, `errc::not_world_writable`,
+    /// `errc::directory_not_writable`, `errc::kept_for_owner` where only a rename will do,
+    /// `errc::forbidden` for a mount point there, `errc::no_entry`, `errc::too_large`, EDQUOT for
+    /// the total, `no_space_on_device`, `file_exists`, `no_such_file_or_directory`; others as the
+    /// system says.
     [[nodiscard]] result<std::unique_ptr<sink>>
     create(std::string_view name, std::optional<std::uint64_t> announced_size) const noexcept;
 
@@ -127,6 +135,7 @@ private:
     export_root(
         std::shared_ptr<const places> shared,
         std::shared_ptr<upload_ledger> ledger,
+        std::shared_ptr<const unique_fd> spool,
         const access_policy& policy,
         lookup how
     );
@@ -134,15 +143,21 @@ private:
     [[nodiscard]] result<std::shared_ptr<const opened_file>>
     open_file(std::string_view name, bool only_cached) const noexcept;
     [[nodiscard]] result<std::shared_ptr<const opened_file>>
+    open_once(std::string_view name, bool only_cached) const noexcept;
+    [[nodiscard]] result<std::shared_ptr<const opened_file>>
     open_reading(const char* path, bool only_cached) const noexcept;
     [[nodiscard]] error_code why_no_access(const char* path, bool only_cached) const noexcept;
-    [[nodiscard]] error_code check_target(int directory, const char* base) const noexcept;
+    [[nodiscard]] result<std::unique_ptr<sink>>
+    make_sink(file_target target, std::optional<std::uint64_t> announced_size) const;
+    [[nodiscard]] error_code check_name(int directory, const char* base) const noexcept;
     [[nodiscard]] overwrite overwriting() const noexcept;
     [[nodiscard]] file_target target_at(const char* path) const;
     [[nodiscard]] result<file_target> choose_target(std::string_view name) const;
 
     std::shared_ptr<const places> places_;
     std::shared_ptr<upload_ledger> ledger_;
+    /// Null for none.
+    std::shared_ptr<const unique_fd> spool_;
     access_policy policy_;
     lookup how_;
 };
