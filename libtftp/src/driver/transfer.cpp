@@ -296,7 +296,7 @@ bool transfer::writes_elsewhere() const noexcept {
 bool transfer::start_collecting() noexcept {
     const std::size_t room =
         agreed().windowsize == 1 ? agreed().blksize : messages_max() * scratch::slot_size;
-    budget_share share(host_->buffers(), room);
+    budget_share share(host_->buffers(), room, budget_use::writing, sink_->lane());
     if (!share.held()) {
         return false;
     }

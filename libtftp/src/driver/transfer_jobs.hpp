@@ -76,13 +76,11 @@ private:
 /// Reads what the page cache does not hold.
 class transfer::cold_read final : public file_job<source> {
 public:
-    /// share: of `wanted` octets.
-    cold_read(
-        transfer& owner, budget_share share, std::uint64_t offset, std::size_t wanted
-    ) noexcept
-        : file_job(owner, owner.source_), wanted_(wanted) {
+    /// share: of `wanted.size` octets.
+    cold_read(transfer& owner, budget_share share, const extent& wanted) noexcept
+        : file_job(owner, owner.source_), wanted_(wanted.size) {
         result_.share = std::move(share);
-        result_.offset = offset;
+        result_.offset = wanted.offset;
     }
 
     void run() noexcept override {
@@ -101,7 +99,13 @@ public:
     }
 
 private:
-    void deliver(transfer& owner) noexcept override { owner.cold_ = std::move(result_); }
+    void deliver(transfer& owner) noexcept override {
+        owner.cold_ = std::move(result_);
+        if (!owner.cold_.error) {
+            const bytes_view octets(owner.cold_.octets.get(), owner.cold_.outcome.bytes);
+            owner.source_->keep(owner.cold_.offset, octets);
+        }
+    }
 
     std::size_t wanted_;
     cold_octets result_;

@@ -124,10 +124,15 @@ bool export_root::leads_to(std::string_view name, const file_identity& file) con
     if (remote_ || !plain) {
         return false;
     }
-    const int links = policy_.symlinks == symlinks::inside ? 0 : AT_SYMLINK_NOFOLLOW;
+    // Not by name alone: whatever lies on the way may be a disk that does not answer.
+    const result<unique_fd> found = open_beneath(
+        root_->get(),
+        plain->text.data(),
+        O_PATH,
+        {policy_.symlinks == symlinks::inside, true, how_ == lookup::walk}
+    );
     struct ::stat about = {};
-    return ::fstatat(root_->get(), plain->text.data(), &about, AT_NO_AUTOMOUNT | links) == 0 &&
-           identity_of(about) == file;
+    return found && ::fstat(found->get(), &about) == 0 && identity_of(about) == file;
 }
 
 result<std::shared_ptr<const opened_file>>
@@ -150,7 +155,8 @@ export_root::open_file(std::string_view name, bool only_cached) const noexcept {
         }
         return refusal_of(fd.error());
     }
-    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(fd).value());
+    result<std::shared_ptr<const opened_file>> file =
+        opened_file::adopt(std::move(fd).value(), !only_cached);
     if (file.has_value() && policy_.require_world_readable &&
         ((*file)->permissions() & S_IROTH) == 0) {
         return make_error_code(errc::forbidden);

@@ -14,7 +14,7 @@ using namespace tftp;
 
 namespace {
 
-constexpr int errc_count = 24;
+constexpr int errc_count = 25;
 constexpr int peer_errc_count = 9;
 
 error_code from_errno(int value) {
@@ -137,6 +137,7 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::client_overloaded, peer_errc::undefined},
         {errc::too_fast, peer_errc::undefined},
         {errc::stalled, peer_errc::undefined},
+        {errc::source_changed, peer_errc::undefined},
     };
     static_assert(std::size(table) == errc_count);
     for (const auto& [value, expected] : table) {

@@ -91,8 +91,8 @@ public:
     ) const noexcept;
 
     /// Returns true when `name` leads to `file`, which open_read() gave for it a moment ago, and
-    /// that file is as it was: opening it again would give the same. Looks, and opens nothing; on
-    /// the way there the names of directories may lead through links that were put in their place.
+    /// that file is as it was: opening it again would give the same. Looks, and does not open it;
+    /// false also when that could wait.
     [[nodiscard]] bool leads_to(std::string_view name, const file_identity& file) const noexcept;
 
     /// Returns why an upload is refused, as far as that shows without looking at the disk:

@@ -68,6 +68,8 @@ enum class errc : int {
     too_fast = 23,
     /// The file system did not answer for as long as a silent peer is borne.
     stalled = 24,
+    /// The file was written to while it was sent, or somebody writes to it all the time.
+    source_changed = 25,
     /// The transfer took longer than it may on this side, however well it moved.
     out_of_time = 30,
 };
