@@ -65,6 +65,9 @@ protected:
 
     [[nodiscard]] File& file() const noexcept { return *file_; }
 
+    /// Gives the file up where it may wait: in run(), last.
+    void close() noexcept { file_.reset(); }
+
 private:
     /// Hands what it brought to its transfer.
     virtual void deliver(transfer& owner) noexcept = 0;
@@ -142,7 +145,10 @@ public:
     explicit commit_job(transfer& owner) noexcept
         : file_job(owner, owner.sink_, job_length::lasting) {}
 
-    void run() noexcept override { outcome_ = file().commit(); }
+    void run() noexcept override {
+        outcome_ = file().commit();
+        close();
+    }
 
 private:
     void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }

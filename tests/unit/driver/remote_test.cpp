@@ -166,20 +166,43 @@ TEST_CASE("a read that outlasts the client is the disk's fault", "[driver][trans
     b.check_closed(errc::stalled);
 }
 
-TEST_CASE("a commit that ends has the port read again", "[driver][transfer][limits]") {
+TEST_CASE("copies that come while a commit runs take no memory", "[driver][transfer][limits]") {
     bench b(option_pairs{}, hosted);
     begin(b, ack(0));
     b.say(data(1, 10));
     b.host.work();
     {
-        // Copies come while memory is short: the transfer rests.
         const io::budget_share all(*b.host.budget, b.host.budget->left(), io::budget_use::reading);
         b.say(data(1, 10));
-        CHECK_FALSE(b.under_test->wants().read);
+        CHECK(b.under_test->wants().read);
         b.host.work();
     }
     CHECK(b.under_test->wants().read);
     b.expect(ack(1));
+}
+
+TEST_CASE("a transfer gives its sink up with the commit", "[driver][transfer]") {
+    const bool in_pool = GENERATE(true, false);
+    const bool far = GENERATE(true, false);
+    bench b(option_pairs{}, in_pool);
+    b.sink->far = far;
+    b.sink->commit_error = GENERATE(error_code(), system_error(ENOSPC));
+    b.begin();
+    b.expect(ack(0));
+    b.say(data(1, 10));
+    while (!b.host.jobs.empty()) {
+        b.host.work();
+    }
+    CHECK(b.sink->commits == 1);
+    b.host.disposed.clear();
+    CHECK(b.sink.use_count() == 1);
+    if (!b.sink->commit_error) {
+        b.expect(ack(1));
+        CHECK_FALSE(b.under_test->closed());
+        // It repeats its last ACK all the same.
+        b.say(data(1, 10));
+        b.expect(ack(1));
+    }
 }
 
 TEST_CASE("what the host has read around a block is kept", "[driver][transfer]") {
