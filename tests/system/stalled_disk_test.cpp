@@ -281,33 +281,6 @@ TEST_CASE("a disk that died over a name that is known holds nobody up", "[system
     }
 }
 
-TEST_CASE(
-    "a disk that died over the place of an upload holds nobody up", "[system][tftpd][stall]"
-) {
-    dead_disks w(0, {"--threads", "1", "--writable", "create", "--overwrite", "replace"});
-    const auto root = w.daemon->root();
-    const tftp::endpoint server = w.daemon->server();
-    const std::string content = make_content(20'000, 1);
-    std::filesystem::create_directory(root / "a");
-    std::filesystem::permissions(root / "a", std::filesystem::perms::all);
-    write_file(root / "near", content);
-    udp_client writer;
-    const arrived ready = ask(writer, server, wrq("a/new"));
-    REQUIRE(ready.octets == ack(0));
-    fuse_disk disk(root / "a", content);
-    disk.stall();
-    writer.send(ready.from, data_of(1, block_of(content, 1)));
-    REQUIRE(disk.wait_for_request(20s));
-    const auto begun = steady::now();
-    for (int i = 0; i < 5; ++i) {
-        CHECK(fetch(server, "near") == content);
-    }
-    CHECK(steady::now() - begun < 5s);
-    disk.recover();
-    // That disk takes no files.
-    CHECK(opcode_of(next_after(writer, ready)) == 5);
-}
-
 TEST_CASE("netascii leaves memory to those who read a remote disk", "[system][tftpd][stall]") {
     two_disks w({"--blksize-max", "8192"});
     // Netascii may take half of what all files may take together, stalled or not.

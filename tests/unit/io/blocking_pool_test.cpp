@@ -545,3 +545,19 @@ TEST_CASE("there is a bound on threads that hang", "[io][blocking_pool][lanes]")
     drain(*queue, 3 * most);
     CHECK(running == 3 * most);
 }
+
+TEST_CASE("commits that are stuck leave threads to other commits", "[io][blocking_pool][lanes]") {
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    blocking_pool pool(4, 1024, 2, 20ms);
+    // As many dead disks as there are threads, each with a commit.
+    constexpr std::uint64_t dead = 4;
+    for (std::uint64_t lane = 1; lane <= dead; ++lane) {
+        REQUIRE(pool.submit(lasting_job(lane, [&] { release.acquire(); }), *queue, queueing::always)
+        );
+    }
+    REQUIRE(pool.submit(lasting_job(dead + 1, [] {}), *queue, queueing::always));
+    drain(*queue, 1);
+    release.release(dead);
+    drain(*queue, dead);
+}

@@ -271,14 +271,14 @@ TEST_CASE("what a shared mapping changes is read anew after a while", "[io][file
     static_cast<void>(source->share(cache));
     REQUIRE((try_read(*source, 0, 512).octets == old.substr(0, 512)));
     std::memcpy(at, other.data(), other.size());
-    const auto begun = std::chrono::steady_clock::now();
+    const auto changed = std::chrono::steady_clock::now();
     std::string got;
-    do {
+    while (got != other.substr(512, 512)) {
+        const auto age = std::chrono::steady_clock::now() - changed;
         got = try_read(*source, 512, 512).octets;
-    } while (got == old.substr(512, 512) &&
-             std::chrono::steady_clock::now() - begun < 2 * io::content_age_max);
-    CHECK((got == other.substr(512, 512)));
-    CHECK(std::chrono::steady_clock::now() - begun < io::content_age_max + std::chrono::seconds(1));
+        // One that began in time may take as long as it likes.
+        REQUIRE((got == other.substr(512, 512) || age < 1.1 * io::content_age_max));
+    }
     ::munmap(at, old.size());
 }
 
