@@ -234,6 +234,15 @@ result<std::shared_ptr<const opened_file>> export_root::try_open_read(std::strin
     return places_->remote ? make_error_code(errc::would_block) : open_file(name, true);
 }
 
+bool export_root::leads_there(const char* path, const file_identity& file) const noexcept {
+    // Not by name alone: whatever lies on the way may be a disk that does not answer.
+    const beneath_options how{
+        policy_.symlinks, true, how_ == lookup::walk, false, false, *places_->targets};
+    const result<unique_fd> found = open_beneath(places_->root->get(), path, O_PATH, how);
+    struct ::stat about = {};
+    return found && ::fstat(found->get(), &about) == 0 && identity_of(about) == file;
+}
+
 bool export_root::leads_to(std::string_view name, const file_identity& file) const noexcept {
     if (places_->remote) {
         return false;
@@ -241,11 +250,7 @@ bool export_root::leads_to(std::string_view name, const file_identity& file) con
     bool same = false;
     int readings = 0;
     for_each_reading(name, places_->paths, [&](const result<const char*>& path) {
-        const int links = policy_.symlinks == symlinks::no ? AT_SYMLINK_NOFOLLOW : 0;
-        struct ::stat about = {};
-        same = ++readings == 1 && path &&
-               ::fstatat(places_->root->get(), *path, &about, AT_NO_AUTOMOUNT | links) == 0 &&
-               identity_of(about) == file;
+        same = ++readings == 1 && path && leads_there(*path, file);
         return readings > 1;
     });
     return same;
@@ -314,7 +319,8 @@ export_root::open_reading(const char* path, bool only_cached) const noexcept {
         return fd.error() == system_error_code(EACCES) ? why_no_access(path, only_cached)
                                                        : refusal_of(fd.error());
     }
-    result<std::shared_ptr<const opened_file>> file = opened_file::adopt(std::move(fd).value());
+    result<std::shared_ptr<const opened_file>> file =
+        opened_file::adopt(std::move(fd).value(), !only_cached);
     if (file.has_value() && policy_.require_world_readable &&
         ((*file)->permissions() & S_IROTH) == 0) {
         return make_error_code(errc::not_world_readable);

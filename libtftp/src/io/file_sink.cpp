@@ -43,9 +43,8 @@ bool is_same_file(const struct ::stat& one, const struct ::stat& other) noexcept
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/// Largest announced size for which space is taken before the content comes, in octets: the thread
-/// that serves waits for it, and what that costs grows with the size.
-constexpr std::uint64_t allocation_max = std::uint64_t{256} << 20;
+/// Space is taken in steps of at least so much, in bytes, as each costs a call.
+constexpr std::uint64_t allocation_step_min = std::uint64_t{1} << 20;
 
 /// Returns true for what says that a directory takes no file of this process.
 bool means_unwritable(const error_code& error) noexcept {
@@ -117,6 +116,9 @@ file_sink::~file_sink() {
 }
 
 error_code file_sink::reserve(std::uint64_t size_bytes) noexcept {
+    if (announced_ != 0 && size_bytes == announced_) {
+        return {}; // said twice: with the request, and when it is settled
+    }
     if (options_.size_max_bytes != 0 && size_bytes > options_.size_max_bytes) {
         return errc::too_large;
     }
@@ -148,6 +150,9 @@ error_code file_sink::write(std::uint64_t offset, std::span<const ::iovec> paylo
         return refused;
     }
     if (const error_code failed = ensure_temporary()) {
+        return failed;
+    }
+    if (const error_code failed = allocate(written_ + total)) {
         return failed;
     }
     const result<std::size_t> stored = transfer_all(
@@ -200,7 +205,7 @@ error_code file_sink::ensure_temporary() noexcept {
         content_.reset();
         return failed;
     }
-    return allocate();
+    return {};
 }
 
 error_code file_sink::open_temporary() noexcept {
@@ -220,17 +225,26 @@ error_code file_sink::open_temporary() noexcept {
     return content_->open_nameless(options_.spool->get());
 }
 
-error_code file_sink::allocate() noexcept {
-    // In memory it takes the pages and clears them, and much of a disk takes long as well: then
-    // space is found, or not, block by block.
-    if (announced_ == 0 || announced_ > allocation_max ||
-        storage_of(content_->fd()) == storage::memory) {
+error_code file_sink::allocate(std::uint64_t needed) noexcept {
+    if (needed <= allocated_ || needed > announced_) {
         return {};
     }
-    // The size stays 0: only what was written ever counts.
-    if (uninterrupted([this] {
+    // In memory it takes the pages and clears them: there space is found, or not, block by block.
+    if (storage_of(content_->fd()) == storage::memory) {
+        allocated_ = announced_;
+        return {};
+    }
+    // No more than what has come once more: an announcement alone takes nobody's space.
+    const std::uint64_t ahead = std::clamp(needed, allocation_step_min, allocated_ahead_max);
+    const std::uint64_t begin = allocated_;
+    allocated_ = std::min(announced_, needed + ahead);
+    // The size stays as it is: only what was written ever counts.
+    if (uninterrupted([this, begin] {
             return ::fallocate(
-                content_->fd(), FALLOC_FL_KEEP_SIZE, 0, static_cast<::off_t>(announced_)
+                content_->fd(),
+                FALLOC_FL_KEEP_SIZE,
+                static_cast<::off_t>(begin),
+                static_cast<::off_t>(allocated_ - begin)
             );
         }) == 0) {
         return {};
@@ -241,6 +255,7 @@ error_code file_sink::allocate() noexcept {
     case EFBIG:
         return last_error();
     default: // not on this file system: space is found, or not, block by block
+        allocated_ = announced_;
         return {};
     }
 }
@@ -264,8 +279,8 @@ error_code file_sink::commit() noexcept {
         const error_code failed = publish(*plan);
         // A file took the name meanwhile, or lost it: what is there now decides.
         const bool creates = plan->how == upload_plan::way::create;
-        const bool raced =
-            failed.value() == (creates ? EEXIST : ENOENT) && options_.existing != overwrite::deny;
+        const bool raced = failed == system_error_code(creates ? EEXIST : ENOENT) &&
+                           options_.existing != overwrite::deny;
         if (!raced || (creates && spooled_)) {
             return failed;
         }

@@ -96,6 +96,8 @@ const char* text_of(errc code) noexcept {
         return "This client asks too often";
     case errc::stalled:
         return "The file system did not answer in time";
+    case errc::source_changed:
+        return "The file changed while it was sent";
     case errc::out_of_time:
         return "The transfer took longer than allowed here";
     default:

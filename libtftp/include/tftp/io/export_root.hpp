@@ -100,9 +100,8 @@ public:
     ) const noexcept;
 
     /// Returns true when `name` leads to `file`, which open_read() gave for it a moment ago, and
-    /// that file is as it was: opening it again would give the same. False for a name of several
-    /// readings. Looks, and opens nothing; on
-    /// the way there the names of directories may lead through links that were put in their place.
+    /// that file is as it was: opening it again would give the same. Looks, and does not open it;
+    /// false also when that could wait, and for a name of several readings.
     [[nodiscard]] bool leads_to(std::string_view name, const file_identity& file) const noexcept;
 
     /// Returns why an upload is refused, as far as that shows without looking at the disk:
@@ -146,6 +145,7 @@ private:
     open_once(std::string_view name, bool only_cached) const noexcept;
     [[nodiscard]] result<std::shared_ptr<const opened_file>>
     open_reading(const char* path, bool only_cached) const noexcept;
+    [[nodiscard]] bool leads_there(const char* path, const file_identity& file) const noexcept;
     [[nodiscard]] error_code why_no_access(const char* path, bool only_cached) const noexcept;
     [[nodiscard]] result<std::unique_ptr<sink>>
     make_sink(file_target target, std::optional<std::uint64_t> announced_size) const;

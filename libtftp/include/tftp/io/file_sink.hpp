@@ -108,6 +108,9 @@ struct file_target {
 /// part.
 class file_sink final : public sink {
 public:
+    /// Bytes that are allocated beyond those that have come.
+    static constexpr std::uint64_t allocated_ahead_max = std::uint64_t{64} << 20;
+
     /// Prepares an upload to `target`; touches nothing yet.
     file_sink(file_target target, file_sink_options options) noexcept;
     ~file_sink() override;
@@ -117,8 +120,8 @@ public:
     [[nodiscard]] bool remote() const noexcept override { return target_.remote; }
 
     /// Errors: `errc::too_large`; EDQUOT when the ledger has no room; `no_space_on_device` when
-    /// less is free. The room is claimed and the space allocated, where the file system can, with
-    /// the first write.
+    /// less is free. The room is claimed in the ledger with the first write. On the disk, where the
+    /// file system can, as much is allocated ahead as has come, up to `allocated_ahead_max`.
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override;
     [[nodiscard]] error_code
     write(std::uint64_t offset, std::span<const ::iovec> payloads) noexcept override;
@@ -139,7 +142,7 @@ private:
     [[nodiscard]] error_code open_temporary() noexcept;
     [[nodiscard]] error_code claim(std::uint64_t size_bytes) noexcept;
     void release_claim(std::uint64_t kept_bytes) noexcept;
-    [[nodiscard]] error_code allocate() noexcept;
+    [[nodiscard]] error_code allocate(std::uint64_t needed) noexcept;
     [[nodiscard]] error_code trim() noexcept;
     [[nodiscard]] error_code find_place_again() const noexcept;
     [[nodiscard]] error_code publish(const upload_plan& plan) noexcept;
@@ -163,6 +166,8 @@ private:
     bool spooled_ = false;
     bool replaced_ = false;
     std::uint64_t announced_ = 0;
+    /// Where space was taken on the disk; beyond the announced size when none is to be taken.
+    std::uint64_t allocated_ = 0;
     /// What the ledger counts for this upload.
     std::uint64_t claimed_ = 0;
     std::uint64_t written_ = 0;
