@@ -119,6 +119,32 @@ TEST_CASE("--symlinks says how links are read", "[system][tftpd][access]") {
         CHECK(upload(daemon, "tree/new", "new"));
         CHECK(holds(beside.path() / "tree" / "new", "new"));
     }
+    SECTION("follow: files are written through links, which stay") {
+        const std::string tree = (beside.path() / "tree").string();
+        daemon_process daemon(
+            {"--symlinks", "follow", "--link-target", tree, "--writable", "existing"}
+        );
+        fill(daemon);
+        fs::create_symlink(beside.path() / "tree" / "file", daemon.root() / "direct");
+        for (const char* name : {"inside", "real"}) {
+            INFO(name);
+            CHECK(upload(daemon, name, name));
+            CHECK(holds(daemon.root() / "file", name));
+            CHECK(fs::is_symlink(daemon.root() / name));
+        }
+        for (const char* name : {"direct", "tree/file"}) {
+            INFO(name);
+            CHECK(upload(daemon, name, name));
+            CHECK(holds(beside.path() / "tree" / "file", name));
+        }
+        CHECK(fs::is_symlink(daemon.root() / "direct"));
+        for (const char* name : {"secret", "climbing"}) {
+            INFO(name);
+            CHECK(refusal(daemon, name, true) == 2);
+            CHECK_THAT(daemon.line(name), EndsWith("target leads out of the directory"));
+        }
+        CHECK(holds(beside.path() / "secret", "secret"));
+    }
     SECTION("no: not at all") {
         daemon_process daemon({"--symlinks", "no"});
         fill(daemon);
