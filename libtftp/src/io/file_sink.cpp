@@ -200,12 +200,15 @@ error_code file_sink::ensure_temporary() noexcept {
         return directory.error();
     }
     directory_ = std::move(directory).value();
-    const error_code failed = open_temporary();
+    error_code failed = open_temporary();
+    if (!failed && announced_ != 0) {
+        // Others may have taken the room since the request.
+        failed = check_room(content_->fd(), announced_);
+    }
     if (failed) {
         content_.reset();
-        return failed;
     }
-    return {};
+    return failed;
 }
 
 error_code file_sink::open_temporary() noexcept {
