@@ -39,7 +39,7 @@ namespace {
 } // namespace
 
 origin origin_of(const error_code& failure, bool local_file) noexcept {
-    if (local_file || failure == errc::source_shrank) {
+    if (local_file || failure == errc::source_shrank || failure == errc::source_changed) {
         return origin::local;
     }
     if (failure.category() == peer_category()) {

@@ -153,12 +153,26 @@ template <class Value, std::size_t Count>
         ("overwrite", text("deny|replace|keep=N"),
          "an upload to a name that exists; keep=N: replace it, and keep N numbered versions "
          "(default: replace under existing, deny under create)")
+        ("upload-method", text("auto|rename|in-place"),
+         "how a file is replaced: by a new one where that keeps owner, rights and links, else by "
+         "copying into it (auto, default); one of these always")
         ("upload-dir", text("DIR"), "where uploads go (default: DIRECTORY)")
+        ("spool-dir", text("DIR"),
+         "where an upload is collected when the directory of its file cannot be written to "
+         "(default: the system's temporary directory)")
+        ("umask", text("OCTAL"),
+         "permissions that new files lack, unless the directory has a default ACL (default: 022)")
         ("quota-file", text("BYTES"), "largest upload (default: no limit)")
         ("quota-total", text("BYTES"),
          "largest sum of all files beneath the upload directory (default: no limit)")
         ("fsync", text("yes|no"), "acknowledge an upload when it is on disk (default: yes)")
-        ("symlinks", text("no|inside"), "follow symbolic links inside the directory (default: inside)")
+        ("serve", text("world|readable"),
+         "files that everybody may read (default), or all that the user may read")
+        ("symlinks", text("no|inside|chroot|follow"),
+         "symbolic links followed: none; those that end inside (default); all, as if the directory "
+         "were /; those that end inside or in a --link-target")
+        ("link-target", po::value<std::vector<std::string>>()->value_name("DIR"),
+         "where links may lead to under --symlinks follow; repeatable")
         ("blksize-max", text("auto|N"),
          "largest block granted; auto: what the route takes unfragmented (default: auto)")
         ("windowsize-max", text("N"),
@@ -242,9 +256,29 @@ void read_overwrite(const std::string& text, tftp::io::access_policy& out) {
     );
 }
 
+/// Reads permission bits as umask(1) takes them.
+[[nodiscard]] ::mode_t permissions(std::string_view option, std::string_view text) {
+    constexpr unsigned most = 0777;
+    unsigned value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
+    if (failed != std::errc() || end != text.data() + text.size() || value > most) {
+        throw usage_error(
+            fmt::format("--{} takes an octal number from 0 to 777, not '{}'", option, text)
+        );
+    }
+    return value;
+}
+
 /// Who says what becomes of uploads expects some: without --writable there are none.
 void refuse_upload_options(const values& given) {
-    for (const char* option : {"overwrite", "upload-dir", "quota-file", "quota-total"}) {
+    for (const char* option :
+         {"overwrite",
+          "upload-method",
+          "upload-dir",
+          "spool-dir",
+          "umask",
+          "quota-file",
+          "quota-total"}) {
         if (given.has(option)) {
             throw usage_error(
                 fmt::format("--{} needs --writable existing or --writable create", option)
@@ -253,9 +287,40 @@ void refuse_upload_options(const values& given) {
     }
 }
 
-void read_access(const values& given, tftp::io::access_policy& out) {
+void read_links(const values& given, tftp::io::access_policy& out) {
     using tftp::io::symlinks;
+    if (const auto* text = given.text("symlinks")) {
+        out.symlinks = word<symlinks>(
+            "symlinks",
+            *text,
+            {{"no", symlinks::no},
+             {"inside", symlinks::inside},
+             {"chroot", symlinks::chroot},
+             {"follow", symlinks::follow}}
+        );
+    }
+    out.link_targets = given.list("link-target");
+    const bool follows = out.symlinks == symlinks::follow;
+    if (follows && out.link_targets.empty()) {
+        throw usage_error("--symlinks follow needs --link-target DIR: where may links lead to?");
+    }
+    if (!follows && !out.link_targets.empty()) {
+        throw usage_error("--link-target needs --symlinks follow");
+    }
+    for (const std::string& each : out.link_targets) {
+        if (each.empty()) {
+            throw usage_error("--link-target takes a directory, not ''");
+        }
+    }
+}
+
+void read_access(const values& given, tftp::io::access_policy& out) {
     using tftp::io::writable;
+    if (const auto* text = given.text("serve")) {
+        out.require_world_readable =
+            word<bool>("serve", *text, {{"world", true}, {"readable", false}});
+    }
+    read_links(given, out);
     if (const auto* text = given.text("writable")) {
         out.writable = word<writable>(
             "writable",
@@ -268,6 +333,16 @@ void read_access(const values& given, tftp::io::access_policy& out) {
     if (const auto* text = given.text("overwrite")) {
         read_overwrite(*text, out);
     }
+    if (const auto* text = given.text("upload-method")) {
+        using tftp::io::upload_method;
+        out.method = word<upload_method>(
+            "upload-method",
+            *text,
+            {{"auto", upload_method::automatic},
+             {"rename", upload_method::rename},
+             {"in-place", upload_method::in_place}}
+        );
+    }
     if (const auto* text = given.text("quota-file")) {
         out.file_size_max = number("quota-file", *text, 1, quota_max);
     }
@@ -276,10 +351,6 @@ void read_access(const values& given, tftp::io::access_policy& out) {
     }
     if (const auto* text = given.text("fsync")) {
         out.fsync = word<bool>("fsync", *text, {{"yes", true}, {"no", false}});
-    }
-    if (const auto* text = given.text("symlinks")) {
-        out.symlinks =
-            word<symlinks>("symlinks", *text, {{"no", symlinks::no}, {"inside", symlinks::inside}});
     }
     if (out.writable == writable::never) {
         refuse_upload_options(given);
@@ -393,6 +464,22 @@ void read_process(const values& given, config& out) {
     out.seccomp = !given.has("no-seccomp");
 }
 
+/// Reads where uploads go, and where they are collected.
+void read_places(const values& given, config& out) {
+    if (const auto* text = given.text("upload-dir")) {
+        out.upload_directory = *text;
+    }
+    if (const auto* text = given.text("spool-dir")) {
+        if (out.access.method == tftp::io::upload_method::rename) {
+            throw usage_error("--spool-dir has no meaning with --upload-method rename");
+        }
+        out.spool_directory = *text;
+    }
+    if (const auto* text = given.text("umask")) {
+        out.umask = permissions("umask", *text);
+    }
+}
+
 [[nodiscard]] config read(const values& given) {
     config out;
     if (given.has("help")) {
@@ -416,9 +503,7 @@ void read_process(const values& given, config& out) {
         );
     }
     out.directory = directories.front();
-    if (const auto* text = given.text("upload-dir")) {
-        out.upload_directory = *text;
-    }
+    read_places(given, out);
     return out;
 }
 

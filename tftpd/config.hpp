@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace tftpd {
 
 /// The command line asks for something it cannot have; `what()` is one line for the user.
@@ -33,6 +35,10 @@ struct config {
     std::string directory;
     /// Empty: uploads go to `directory`.
     std::optional<std::string> upload_directory;
+    /// Empty: the system's temporary directory, if it can be used.
+    std::optional<std::string> spool_directory;
+    /// What new files are not permitted.
+    ::mode_t umask = 022;
     /// Empty: all addresses of both families.
     std::vector<tftp::endpoint> listen;
     /// Empty: `tftp`, else `nobody`, when started as root.

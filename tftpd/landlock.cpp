@@ -66,6 +66,10 @@ struct ruleset_attributes {
         return read | append | LANDLOCK_ACCESS_FS_REMOVE_FILE | fs_truncate;
     case reach::append:
         return append;
+    case reach::spool:
+        return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    case reach::named_spool:
+        return append | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE;
     }
     return 0;
 }

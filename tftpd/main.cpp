@@ -4,6 +4,7 @@
 #include "sandbox.hpp"
 #include "start_checks.hpp"
 #include "start_error.hpp"
+#include "top_level.hpp"
 
 #include <tftp/driver/content.hpp>
 #include <tftp/io/export_root.hpp>
@@ -35,11 +36,13 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -68,8 +71,24 @@ void print(const std::string& text) {
     }
 }
 
+/// Opens a directory, as a place only. what_for: for the text of the error.
+[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path, const char* what_for) {
+    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        throw tftpd::start_error(
+            fmt::format("cannot {} {}: {}", what_for, path, tftpd::why_not_opened(path, errno))
+        );
+    }
+    return directory;
+}
+
 [[nodiscard]] tftp::io::export_root
 open_root(const std::string& directory, const tftp::io::access_policy& access) {
+    // For their own words: what export_root says could be of any of them.
+    static_cast<void>(open_directory(directory, "serve"));
+    for (const std::string& each : access.link_targets) {
+        static_cast<void>(open_directory(each, "follow links to"));
+    }
     auto root = tftp::io::export_root::open(directory.c_str(), access);
     if (!root) {
         throw tftpd::start_error(
@@ -79,16 +98,42 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     return std::move(*root);
 }
 
+/// Returns whether uploads may have to be collected in another directory than their own.
+[[nodiscard]] bool spools(const tftpd::config& wanted) {
+    return wanted.access.writable != tftp::io::writable::never &&
+           wanted.access.method != tftp::io::upload_method::rename;
+}
+
+/// Returns where they are collected then; empty for nowhere.
+[[nodiscard]] std::string spool_directory(const tftpd::config& wanted) {
+    if (!spools(wanted)) {
+        return {};
+    }
+    if (wanted.spool_directory) {
+        return *wanted.spool_directory;
+    }
+    const char* const named = ::secure_getenv("TMPDIR");
+    std::string temporary = named != nullptr && *named != '\0' ? named : "/tmp";
+    const tftp::io::unique_fd there(::open(temporary.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return there ? temporary : std::string();
+}
+
 [[nodiscard]] std::shared_ptr<tftp::io::content> open_content(const tftpd::config& wanted) {
     using tftp::io::directory_content;
+    tftp::io::access_policy writes = wanted.access;
+    writes.spool_directory = spool_directory(wanted);
+    if (!writes.spool_directory.empty()) {
+        // Told by its own name when it cannot be had.
+        static_cast<void>(open_directory(writes.spool_directory, "use"));
+    }
     if (!wanted.upload_directory) {
-        return std::make_shared<directory_content>(open_root(wanted.directory, wanted.access));
+        return std::make_shared<directory_content>(open_root(wanted.directory, writes));
     }
     tftp::io::access_policy reads = wanted.access;
     reads.writable = tftp::io::writable::never;
     reads.total_size_max = 0;
     return std::make_shared<directory_content>(
-        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, wanted.access)
+        open_root(wanted.directory, reads), open_root(*wanted.upload_directory, writes)
     );
 }
 
@@ -240,32 +285,66 @@ void forget_start() {
     ::dl_iterate_phdr(forget, nullptr);
 }
 
-/// Requires what the user must be able to do once privileges are dropped. Returns a line for what
-/// is no reason not to start, but may not be meant; empty when there is nothing.
-[[nodiscard]] std::optional<std::string> require_rights(const tftpd::config& wanted) {
-    tftpd::require_entry(wanted.directory);
-    if (wanted.upload_directory) {
-        const bool listed = wanted.access.overwrite == tftp::io::overwrite::keep;
+/// Requires of the directory of --upload-dir what the user needs there. Files that exist are
+/// written in place when the directory cannot be.
+void require_upload_directory(const tftpd::config& wanted) {
+    using tftp::io::upload_method;
+    const tftp::io::access_policy& access = wanted.access;
+    const bool listed = access.overwrite == tftp::io::overwrite::keep;
+    if (listed || access.writable == tftp::io::writable::create ||
+        access.method == upload_method::rename) {
         tftpd::require_uploads(*wanted.upload_directory, listed);
+    } else {
+        tftpd::require_search(*wanted.upload_directory);
+    }
+}
+
+/// Requires what the user must be able to do once privileges are dropped. Returns lines for what is
+/// no reason not to start, but may not be meant.
+[[nodiscard]] std::vector<std::string> require_rights(const tftpd::config& wanted) {
+    tftpd::require_entry(wanted.directory);
+    for (const std::string& each : wanted.access.link_targets) {
+        tftpd::require_entry(each);
+    }
+    if (wanted.upload_directory) {
+        require_upload_directory(wanted);
+    }
+    if (wanted.spool_directory) {
+        tftpd::require_uploads(*wanted.spool_directory, false);
     }
     if (wanted.port_range) {
         tftpd::require_ports_from(wanted.port_range->first);
     }
+    std::vector<std::string> doubts;
     // Uploads can be meant for directories below it alone.
-    const bool uploads = wanted.access.writable != tftp::io::writable::never;
-    return uploads && !wanted.upload_directory ? tftpd::doubt_uploads(wanted.directory)
-                                               : std::nullopt;
+    if (wanted.access.writable != tftp::io::writable::never && !wanted.upload_directory) {
+        if (auto doubt = tftpd::doubt_uploads(wanted.directory)) {
+            doubts.push_back(std::move(*doubt));
+        }
+    }
+    if (spools(wanted) && tftpd::why_no_files(spool_directory(wanted))) {
+        doubts.push_back(fmt::format(
+            "user {} cannot use the temporary directory: files in directories that may not be "
+            "written take no uploads (see --spool-dir)",
+            tftpd::own_name()
+        ));
+    }
+    return doubts;
 }
 
-/// Opens a directory for a rule of the confinement.
-[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path) {
-    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) {
-        throw tftpd::start_error(
-            fmt::format("cannot serve {}: {}", path, std::generic_category().message(errno))
-        );
+/// Opens the directory where uploads are collected, if the user can make files there, for a rule of
+/// the confinement.
+[[nodiscard]] tftp::io::unique_fd open_spool(const tftpd::config& wanted, tftpd::reach& allowed) {
+    const std::string path = spool_directory(wanted);
+    if (path.empty() || tftpd::why_no_files(path)) {
+        return {};
     }
-    return directory;
+    tftp::io::unique_fd spool = open_directory(path, "use");
+    const tftp::io::unique_fd nameless(
+        ::openat(spool.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+    );
+    allowed = nameless ? tftpd::reach::spool : tftpd::reach::named_spool;
+    return spool;
 }
 
 /// Leaves the process with what serving needs, and returns what is in force.
@@ -274,13 +353,25 @@ tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
     ::tzset();
     using tftpd::reach;
     const bool writes = wanted.access.writable != tftp::io::writable::never;
-    const tftp::io::unique_fd root = open_directory(wanted.directory);
+    const tftp::io::unique_fd root = open_directory(wanted.directory, "serve");
     const tftp::io::unique_fd uploads =
-        open_directory(wanted.upload_directory.value_or(wanted.directory));
+        open_directory(wanted.upload_directory.value_or(wanted.directory), "take uploads in");
+    std::vector<tftp::io::unique_fd> targets;
+    for (const std::string& each : wanted.access.link_targets) {
+        targets.push_back(open_directory(each, "follow links to"));
+    }
     tftpd::confinement needed;
     needed.directories.push_back({root.get(), reach::read});
+    for (const tftp::io::unique_fd& each : targets) {
+        needed.directories.push_back({each.get(), writes ? reach::write : reach::read});
+    }
+    reach of_spool = reach::spool;
+    const tftp::io::unique_fd spool = open_spool(wanted, of_spool);
     if (writes) {
         needed.directories.push_back({uploads.get(), reach::write});
+    }
+    if (spool) {
+        needed.directories.push_back({spool.get(), of_spool});
     }
     if (const auto directory = log.directory()) {
         needed.directories.push_back({*directory, reach::append});
@@ -326,8 +417,8 @@ int check(const tftpd::config& wanted) {
     const auto user = tftpd::choose_identity(wanted.user);
     const std::shared_ptr<tftp::io::content> files = open_content(wanted);
     tftpd::drop_privileges(user);
-    if (const auto warning = require_rights(wanted)) {
-        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning->c_str()));
+    for (const std::string& warning : require_rights(wanted)) {
+        static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning.c_str()));
     }
     print("tftpd: configuration OK\n");
     return 0;
@@ -347,6 +438,7 @@ void block_signals() noexcept {
 int set_up_and_serve(const tftpd::config& wanted, bool& started) {
     ignore_signals();
     bound_allocator();
+    ::umask(wanted.umask);
     const std::size_t descriptors_max = tftpd::raise_descriptor_limit();
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
@@ -356,8 +448,13 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
             on_started();
         });
     tftpd::drop_privileges(user);
-    const auto warning = require_rights(wanted);
+    std::vector<std::string> warnings = require_rights(wanted);
     const std::string name = tftpd::own_name();
+    if (const auto line = tftpd::files_of_other_kind(
+            wanted.directory, wanted.access.require_world_readable, name
+        )) {
+        warnings.push_back(*line);
+    }
     end_on_signal ends(server, wanted.grace);
     boost::asio::signal_set hangups(server.get_executor(), SIGHUP);
     reopen_on_signal(log, hangups);
@@ -369,8 +466,8 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
     tftpd::require_calls(wanted.access.writable != tftp::io::writable::never);
     // A start that fails is told in one line alone.
     on_started = [&] {
-        if (warning) {
-            log.say(*warning);
+        for (const std::string& warning : warnings) {
+            log.say(warning);
         }
         tell_confinement(wanted, confined, name, log);
         for (const tftp::endpoint& local : server.endpoints()) {

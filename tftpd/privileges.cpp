@@ -92,6 +92,19 @@ void become(const identity& target) {
     return tftp::io::check_access(AT_FDCWD, directory.c_str(), rights).value();
 }
 
+/// Returns the first directory on the way to `directory`, itself included, that this process may
+/// not enter; empty when there is none.
+[[nodiscard]] std::string first_closed(const std::string& directory) {
+    for (std::size_t end = 0; end != std::string::npos;) {
+        end = directory.find('/', end + 1);
+        std::string above = directory.substr(0, end);
+        if (try_access(above, X_OK) == EACCES) {
+            return above;
+        }
+    }
+    return {};
+}
+
 void require_access(const std::string& directory, int rights, const char* what_for) {
     if (const int failed = try_access(directory, rights)) {
         throw privilege_error(fmt::format(
@@ -160,7 +173,27 @@ std::string own_name() {
 }
 
 void require_entry(const std::string& directory) {
-    require_access(directory, R_OK | X_OK, "enter");
+    // To read it is not needed: its files have names that clients know.
+    const std::string closed = first_closed(directory);
+    if (!closed.empty() && closed != directory) {
+        throw privilege_error(fmt::format(
+            "user {} cannot reach {}: {} may not be entered: {}",
+            own_name(),
+            directory,
+            closed,
+            std::strerror(EACCES)
+        ));
+    }
+    require_access(directory, X_OK, "enter");
+}
+
+std::string why_not_opened(const std::string& directory, int error) {
+    const std::string closed = error == EACCES ? first_closed(directory) : std::string();
+    return closed.empty()
+               ? std::strerror(error)
+               : fmt::format(
+                     "user {} may not enter {}: {}", own_name(), closed, std::strerror(error)
+                 );
 }
 
 void require_uploads(const std::string& directory, bool listed) {
@@ -168,6 +201,17 @@ void require_uploads(const std::string& directory, bool listed) {
     if (listed) {
         require_access(directory, R_OK, "list");
     }
+}
+
+void require_search(const std::string& directory) {
+    require_access(directory, X_OK, "enter");
+}
+
+std::optional<std::string> why_no_files(const std::string& directory) {
+    if (const int failed = try_access(directory, W_OK | X_OK)) {
+        return std::strerror(failed);
+    }
+    return std::nullopt;
 }
 
 std::optional<std::string> doubt_uploads(const std::string& directory) {

@@ -45,12 +45,24 @@ void require_ports_from(std::uint16_t first);
 /// Returns the name of the user that this process runs as, or the number of one without a name.
 [[nodiscard]] std::string own_name();
 
-/// Throws privilege_error when this process may not enter `directory`.
+/// Throws privilege_error when this process may not enter `directory`; the text names the first
+/// directory on the way that it may not enter.
 void require_entry(const std::string& directory);
+
+/// Returns why `directory` cannot be opened, after open(2) has failed with `error`: the words of
+/// the system, and which directory on the way may not be entered if that is why.
+[[nodiscard]] std::string why_not_opened(const std::string& directory, int error);
 
 /// Throws privilege_error when this process may not write to `directory`, or, if `listed`, not
 /// list it.
 void require_uploads(const std::string& directory, bool listed);
+
+/// Throws privilege_error when this process may not find files in `directory`.
+void require_search(const std::string& directory);
+
+/// Returns why this process may not make files in `directory`, a text of the system; empty when it
+/// may.
+[[nodiscard]] std::optional<std::string> why_no_files(const std::string& directory);
 
 /// Returns one line that warns when this process may not write to `directory` itself; empty when it
 /// may. The line does not name the directory: it is for the log, too.

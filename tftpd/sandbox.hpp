@@ -21,6 +21,10 @@ enum class reach : std::uint8_t {
     write,
     /// Files are made and written, not read: logs.
     append,
+    /// Files without a name are made, written and read again.
+    spool,
+    /// As `spool`, where the file system has only files with names.
+    named_spool,
 };
 
 /// What the process needs from now on; all else is taken from it.

@@ -30,10 +30,19 @@ class tree {
 public:
     tree() : root_(fs::canonical(temporary_.path()) / "root") {
         const fs::path outside = root_.parent_path() / "outside";
+        const fs::path target = root_.parent_path() / "target";
         for (const fs::path& made :
-             {outside, root_ / "empty", root_ / "boot/deep/er", root_ / "outside"}) {
+             {outside,
+              target / "deep",
+              root_ / "empty",
+              root_ / "boot/deep/er",
+              root_ / "outside",
+              root_ / ("." + root_.native())}) {
             fs::create_directories(made);
         }
+        test::write_file(target / "deep/tool", "tool");
+        fs::create_symlink("../outside/secret", target / "out");
+        fs::create_symlink(root_ / "file", target / "in");
         test::write_file(outside / "secret", "secret");
         for (const std::string& name : std::vector<std::string>{
                  "file",
@@ -46,6 +55,8 @@ public:
                  "....",
                  "%2e%2e",
                  "C:",
+                 "boot\\pxe.0",
+                 "..\\secret",
                  "boot/\xff",
                  "boot/" + std::string(255, 'n')}) {
             test::write_file(root_ / name, name);
@@ -53,13 +64,16 @@ public:
         test::write_file(root_ / "private", "private");
         fs::permissions(root_ / "private", fs::perms(0600));
         require(::mkfifo((root_ / "fifo").c_str(), 0666) == 0, "no FIFO can be made");
-        make_links(outside);
+        test::write_file(root_ / ("." + root_.native()) / "file", "the longer name");
+        make_links(outside, target);
     }
 
     [[nodiscard]] const std::string& root() const { return root_.native(); }
 
+    [[nodiscard]] std::string target() const { return root_.parent_path() / "target"; }
+
 private:
-    void make_links(const fs::path& outside) const {
+    void make_links(const fs::path& outside, const fs::path& beside) const {
         const std::pair<const char*, std::string> links[] = {
             {"in", "file"},
             {"indir", "boot"},
@@ -83,6 +97,15 @@ private:
             {"boot/escape", "../../outside/secret"},
             {"absolute", (outside / "secret").native()},
             {"absolutein", (root_ / "file").native()},
+            {"absolutedir", (root_ / "boot/deep").native() + "//er/../"},
+            {"asserved", "/boot/pxe.0"},
+            {"asserveddir", "/boot"},
+            {"asservedself", "/asservedself"},
+            {"around", (outside / "../root/file").native()},
+            {"boot/around", "../../root/boot/pxe.0"},
+            {"totarget", beside.native()},
+            {"totargetfile", "../target/deep/tool"},
+            {"top", root_.native()},
             {"slash", "/"},
             {"proc", "/proc/self/root"},
         };
@@ -100,38 +123,43 @@ bool is_separator(char c) {
 }
 
 /// The plain name, or why there is none.
-result<std::string> plain(std::string_view requested, std::size_t room) {
+result<std::string> plain(std::string_view requested, std::size_t room, io::separators between) {
     const bool control = std::any_of(requested.begin(), requested.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
     });
+    const auto separates = [between](char c) {
+        return between == io::separators::both ? is_separator(c) : c == '/';
+    };
     std::string joined;
     std::string component;
+    std::string last;
     bool bad = control;
     for (const char c : std::string(requested) + '/') {
-        if (!is_separator(c)) {
+        if (!separates(c)) {
             component += c;
             continue;
         }
-        bad =
-            bad || component == ".." || component.size() > 255 || component.rfind(".tftp-", 0) == 0;
+        bad = bad || component.size() > 255 || component.rfind(".tftp-", 0) == 0 ||
+              (component == ".." && joined.empty());
         if (!component.empty() && component != ".") {
             joined += (joined.empty() ? "" : "/") + component;
+            last = component;
         }
         component.clear();
     }
     if (bad || joined.empty() || joined.size() > std::min<std::size_t>(room, 1024)) {
         return make_error_code(errc::bad_name);
     }
-    if (is_separator(requested.back())) {
+    if (separates(requested.back()) || last == "..") {
         return make_error_code(errc::not_regular);
     }
     return joined;
 }
 
-void check_name(std::string_view requested, std::size_t room) {
+void check_name(std::string_view requested, std::size_t room, io::separators between) {
     std::vector<char> out(room);
-    const result<std::size_t> size = io::normalise_name(requested, out);
-    const result<std::string> expected = plain(requested, room);
+    const result<std::size_t> size = io::normalise_name(requested, out, between);
+    const result<std::string> expected = plain(requested, room, between);
     require(size.has_value() == expected.has_value(), "a bad name passes, or a good one does not");
     if (!size) {
         require(size.error() == expected.error(), "another error");
@@ -140,16 +168,21 @@ void check_name(std::string_view requested, std::size_t room) {
     const std::string_view name(out.data(), *size);
     require(name == *expected, "another name");
     std::vector<char> again(room);
-    const result<std::size_t> same = io::normalise_name(name, again);
+    const result<std::size_t> same = io::normalise_name(name, again, between);
     require(same.has_value() && name == std::string_view(again.data(), *same), "not idempotent");
 }
 
 using opened = result<std::shared_ptr<const io::opened_file>>;
 
-void check_inside(const opened& file, const std::string& root) {
+void check_inside(const opened& file, const tree& exported, bool targets) {
     if (file) {
         const std::string link = "/proc/self/fd/" + std::to_string((*file)->native_handle());
-        require(fs::read_symlink(link).native().starts_with(root + '/'), "a file outside the root");
+        const std::string path = fs::read_symlink(link);
+        require(
+            path.starts_with(exported.root() + '/') ||
+                (targets && path.starts_with(exported.target() + '/')),
+            "a file outside the root"
+        );
     }
 }
 
@@ -164,20 +197,30 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const tree exported;
     fuzz::input in(data, size);
     const std::uint8_t flags = in.u8();
+    const io::symlinks kinds[] = {
+        io::symlinks::inside, io::symlinks::no, io::symlinks::chroot, io::symlinks::follow};
     io::access_policy policy;
-    policy.symlinks = (flags & 1U) == 0 ? io::symlinks::inside : io::symlinks::no;
+    policy.symlinks = kinds[(flags & 1U) | (flags >> 4U & 2U)];
+    const bool targets = policy.symlinks == io::symlinks::follow;
+    if (targets) {
+        policy.link_targets = {exported.target()};
+    }
     policy.writable = (flags & 2U) == 0 ? io::writable::create : io::writable::existing;
     policy.require_world_writable = (flags & 4U) != 0;
     policy.overwrite = (flags & 8U) == 0 ? io::overwrite::replace : io::overwrite::deny;
     const std::size_t room = (flags & 16U) == 0 ? io::name_octets_max : flags >> 3U;
-    const std::string_view name = fuzz::as_text(in.rest());
-    check_name(name, room);
+    std::string name(fuzz::as_text(in.rest()));
+    if ((flags & 64U) != 0) {
+        name.insert(0, exported.root());
+    }
+    check_name(name, room, io::separators::slashes);
+    check_name(name, room, io::separators::both);
 
     const char* const root = exported.root().c_str();
     const auto by_kernel = io::export_root::open(root, policy).value();
     const auto by_walk = io::export_root::open(root, policy, io::lookup::walk).value();
     const opened read = by_kernel.open_read(name);
-    check_inside(read, exported.root());
+    check_inside(read, exported, targets);
     check_same(read, by_walk.open_read(name));
     const opened cached = by_kernel.try_open_read(name);
     if (cached || cached.error() != errc::would_block) {
@@ -188,6 +231,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto walked = by_walk.create(name, std::nullopt);
     require(written.has_value() == walked.has_value(), "an upload depends on the way of lookup");
     require(written.has_value() || written.error() == walked.error(), "two refusals");
-    require(plain(name, io::name_octets_max).has_value() || !(read || written), "a bad name opens");
+    const bool any = plain(name, io::name_octets_max, io::separators::slashes).has_value() ||
+                     plain(name, io::name_octets_max, io::separators::both).has_value();
+    require(any || !(read || written), "a bad name opens");
     return 0;
 }

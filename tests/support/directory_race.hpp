@@ -21,16 +21,32 @@ namespace tftp::test {
 /// - `deep/inner` is there or has been moved outside, and `winding` leads to the file of the root
 /// by
 ///   its parent, as does `winding-root` to the root itself;
-/// - `flipped` is a file or a link to one outside.
+/// - `flipped` is a file or a link to one outside;
+/// - `absolute` leads by the real path to the file in `swapped`, `absolute-inner` to `deep/inner`,
+///   and both go by ".." through directories that come and go;
+/// - `turned` is an absolute link to a file inside or to one outside, and `hop` one to a directory
+///   outside that is a link to the root or to the directory with the other files.
 ///
 /// Every file inside holds "inside", every one outside "outside", and both have the same names.
 class directory_race {
 public:
     /// Names that are asked for while it runs.
     static constexpr const char* files[] = {
-        "swapped/file", "deep/inner/file", "winding", "winding-root/file", "flipped", "file"};
+        "swapped/file",
+        "deep/inner/file",
+        "deep/inner/../../file",
+        "winding",
+        "winding-root/file",
+        "flipped",
+        "file",
+        "absolute",
+        "absolute-inner/file",
+        "absolute-inner/../../file",
+        "turned",
+        "hop/file"};
     /// Directories that are written to while it runs.
-    static constexpr const char* directories[] = {"swapped", "deep/inner", "winding-root"};
+    static constexpr const char* directories[] = {
+        "swapped", "deep/inner", "winding-root", "absolute-inner", "hop"};
 
     /// root: of the server. outside: an empty directory of the same file system.
     directory_race(const std::filesystem::path& root, const std::filesystem::path& outside)
@@ -53,8 +69,19 @@ public:
         fs::create_symlink(out / "file", root / "file-link");
         fs::create_symlink("deep/inner/../../file", root / "winding");
         fs::create_directory_symlink("deep/inner/../..", root / "winding-root");
-        threads_.emplace_back([this] { exchange("swapped", "trap-link"); });
-        threads_.emplace_back([this] { exchange("flipped", "file-link"); });
+        fs::create_symlink(root / "deep/inner/../../swapped/file", root / "absolute");
+        fs::create_directory_symlink(
+            root / "swapped/../deep/inner/../inner", root / "absolute-inner"
+        );
+        fs::create_symlink(root / "file", root / "turned");
+        fs::create_symlink(outside / "file", root / "turned-link");
+        fs::create_directory_symlink(root, outside / "hop-in");
+        fs::create_directory_symlink(outside / "trap", outside / "hop-out");
+        fs::create_directory_symlink(outside / "hop-in", root / "hop");
+        threads_.emplace_back([this] { exchange(root_ / "swapped", root_ / "trap-link"); });
+        threads_.emplace_back([this] { exchange(root_ / "flipped", root_ / "file-link"); });
+        threads_.emplace_back([this] { exchange(root_ / "turned", root_ / "turned-link"); });
+        threads_.emplace_back([this] { exchange(outside_ / "hop-in", outside_ / "hop-out"); });
         threads_.emplace_back([this] { move_in_and_out(); });
     }
 
@@ -83,6 +110,8 @@ public:
              ++at) {
             if (at->path().filename() == "inner") {
                 at.disable_recursion_pending();
+            } else if (at->path().filename().native().starts_with("hop-")) {
+                continue;
             } else if (at->is_regular_file() || at->is_symlink()) {
                 ++seen;
                 if (at->path().filename() != "file" || !holds(at->path(), "outside")) {
@@ -102,11 +131,9 @@ private:
         std::filesystem::permissions(path, std::filesystem::perms::all);
     }
 
-    void exchange(const char* one, const char* other) {
+    void exchange(const std::filesystem::path& one, const std::filesystem::path& other) {
         while (!stop_) {
-            ::renameat2(
-                AT_FDCWD, (root_ / one).c_str(), AT_FDCWD, (root_ / other).c_str(), RENAME_EXCHANGE
-            );
+            ::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE);
         }
     }
 

@@ -77,7 +77,7 @@ bool has_landlock(int version) {
 }
 
 places::places() {
-    for (const char* name : {"served", "uploads", "logs", "outside"}) {
+    for (const char* name : {"served", "uploads", "logs", "spool", "outside"}) {
         std::filesystem::create_directories(top.path() / name / "below");
         write_file(top.path() / name / "file", "content");
     }
@@ -94,6 +94,7 @@ outcome confined_to(const places& where, const action& what, mechanisms use) {
             allow("served", tftpd::reach::read);
             allow("uploads", tftpd::reach::write);
             allow("logs", tftpd::reach::append);
+            allow("spool", use.names ? tftpd::reach::named_spool : tftpd::reach::spool);
             wanted.landlock = use.landlock;
             wanted.seccomp = use.seccomp;
             ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

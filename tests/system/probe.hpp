@@ -45,8 +45,8 @@ using action = std::function<long()>;
 /// not.
 [[nodiscard]] bool has_landlock(int version = 1);
 
-/// A directory that is served, one for uploads, one for logs, and one that is out of reach. Each
-/// holds a file "file" and a directory "below".
+/// A directory that is served, one for uploads, one for logs, one where uploads are collected, and
+/// one that is out of reach. Each holds a file "file" and a directory "below".
 struct places {
     places();
 
@@ -62,6 +62,8 @@ struct places {
 struct mechanisms {
     bool landlock = true;
     bool seccomp = true;
+    /// Uploads are collected in files with names.
+    bool names = false;
 };
 
 inline constexpr mechanisms only_landlock{true, false};

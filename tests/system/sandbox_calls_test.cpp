@@ -10,18 +10,21 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 using namespace tftp::test;
@@ -201,6 +204,22 @@ TEST_CASE("calls that tftpd does not make are refused to it", "[system][sandbox]
     CHECK(confined_to(where, [=] {
               return process(::syscall(SYS_clone3, nullptr, 0));
           }) == refused(ENOSYS));
+}
+
+TEST_CASE("what a file is besides its content is copied to another one", "[system][sandbox]") {
+    const places where;
+    const std::string file = where.at("uploads/file");
+    const std::vector<std::function<long(int)>> calls{
+        [](int fd) { return ::fchown(fd, ::getuid(), ::getgid()); },
+        [](int fd) { return ::fsetxattr(fd, "user.x", "x", 1, 0); },
+        [](int fd) { return ::futimens(fd, nullptr); },
+        [](int fd) { return ::flock(fd, LOCK_EX); }};
+    for (const auto& call : calls) {
+        const action what = [&] { return call(::open(file.c_str(), O_RDWR)); };
+        CHECK(free_to(what) == done);
+        CHECK(confined_to(where, what) == done);
+        CHECK(reading(what) == refused(EPERM));
+    }
 }
 
 TEST_CASE("a daemon that only reads cannot change files", "[system][sandbox]") {

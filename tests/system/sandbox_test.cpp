@@ -150,6 +150,24 @@ TEST_CASE("each directory is used for one purpose only", "[system][sandbox]") {
         }
         CHECK(holds(where.at("logs/file"), "content"));
     }
+    SECTION("files without a name are written and read again where uploads are collected") {
+        check(opening(where.at("spool"), O_RDWR | O_TMPFILE), done);
+        check(opening(where.at("spool"), O_RDONLY | O_DIRECTORY), refused(EACCES));
+        check(opening(where.at("spool/named"), O_RDWR | O_CREAT | O_EXCL), refused(EACCES));
+        check(unlinking("spool/file"), refused(EACCES));
+        check(renaming(where.at("spool/file"), where.at("spool/other")), refused(EACCES));
+        CHECK(holds(where.at("spool/file"), "content"));
+    }
+    SECTION("and with a name where there are no others") {
+        const mechanisms named{true, false, true};
+        const auto allowed = [&](const action& what, const outcome& expected) {
+            CHECK(confined_to(where, what, named) == expected);
+        };
+        allowed(opening(where.at("spool/named"), O_RDWR | O_CREAT | O_EXCL), done);
+        allowed(unlinking("spool/named"), done);
+        allowed(opening(where.at("spool"), O_RDONLY | O_DIRECTORY), refused(EACCES));
+        allowed([&] { return ::mkdir(where.at("spool/new").c_str(), 0755); }, refused(EACCES));
+    }
 }
 
 TEST_CASE("TCP is out of reach", "[system][sandbox]") {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 /// A file system below the served directory that stops answering.
@@ -178,4 +179,117 @@ TEST_CASE("SIGTERM ends a server whose disk has stalled", "[system][tftpd][stall
     // The disk never answers: what waits for it does not end.
     CHECK(steady::now() - begun < 10s);
     CHECK_FALSE(w.daemon->line("ended while a disk does not answer").empty());
+}
+
+namespace {
+
+/// A daemon below whose directory several disks have died.
+class dead_disks {
+public:
+    dead_disks(std::size_t count, const std::vector<std::string>& options) {
+        try {
+            fuse_disk::prepare();
+            daemon.emplace(options);
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto at = daemon->root() / ("dead" + std::to_string(i));
+                std::filesystem::create_directory(at);
+                disks.push_back(std::make_unique<fuse_disk>(at, make_content(20'000, 2)));
+            }
+        } catch (const std::system_error& why) {
+            std::cout << "skipped: " << why.what() << std::endl;
+            std::exit(skipped_exit_code);
+        }
+        for (const auto& each : disks) {
+            each->stall();
+        }
+    }
+
+    std::optional<daemon_process> daemon;
+    std::vector<std::unique_ptr<fuse_disk>> disks;
+};
+
+/// Waits until the status of a file has not changed for so long that a server keeps it open.
+void let_settle(const std::filesystem::path& file) {
+    using file_clock = std::filesystem::file_time_type::clock;
+    while (file_clock::now() - std::filesystem::last_write_time(file) < 2500ms) {
+        std::this_thread::sleep_for(50ms);
+    }
+}
+
+} // namespace
+
+TEST_CASE("many disks that died leave threads to the others", "[system][tftpd][stall]") {
+    constexpr std::size_t count = 9;
+    dead_disks w(count, taking_uploads);
+    const tftp::endpoint server = w.daemon->server();
+    std::vector<std::unique_ptr<udp_client>> waiting;
+    for (std::size_t i = 0; i < 8 * count; ++i) {
+        waiting.push_back(std::make_unique<udp_client>());
+        const std::string name = "dead" + std::to_string(i % count) + "/file";
+        waiting.back()->send(server, i % 3 == 2 ? wrq(name) : rrq(name));
+    }
+    for (const auto& each : w.disks) {
+        REQUIRE(each->wait_for_request(20s));
+    }
+    const std::string content = make_content(20'000, 1);
+    const auto begun = steady::now();
+    for (int i = 0; i < 8; ++i) {
+        const std::string name = "upload" + std::to_string(i);
+        udp_client client;
+        const arrived ready = ask(client, server, wrq(name));
+        CHECK(store_rest(client, ready.from, content).octets == ack(40));
+        CHECK(fetch(server, name) == content);
+    }
+    CHECK(steady::now() - begun < 5s);
+}
+
+TEST_CASE("a disk that died over a name that is known holds nobody up", "[system][tftpd][stall]") {
+    dead_disks w(0, {"--threads", "1"});
+    const auto root = w.daemon->root();
+    const tftp::endpoint server = w.daemon->server();
+    const std::string content = make_content(20'000, 1);
+    std::filesystem::create_directories(root / "a/b");
+    write_file(root / "a/b/file", content);
+    write_file(root / "near", content);
+    let_settle(root / "a/b/file");
+    // The server keeps the file, and the name with it.
+    CHECK(fetch(server, "a/b/file") == content);
+    CHECK(fetch(server, "a/b/file") == content);
+    const auto over = GENERATE(as<std::string>(), "a", "a/b");
+    fuse_disk disk(root / over, content);
+    disk.stall();
+    udp_client waiting;
+    waiting.send(server, rrq("a/b/file"));
+    REQUIRE(disk.wait_for_request(20s));
+    const auto begun = steady::now();
+    for (int i = 0; i < 5; ++i) {
+        CHECK(fetch(server, "near") == content);
+    }
+    CHECK(steady::now() - begun < 5s);
+    disk.recover();
+    // On the disk that is there now.
+    const arrived answer = next(waiting);
+    if (over == "a/b") {
+        CHECK(fetch_rest(waiting, answer) == content);
+    } else {
+        CHECK(error_code_of(answer) == 1);
+    }
+}
+
+TEST_CASE("netascii leaves memory to those who read a remote disk", "[system][tftpd][stall]") {
+    two_disks w({"--blksize-max", "8192"});
+    // Netascii may take half of what all files may take together, stalled or not.
+    std::vector<std::unique_ptr<udp_client>> hogs;
+    for (int i = 0; i < 300; ++i) {
+        udp_client& hog = *hogs.emplace_back(std::make_unique<udp_client>());
+        const arrived oack = ask(
+            hog, w.server(), rrq("near", {{"blksize", "8192"}, {"windowsize", "16"}}, "netascii")
+        );
+        REQUIRE(opcode_of(oack) == 6);
+        hog.send(oack.from, ack(0));
+        REQUIRE(opcode_of(next(hog)) != 0);
+    }
+    const auto begun = steady::now();
+    CHECK(fetch(w.server(), "far/file") == w.far);
+    CHECK(steady::now() - begun < 5s);
 }

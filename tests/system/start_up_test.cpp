@@ -66,6 +66,40 @@ TEST_CASE("tftpd refuses to serve what it cannot, in one line", "[system][tftpd]
     SECTION("two directories") {
         check_refusal(run_tftpd({path, path}), "exactly one directory is served");
     }
+    SECTION("a directory for links that does not exist, or is a file") {
+        write_file(dir.path() / "file", "x");
+        const auto run_with = [&](const std::string& target) {
+            return run_tftpd(
+                {"--listen", listen, "--symlinks", "follow", "--link-target", target, path}
+            );
+        };
+        check_refusal(
+            run_with(path + "/missing"),
+            "cannot follow links to " + path + "/missing: No such file or directory"
+        );
+        check_refusal(
+            run_with(path + "/file"), "cannot follow links to " + path + "/file: Not a directory"
+        );
+    }
+    SECTION("a directory behind one that its user cannot enter") {
+        const auto locked = dir.path() / "locked";
+        std::filesystem::create_directories(locked / "root");
+        std::filesystem::permissions(locked, std::filesystem::perms::none);
+        const std::string root = (locked / "root").string();
+        if (::geteuid() == 0) {
+            check_refusal(
+                run_tftpd({"--user", "nobody", "--listen", listen, root}),
+                "user nobody cannot reach " + root + ": " + locked.string() +
+                    " may not be entered: Permission denied"
+            );
+        } else {
+            check_refusal(
+                run_tftpd({"--listen", listen, root}),
+                " may not enter " + locked.string() + ": Permission denied"
+            );
+            std::filesystem::permissions(locked, std::filesystem::perms::owner_all);
+        }
+    }
     SECTION("a directory that its user cannot enter") {
         const auto locked = dir.path() / "locked";
         std::filesystem::create_directory(locked);
@@ -155,7 +189,8 @@ TEST_CASE("tftpd refuses a command line that it does not understand", "[system][
         check_bad_value({"--writable", "yes"}, "one of never, existing, create, not 'yes'");
         check_bad_value({"--overwrite", "keep"}, "one of deny, replace, keep=N, not 'keep'");
         check_bad_value({"--fsync", "maybe"}, "one of yes, no, not 'maybe'");
-        check_bad_value({"--symlinks", "yes"}, "one of no, inside, not 'yes'");
+        check_bad_value({"--symlinks", "yes"}, "one of no, inside, chroot, follow, not 'yes'");
+        check_bad_value({"--serve", "all"}, "one of world, readable, not 'all'");
         check_bad_value({"--rollover", "2"}, "one of 0, 1, none, not '2'");
         check_bad_value({"--timeout-policy", ""}, "one of honour, ceiling, decline, not ''");
     }

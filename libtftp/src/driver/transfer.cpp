@@ -296,7 +296,7 @@ bool transfer::writes_elsewhere() const noexcept {
 bool transfer::start_collecting() noexcept {
     const std::size_t room =
         agreed().windowsize == 1 ? agreed().blksize : messages_max() * scratch::slot_size;
-    budget_share share(host_->buffers(), room);
+    budget_share share(host_->buffers(), room, budget_use::writing, sink_->lane());
     if (!share.held()) {
         return false;
     }
@@ -337,10 +337,16 @@ void transfer::finish_write(receiver& engine, const error_code& outcome, time_po
 void transfer::commit(receiver& engine, time_point now) noexcept {
     engine.on_commit_begun();
     if (host_ != nullptr && hand_over<commit_job>(queueing::always)) {
+        // What it holds goes with the commit: only the port is needed from here on.
+        host_->release(sink_);
         return;
     }
     const bool waits = host_ != nullptr && sink_->remote();
-    finish_commit(engine, waits ? make_error_code(errc::overloaded) : sink_->commit(), now);
+    const error_code outcome = waits ? make_error_code(errc::overloaded) : sink_->commit();
+    if (!waits) {
+        sink_.reset();
+    }
+    finish_commit(engine, outcome, now);
 }
 
 void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {

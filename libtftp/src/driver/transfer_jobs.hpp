@@ -65,6 +65,9 @@ protected:
 
     [[nodiscard]] File& file() const noexcept { return *file_; }
 
+    /// Gives the file up where it may wait: in run(), last.
+    void close() noexcept { file_.reset(); }
+
 private:
     /// Hands what it brought to its transfer.
     virtual void deliver(transfer& owner) noexcept = 0;
@@ -76,13 +79,11 @@ private:
 /// Reads what the page cache does not hold.
 class transfer::cold_read final : public file_job<source> {
 public:
-    /// share: of `wanted` octets.
-    cold_read(
-        transfer& owner, budget_share share, std::uint64_t offset, std::size_t wanted
-    ) noexcept
-        : file_job(owner, owner.source_), wanted_(wanted) {
+    /// share: of `wanted.size` octets.
+    cold_read(transfer& owner, budget_share share, const extent& wanted) noexcept
+        : file_job(owner, owner.source_), wanted_(wanted.size) {
         result_.share = std::move(share);
-        result_.offset = offset;
+        result_.offset = wanted.offset;
     }
 
     void run() noexcept override {
@@ -101,7 +102,13 @@ public:
     }
 
 private:
-    void deliver(transfer& owner) noexcept override { owner.cold_ = std::move(result_); }
+    void deliver(transfer& owner) noexcept override {
+        owner.cold_ = std::move(result_);
+        if (!owner.cold_.error) {
+            const bytes_view octets(owner.cold_.octets.get(), owner.cold_.outcome.bytes);
+            owner.source_->keep(owner.cold_.offset, octets);
+        }
+    }
 
     std::size_t wanted_;
     cold_octets result_;
@@ -138,7 +145,10 @@ public:
     explicit commit_job(transfer& owner) noexcept
         : file_job(owner, owner.sink_, job_length::lasting) {}
 
-    void run() noexcept override { outcome_ = file().commit(); }
+    void run() noexcept override {
+        outcome_ = file().commit();
+        close();
+    }
 
 private:
     void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }

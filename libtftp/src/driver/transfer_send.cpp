@@ -27,6 +27,14 @@ void fetch(bytes_view content) noexcept {
     }
 }
 
+/// Returns what the peer is told of content that cannot be had.
+const char* text_for(const error_code& why, peer_errc code) noexcept {
+    if (why == errc::source_shrank) {
+        return "the file became shorter";
+    }
+    return why == errc::source_changed ? "the file changed, try again" : peer_message(code);
+}
+
 } // namespace
 
 bool transfer::send_run(
@@ -86,10 +94,11 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
         const bool gone = failed == conditions::bad_address;
         return sent_run{gone ? make_error_code(errc::source_shrank) : failed, run.count, gone};
     }
-    // What was cut off is cleared first, so it may have been copied: it must not leave.
+    // What was cut off is cleared first, so it may have been copied: it must not leave. Whether
+    // there is still something to send a read decides, which can be had again.
     if (!source_->intact()) {
         port_->discard();
-        return sent_run{make_error_code(errc::source_shrank), run.count, true};
+        return std::nullopt;
     }
     if (const error_code failed = port_->release()) {
         if (failed == conditions::operation_not_supported) {
@@ -137,9 +146,8 @@ bool transfer::on_unread(
     sender& engine, const send_data& run, const error_code& why, time_point now
 ) noexcept {
     if (why != errc::would_block) {
-        const bool shrank = why == errc::source_shrank;
-        const peer_errc code = shrank ? peer_errc::undefined : to_peer_errc(why);
-        engine.abort(code, shrank ? "the file became shorter" : peer_message(code), why);
+        const peer_errc code = to_peer_errc(why);
+        engine.abort(code, text_for(why, code), why);
         return true;
     }
     const std::size_t blksize = engine.agreed().blksize;
@@ -183,24 +191,28 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
     if (cold.error) {
         return cold.error;
     }
-    const bool covers = cold.offset == offset && (cold.outcome.bytes >= wanted || cold.outcome.end);
+    const std::uint64_t end = cold.offset + cold.outcome.bytes;
+    const bool covers =
+        cold.offset <= offset && offset <= end && (end - offset >= wanted || cold.outcome.end);
     if (!covers) {
         // An ACK or a timeout changed what is to be sent meanwhile.
         return source_->try_read(offset, gaps);
     }
+    const bytes_view content =
+        bytes_view(cold.octets.get(), cold.outcome.bytes).subspan(offset - cold.offset);
     std::size_t copied = 0;
     for (const ::iovec& gap : gaps) {
-        const std::size_t part = std::min(gap.iov_len, cold.outcome.bytes - copied);
-        std::memcpy(gap.iov_base, cold.octets.get() + copied, part);
+        const std::size_t part = std::min(gap.iov_len, content.size() - copied);
+        std::memcpy(gap.iov_base, content.data() + copied, part);
         copied += part;
     }
-    return read_outcome{copied, cold.outcome.end && copied == cold.outcome.bytes};
+    return read_outcome{copied, cold.outcome.end && copied == content.size()};
 }
 
 bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
-    budget_share share(host_->buffers(), wanted);
-    return share.held() &&
-           hand_over<cold_read>(queueing::bounded, std::move(share), offset, wanted);
+    const extent all = source_->around(offset, wanted);
+    budget_share share(host_->buffers(), all.size, budget_use::reading, source_->lane());
+    return share.held() && hand_over<cold_read>(queueing::bounded, std::move(share), all);
 }
 
 } // namespace tftp::io

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <new>
 #include <system_error>
@@ -132,8 +133,11 @@ blocking_pool::~blocking_pool() {
         stopping_ = true;
     }
     wake_.notify_all();
-    for (std::thread& thread : threads_) {
-        thread.join();
+    // None starts another any more, and none retires.
+    for (auto* const each : {&threads_, &ended_}) {
+        for (std::thread& thread : *each) {
+            thread.join();
+        }
     }
     while (std::unique_ptr<blocking_job> job =
                waiting_.take_first([](const blocking_job&) { return true; })) {
@@ -161,8 +165,7 @@ bool blocking_pool::submit(
         if (how == queueing::bounded && !has_room(lane_of(*job))) {
             return false;
         }
-        if (idle_ <= waiting_.size() && threads_.size() < threads_max_ && !start_thread() &&
-            threads_.empty()) {
+        if (idle_ <= waiting_.size() && wants_thread() && !start_thread() && threads_.empty()) {
             return false;
         }
         accept(*job, completions);
@@ -177,7 +180,29 @@ bool blocking_pool::start() noexcept {
     return !threads_.empty() || start_thread();
 }
 
+std::size_t blocking_pool::stuck() const noexcept {
+    const auto begun = std::chrono::steady_clock::now() - stuck_after_;
+    return static_cast<std::size_t>(std::count_if(
+        busy_.begin(), busy_.end(), [begun](const running& each) { return each.since <= begun; }
+    ));
+}
+
+/// Returns true when no more jobs may run before one ends or is stuck.
+bool blocking_pool::full() const noexcept {
+    return busy_.size() >= threads_max_ * stuck_factor || busy_.size() - stuck() >= threads_max_;
+}
+
+/// When all threads that may run jobs do so, one more sees to it that they are not all stuck.
+bool blocking_pool::wants_thread() const noexcept {
+    const std::size_t most = threads_max_ + stuck() + (full() ? 1 : 0);
+    return threads_.size() < std::min(most, threads_max_ * stuck_factor);
+}
+
 bool blocking_pool::start_thread() noexcept {
+    for (std::thread& thread : ended_) {
+        thread.join(); // it has left the lock that this thread holds
+    }
+    ended_.clear();
     // Signals are for the threads of the program, not for these.
     ::sigset_t all;
     ::sigset_t before;
@@ -185,8 +210,10 @@ bool blocking_pool::start_thread() noexcept {
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = false;
     try {
-        busy_.reserve(threads_max_);
-        threads_.reserve(threads_max_);
+        const std::size_t most = threads_max_ * stuck_factor;
+        busy_.reserve(most);
+        threads_.reserve(most);
+        ended_.reserve(most);
         threads_.emplace_back([this] { work(); });
         started = true;
     } catch (const std::bad_alloc&) {
@@ -198,7 +225,8 @@ bool blocking_pool::start_thread() noexcept {
     return started;
 }
 
-bool blocking_pool::may_run(const blocking_job& job) const noexcept {
+/// hanging: how many of `busy_`, the first ones, are stuck.
+bool blocking_pool::may_run(const blocking_job& job, std::size_t hanging) const noexcept {
     const std::uint64_t lane = lane_of(job);
     if (lane == 0) {
         return true;
@@ -206,9 +234,10 @@ bool blocking_pool::may_run(const blocking_job& job) const noexcept {
     std::size_t all_lasting = 0;
     std::size_t same = 0;
     std::size_t same_lasting = 0;
-    for (const running& other : busy_) {
+    for (std::size_t i = 0; i < busy_.size(); ++i) {
+        const running& other = busy_[i];
         const bool lasting = other.lane != 0 && other.length == job_length::lasting;
-        all_lasting += lasting ? 1U : 0U;
+        all_lasting += lasting && i >= hanging ? 1U : 0U;
         same += other.lane == lane ? 1U : 0U;
         same_lasting += lasting && other.lane == lane ? 1U : 0U;
     }
@@ -221,44 +250,79 @@ bool blocking_pool::may_run(const blocking_job& job) const noexcept {
 }
 
 std::unique_ptr<blocking_job> blocking_pool::take_runnable() noexcept {
+    const std::size_t hanging = stuck();
+    const auto may = [&](const blocking_job& job) { return may_run(job, hanging); };
     if (lane_max_ > 1) {
-        std::unique_ptr<blocking_job> lasting =
-            waiting_.take_first([this](const blocking_job& job) {
-                return length_of(job) == job_length::lasting && may_run(job);
-            });
+        std::unique_ptr<blocking_job> lasting = waiting_.take_first([&](const blocking_job& job) {
+            return length_of(job) == job_length::lasting && may(job);
+        });
         if (lasting) {
             return lasting;
         }
     }
-    return waiting_.take_first([this](const blocking_job& job) { return may_run(job); });
+    return waiting_.take_first(may);
 }
 
 void blocking_pool::work() noexcept {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        std::unique_ptr<blocking_job> job = take_runnable();
-        if (!job) {
-            ++idle_;
-            wake_.wait(lock);
-            --idle_;
-            continue;
-        }
-        const running what{lane_of(*job), length_of(*job)};
-        busy_.push_back(what); // within the capacity reserved at the start
-        lock.unlock();
-        job->run();
-        finish(std::move(job));
-        lock.lock();
-        // This thread takes the next job itself: no other needs to be woken for the lane.
-        busy_.erase(std::find(busy_.begin(), busy_.end(), what));
-        if (what.length == job_length::lasting && idle_ != 0 && !waiting_.empty()) {
-            // Two may have waited for its end: one of the lane, and a lasting one of another.
-            wake_.notify_one();
-        }
-        if (busy_.empty() && waiting_.empty()) {
-            quiet_.notify_all();
+        std::unique_ptr<blocking_job> job = full() ? nullptr : take_runnable();
+        if (job) {
+            run(lock, std::move(job));
+        } else if (retire()) {
+            return;
+        } else {
+            wait_for_work(lock);
         }
     }
+}
+
+void blocking_pool::run(
+    std::unique_lock<std::mutex>& lock, std::unique_ptr<blocking_job> job
+) noexcept {
+    const running what{lane_of(*job), length_of(*job), std::chrono::steady_clock::now()};
+    busy_.push_back(what); // within the capacity reserved at the start
+    if (idle_ == 0 && (full() || !waiting_.empty()) && wants_thread()) {
+        static_cast<void>(start_thread());
+    }
+    lock.unlock();
+    job->run();
+    finish(std::move(job));
+    lock.lock();
+    // This thread takes the next job itself: no other needs to be woken for the lane.
+    busy_.erase(std::find(busy_.begin(), busy_.end(), what));
+    if (what.length == job_length::lasting && idle_ != 0 && !waiting_.empty()) {
+        // Two may have waited for its end: one of the lane, and a lasting one of another.
+        wake_.notify_one();
+    }
+    if (busy_.empty() && waiting_.empty()) {
+        quiet_.notify_all();
+    }
+}
+
+void blocking_pool::wait_for_work(std::unique_lock<std::mutex>& lock) noexcept {
+    ++idle_;
+    const std::size_t hanging = stuck();
+    if (waiting_.empty() || hanging == busy_.size()) {
+        wake_.wait(lock);
+    } else {
+        // When the next one is stuck, others may run.
+        wake_.wait_until(lock, busy_[hanging].since + stuck_after_);
+    }
+    --idle_;
+}
+
+/// Returns true when the calling thread is to end: so many were only needed while jobs were stuck.
+bool blocking_pool::retire() noexcept {
+    if (idle_ < threads_max_) {
+        return false;
+    }
+    const auto own = std::find_if(threads_.begin(), threads_.end(), [](const std::thread& each) {
+        return each.get_id() == std::this_thread::get_id();
+    });
+    ended_.push_back(std::move(*own)); // within the capacity reserved at the start
+    threads_.erase(own);
+    return true;
 }
 
 bool blocking_pool::wait_idle(std::chrono::milliseconds patience) noexcept {

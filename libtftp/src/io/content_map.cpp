@@ -1,6 +1,7 @@
 #include <tftp/io/content_map.hpp>
 #include <tftp/io/shared_by_file.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -51,11 +52,11 @@ void content_map::on_read(std::uint64_t begin, std::uint64_t end) noexcept {
         return;
     }
     if (seen_ == nullptr) {
-        const std::size_t words = static_cast<std::size_t>(identity_.size_bytes / piece / 64 + 1);
-        seen_.reset(new (std::nothrow) std::uint64_t[words]());
+        seen_.reset(new (std::nothrow) std::uint64_t[words()]());
         if (seen_ == nullptr) {
             return;
         }
+        age_ = freshness::begin();
     }
     for (std::uint64_t number = first; number < last; ++number) {
         seen_[number / 64] |= std::uint64_t{1} << (number % 64);
@@ -65,6 +66,10 @@ void content_map::on_read(std::uint64_t begin, std::uint64_t end) noexcept {
 bytes_view content_map::view(int fd, std::uint64_t offset, std::size_t size) noexcept {
     if (offset >= identity_.size_bytes || size > identity_.size_bytes - offset) {
         return {};
+    }
+    if (seen_ != nullptr && age_.is_over()) {
+        std::fill_n(seen_.get(), words(), 0);
+        age_ = freshness::begin();
     }
     for (std::uint64_t number = offset / piece; number <= (offset + size - 1) / piece; ++number) {
         if (!seen(number)) {

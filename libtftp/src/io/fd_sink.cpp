@@ -1,10 +1,12 @@
 #include "local_place.hpp"
+#include "upload_plan.hpp"
 #include "vectors.hpp"
 
 #include <tftp/io/access.hpp>
 #include <tftp/io/file_sink.hpp>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <utility>
@@ -41,13 +43,36 @@ result<std::unique_ptr<sink>> open_direct(const local_place& place) noexcept {
     return made;
 }
 
-result<std::unique_ptr<sink>> open_beside(local_place place, const file_sink_options& options) {
-    if (const error_code denied = check_access(place.directory.get(), ".", W_OK | X_OK)) {
-        return denied;
-    }
+/// Returns the system's temporary directory; null when there is none.
+std::shared_ptr<const unique_fd> open_temporary_directory() {
+    const char* const named = ::secure_getenv("TMPDIR");
+    unique_fd directory(::open(
+        named != nullptr && *named != '\0' ? named : "/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC
+    ));
+    return directory ? std::make_shared<const unique_fd>(std::move(directory)) : nullptr;
+}
+
+/// The reasons that a server gives to its log are one to the user of a client.
+error_code errno_of(const error_code& refused) noexcept {
+    return refused == errc::not_writable || refused == errc::directory_not_writable ||
+                   refused == errc::no_entry
+               ? system_error_code(EACCES)
+               : refused;
+}
+
+result<std::unique_ptr<sink>> open_beside(local_place place, file_sink_options options) {
+    const int at = place.directory.get();
     file_target target;
     target.directory = std::make_shared<const unique_fd>(std::move(place.directory));
     target.path = std::move(place.name);
+    if (!options.spool) {
+        options.spool = open_temporary_directory();
+    }
+    // What cannot be written is told before anything is asked for.
+    const result<upload_plan> plan = plan_upload(at, target, options);
+    if (!plan) {
+        return errno_of(plan.error());
+    }
     auto file = std::make_unique<file_sink>(std::move(target), options);
     if (options.piece_octets == 0) {
         return std::unique_ptr<sink>(std::move(file));

@@ -43,7 +43,8 @@ std::optional<std::uint64_t> file_source::size() const noexcept {
 
 result<read_outcome>
 file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
-    if (cache_ != nullptr && total_size(gaps) < read_ahead::small_read) {
+    small_ = total_size(gaps) < read_ahead::small_read;
+    if (cache_ != nullptr && small_) {
         return cache_->chunks.try_read(*file_, offset, gaps, last_chunk_);
     }
     result<read_outcome> got = file_->try_read(offset, gaps);
@@ -57,8 +58,35 @@ file_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexc
     return got;
 }
 
+extent file_source::around(std::uint64_t offset, std::size_t size) const noexcept {
+    constexpr std::uint64_t whole = content_map::piece;
+    static_assert(whole == read_ahead::chunk_size);
+    const bool small = size < read_ahead::small_read;
+    const bool mapped = !file_->remote() && file_->size() <= content_map::size_max;
+    if (cache_ == nullptr || offset >= file_->size() || !(small || mapped)) {
+        return {offset, size};
+    }
+    // What is known of a piece is known to be in memory, which is not enough for a chunk.
+    const bool known = !small && file_->map().knows(offset);
+    const std::uint64_t begin = known ? offset : offset / whole * whole;
+    const std::uint64_t end = (offset + size + whole - 1) / whole * whole;
+    return {begin, static_cast<std::size_t>(std::min(end, file_->size()) - begin)};
+}
+
+void file_source::keep(std::uint64_t offset, bytes_view octets) noexcept {
+    if (cache_ == nullptr) {
+        return;
+    }
+    if (small_) {
+        cache_->chunks.keep(*file_, offset, octets);
+    }
+    if (!file_->remote()) {
+        file_->map().on_read(offset, offset + octets.size());
+    }
+}
+
 bytes_view file_source::in_place(std::uint64_t offset, std::size_t size) noexcept {
-    if (cache_ == nullptr || file_->remote()) {
+    if (cache_ == nullptr || file_->remote() || !file_->seems_untouched()) {
         return {};
     }
     return file_->map().view(file_->native_handle(), offset, size);

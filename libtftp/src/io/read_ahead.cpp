@@ -53,7 +53,7 @@ result<read_outcome> read_ahead::try_read(
         if (from == nullptr) {
             return file.try_read(offset, gaps);
         }
-        if (from->filled < begin + part) {
+        if (from->filled < begin + part || from->age.is_over()) {
             const error_code failed = fill(*from, file, begin + part);
             if (failed) {
                 return failed;
@@ -100,7 +100,13 @@ read_ahead::find_or_recycle(std::uint64_t file, std::uint64_t index, place& last
 }
 
 error_code read_ahead::fill(chunk& into, const opened_file& file, std::size_t needed) noexcept {
+    if (into.age.is_over()) {
+        into.filled = 0;
+    }
     while (into.filled < needed) {
+        if (into.filled == 0) {
+            into.age = freshness::begin();
+        }
         const bytes_span rest(into.octets.get() + into.filled, chunk_size - into.filled);
         const result<std::size_t> got =
             file.try_read_some(into.index * chunk_size + into.filled, rest);
@@ -111,6 +117,27 @@ error_code read_ahead::fill(chunk& into, const opened_file& file, std::size_t ne
         file.map().on_read(into.index * chunk_size, into.index * chunk_size + into.filled);
     }
     return {};
+}
+
+void read_ahead::keep(const opened_file& file, std::uint64_t offset, bytes_view octets) noexcept {
+    while (!octets.empty()) {
+        const auto size = static_cast<std::size_t>(
+            std::min<std::uint64_t>(chunk_size, file.size() - std::min(offset, file.size()))
+        );
+        if (offset % chunk_size != 0 || size == 0 || octets.size() < size) {
+            return;
+        }
+        place found = 0;
+        chunk* const into = find_or_recycle(file.serial(), offset / chunk_size, found);
+        if (into == nullptr) {
+            return;
+        }
+        std::memcpy(into->octets.get(), octets.data(), size);
+        into->filled = size;
+        into->age = freshness::begin();
+        octets = octets.subspan(size);
+        offset += size;
+    }
 }
 
 void read_ahead::forget(const opened_file& file) noexcept {

@@ -1,9 +1,13 @@
 #include "replacement.hpp"
 
+#include "attributes.hpp"
 #include "directory_entries.hpp"
+#include "in_place.hpp"
+#include "temporary_file.hpp"
 #include "vectors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <limits>
@@ -88,23 +92,34 @@ error_code replacement::find_versions() {
     return failed;
 }
 
-error_code replacement::add_version(const struct ::stat& old) {
-    std::uint32_t number = 0;
-    if (!versions_.empty()) {
-        number = versions_.back();
-        struct ::stat newest = {};
-        if (::fstatat(
-                directory_, version_name(name_, number).c_str(), &newest, AT_SYMLINK_NOFOLLOW
-            ) == 0 &&
-            newest.st_dev == old.st_dev && newest.st_ino == old.st_ino) {
-            // A process that was killed before its rename has left it.
-            return {};
-        }
-        if (number == std::numeric_limits<std::uint32_t>::max()) {
-            return system_error_code(EOVERFLOW);
-        }
+bool replacement::newest_version(struct ::stat& about) const {
+    return !versions_.empty() && ::fstatat(
+                                     directory_,
+                                     version_name(name_, versions_.back()).c_str(),
+                                     &about,
+                                     AT_SYMLINK_NOFOLLOW
+                                 ) == 0;
+}
+
+error_code replacement::next_number(std::uint32_t& number) const noexcept {
+    number = versions_.empty() ? 0 : versions_.back();
+    if (number == std::numeric_limits<std::uint32_t>::max()) {
+        return system_error_code(EOVERFLOW);
     }
     ++number;
+    return {};
+}
+
+error_code replacement::add_version(const struct ::stat& old) {
+    struct ::stat newest = {};
+    if (newest_version(newest) && newest.st_dev == old.st_dev && newest.st_ino == old.st_ino) {
+        // A process that was killed before its rename has left it.
+        return {};
+    }
+    std::uint32_t number = 0;
+    if (const error_code failed = next_number(number)) {
+        return failed;
+    }
     // Room first: once the link exists nothing may throw.
     versions_.reserve(versions_.size() + 1);
     if (::linkat(directory_, name_, directory_, version_name(name_, number).c_str(), 0) != 0) {
@@ -113,6 +128,58 @@ error_code replacement::add_version(const struct ::stat& old) {
     versions_.push_back(number);
     added_ = true;
     return {};
+}
+
+error_code replacement::copy_aside(int old, const struct ::stat& about, bool flush) noexcept {
+    try {
+        const error_code failed = find_versions();
+        return failed ? failed : add_copy(old, about, flush);
+    } catch (const std::bad_alloc&) {
+        return system_error_code(ENOMEM);
+    }
+}
+
+error_code replacement::add_copy(int old, const struct ::stat& about, bool flush) {
+    struct ::stat newest = {};
+    if (newest_version(newest) && S_ISREG(newest.st_mode) && newest.st_size == about.st_size &&
+        newest.st_ino != about.st_ino) {
+        constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+        const std::string name = version_name(name_, versions_.back());
+        const unique_fd version(::openat(directory_, name.c_str(), flags));
+        if (version &&
+            is_same_content(old, version.get(), static_cast<std::uint64_t>(about.st_size))) {
+            // Left by a process that was killed before it overwrote anything, as a rule.
+            return {};
+        }
+    }
+    std::uint32_t number = 0;
+    if (const error_code failed = next_number(number)) {
+        return failed;
+    }
+    versions_.reserve(versions_.size() + 1);
+    const std::string name = version_name(name_, number);
+    temporary_file copy;
+    if (const error_code failed = copy.open(directory_)) {
+        return failed;
+    }
+    const auto size = static_cast<std::uint64_t>(about.st_size);
+    if (const error_code failed = copy_content(old, copy.fd(), 0, size)) {
+        return failed;
+    }
+    if (copy_attributes(old, copy.fd()).others && ::fchmod(copy.fd(), S_IRUSR | S_IWUSR) != 0) {
+        return last_error();
+    }
+    const std::array<::timespec, 2> times{{{0, UTIME_OMIT}, about.st_mtim}};
+    if (::futimens(copy.fd(), times.data()) != 0 || (flush && ::fsync(copy.fd()) != 0)) {
+        return last_error();
+    }
+    const error_code failed =
+        copy.is_hidden() ? copy.rename_to(name.c_str(), false) : copy.link_to(name.c_str());
+    if (!failed) {
+        versions_.push_back(number);
+        added_ = true;
+    }
+    return failed;
 }
 
 void replacement::undo() noexcept {

@@ -53,7 +53,7 @@ bool buffered_sink::take_memory() noexcept {
             if (budget_->left() < budget_->capacity() / 2 + capacity_) {
                 return false;
             }
-            share_ = budget_share(*budget_, capacity_);
+            share_ = budget_share(*budget_, capacity_, budget_use::collecting);
             if (!share_.held()) {
                 return false;
             }

@@ -136,7 +136,7 @@ result<read_outcome> netascii_source::convert(
 ) noexcept {
     if (!state_) {
         if (budget_ != nullptr) {
-            share_ = budget_share(*budget_, window_octets_);
+            share_ = budget_share(*budget_, window_octets_, budget_use::netascii);
             if (!share_.held()) {
                 return make_error_code(errc::overloaded);
             }

@@ -1,6 +1,10 @@
 #include "storage.hpp"
 
+#include <cstdio>
+#include <utility>
+
 #include <linux/magic.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 namespace tftp::io {
@@ -14,6 +18,17 @@ constexpr std::uint32_t fat_magic = 0x4d44;
 constexpr std::uint32_t udf_magic = 0x15013346;
 constexpr std::uint32_t xfs_magic = 0x58465342;
 constexpr std::uint32_t zfs_magic = 0x2fc12fc1;
+
+/// True since Linux 6.13: the kernel then reads a finer clock for a file whose stamps were looked
+/// at, where the file system lets it. Nothing but the version tells; it is asked for at the start,
+/// as a program that has confined itself may not ask any more.
+const bool kernel_has_fine_stamps = [] {
+    ::utsname about{};
+    int major = 0;
+    int minor = 0;
+    return ::uname(&about) == 0 && std::sscanf(about.release, "%d.%d", &major, &minor) == 2 &&
+           std::pair(major, minor) >= std::pair(6, 13);
+}();
 
 } // namespace
 
@@ -42,6 +57,22 @@ storage storage_of(int fd) noexcept {
         return storage::local;
     default:
         return storage::remote;
+    }
+}
+
+bool has_fine_stamps(int fd) noexcept {
+    struct ::statfs about = {};
+    if (!kernel_has_fine_stamps || ::fstatfs(fd, &about) != 0) {
+        return false;
+    }
+    switch (static_cast<std::uint32_t>(about.f_type)) {
+    case BTRFS_SUPER_MAGIC:
+    case EXT4_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+    case xfs_magic:
+        return true;
+    default:
+        return false;
     }
 }
 

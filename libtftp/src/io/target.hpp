@@ -1,13 +1,23 @@
 #pragma once
 
+#include "beneath.hpp"
+
 #include <tftp/io/file_sink.hpp>
 #include <tftp/io/unique_fd.hpp>
 #include <tftp/wire/error.hpp>
 
 namespace tftp::io {
 
-/// Opens the directory the target is to appear in (O_PATH). Errors as `open_beneath`.
-[[nodiscard]] result<unique_fd> open_parent(const file_target& target) noexcept;
+/// Returns how the path of `target` is resolved. Lifetime: that of the target.
+[[nodiscard]] beneath_options resolution_of(const file_target& target) noexcept;
+
+/// As `resolution_of`, for a target that is a link: what it leads to may be mounted elsewhere.
+[[nodiscard]] beneath_options resolution_of_link(const file_target& target) noexcept;
+
+/// Opens the directory the target is to appear in (O_PATH). patient: see `beneath_options`. Errors
+/// as `open_beneath`.
+[[nodiscard]] result<unique_fd>
+open_parent(const file_target& target, bool patient = false) noexcept;
 
 /// Returns the last component of the target's path. Lifetime: that of the target.
 [[nodiscard]] const char* base_name(const file_target& target) noexcept;

@@ -67,14 +67,15 @@ public:
 
 private:
     [[nodiscard]] error_code enter(const std::string& path) {
-        result<unique_fd> directory =
-            open_beneath(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, {});
+        result<unique_fd> directory = open_beneath(root_, path.c_str(), O_RDONLY | O_DIRECTORY, {});
         if (!directory) {
+            if (directory.error() == errc::link_refused) {
+                return {}; // replaced meanwhile
+            }
             switch (directory.error().value()) {
             case EACCES:  // no upload gets there either
             case ENOENT:  // removed,
             case ENOTDIR: // or replaced meanwhile
-            case ELOOP:
                 return {};
             default:
                 return directory.error();

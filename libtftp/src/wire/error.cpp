@@ -10,6 +10,40 @@ namespace tftp {
 
 namespace {
 
+/// Why a file is not opened or written.
+const char* refusal_text_of(errc code) noexcept {
+    switch (code) {
+    case errc::not_world_readable:
+        return "The file is not readable for others";
+    case errc::unreadable:
+        return "The user of this process may not read the file";
+    case errc::no_entry:
+        return "The user of this process may not enter a directory on the way to the file";
+    case errc::link_refused:
+        return "A symbolic link is on the way, and none is followed";
+    case errc::absolute_link:
+        return "A symbolic link with an absolute target leads out of the directory";
+    case errc::link_leaves:
+        return "A symbolic link with a relative target leads out of the directory";
+    case errc::link_loop:
+        return "Too many symbolic links are on the way";
+    case errc::uploads_off:
+        return "Uploads are not enabled";
+    case errc::directory_not_writable:
+        return "The user of this process may not write to the directory";
+    case errc::not_writable:
+        return "The user of this process may not write to the file";
+    case errc::not_world_writable:
+        return "The file is not writable for others";
+    case errc::kept_for_owner:
+        return "The directory is sticky, and the file belongs to another user";
+    case errc::held:
+        return "Another program holds the file and did not let it go in time";
+    default:
+        return "Unknown TFTP error";
+    }
+}
+
 const char* text_of(errc code) noexcept {
     switch (code) {
     case errc::malformed:
@@ -64,12 +98,15 @@ const char* text_of(errc code) noexcept {
         return "The file system did not answer in time";
     case errc::not_a_client:
         return "The peer answered like a server: the request was forged";
+    case errc::source_changed:
+        return "The file changed while it was sent";
     case errc::out_of_time:
         return "The transfer took longer than allowed here";
     case errc::excess:
         return "More came than the size that was announced";
+    default:
+        return refusal_text_of(code);
     }
-    return "Unknown TFTP error";
 }
 
 /// Returns what the peer reports, for the user of this side.
@@ -95,6 +132,28 @@ const char* report_of(peer_errc code) noexcept {
         return "The other side refuses the options";
     }
     return "The other side ended the transfer with an error code that TFTP does not define";
+}
+
+/// Returns true for what the rules or rights of this side forbid.
+bool is_denial(errc code) noexcept {
+    switch (code) {
+    case errc::forbidden:
+    case errc::not_world_readable:
+    case errc::unreadable:
+    case errc::no_entry:
+    case errc::link_refused:
+    case errc::absolute_link:
+    case errc::link_leaves:
+    case errc::link_loop:
+    case errc::uploads_off:
+    case errc::directory_not_writable:
+    case errc::not_writable:
+    case errc::not_world_writable:
+    case errc::kept_for_owner:
+        return true;
+    default:
+        return false;
+    }
 }
 
 namespace conditions = boost::system::errc;
@@ -129,10 +188,10 @@ public:
             return conditions::make_error_condition(conditions::operation_canceled);
         case errc::too_large:
             return conditions::make_error_condition(conditions::file_too_large);
-        case errc::forbidden:
-            return conditions::make_error_condition(conditions::permission_denied);
         default:
-            return {value, *this};
+            return is_denial(static_cast<errc>(value))
+                       ? conditions::make_error_condition(conditions::permission_denied)
+                       : boost::system::error_condition(value, *this);
         }
     }
 };
@@ -183,7 +242,6 @@ peer_errc from_errc(errc code) noexcept {
         return peer_errc::illegal_operation;
     case errc::bad_option_answer:
         return peer_errc::option_refused;
-    case errc::forbidden:
     case errc::bad_name:
     case errc::not_regular:
         return peer_errc::access_violation;
@@ -191,7 +249,7 @@ peer_errc from_errc(errc code) noexcept {
     case errc::rollover_forbidden:
         return peer_errc::disk_full;
     default:
-        return peer_errc::undefined;
+        return is_denial(code) ? peer_errc::access_violation : peer_errc::undefined;
     }
 }
 

@@ -126,22 +126,3 @@ TEST_CASE(
     CHECK(gate.clients() == 2);
     CHECK(gate.transfers() == 1);
 }
-
-TEST_CASE("a buffer budget gives what it has and takes it back", "[driver][admission]") {
-    io::buffer_budget budget(100);
-    {
-        io::budget_share first(budget, 60);
-        CHECK(first.held());
-        const io::budget_share second(budget, 41);
-        CHECK_FALSE(second.held());
-        first.shrink(50);
-        CHECK(budget.left() == 50);
-        io::budget_share third(std::move(first));
-        CHECK(third.held());
-        CHECK_FALSE(first.held());
-        third = io::budget_share(budget, 50);
-        CHECK(third.held());
-        CHECK(budget.left() == 50);
-    }
-    CHECK(budget.left() == 100);
-}

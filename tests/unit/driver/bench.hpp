@@ -3,6 +3,7 @@
 #include "support/builders.hpp"
 #include "support/engines.hpp"
 #include "support/files.hpp"
+#include "support/octets.hpp"
 #include "support/sim_port.hpp"
 
 #include <tftp/driver/transfer.hpp>
@@ -45,8 +46,8 @@ public:
     [[nodiscard]] result<io::read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         ++reads;
-        if (error) {
-            return error;
+        if (error || cut) {
+            return error ? error : make_error_code(errc::source_shrank);
         }
         return io::memory_source(std::as_bytes(std::span(content_))).read(offset, gaps);
     }
@@ -66,6 +67,15 @@ public:
 
     void unshare() noexcept override { unshared = true; }
 
+    [[nodiscard]] io::extent
+    around(std::uint64_t offset, std::size_t size) const noexcept override {
+        return all_at_once ? io::extent{0, content_.size()} : io::extent{offset, size};
+    }
+
+    void keep(std::uint64_t offset, bytes_view octets) noexcept override {
+        kept = std::string(offset, '?') + text(octets);
+    }
+
 private:
     std::string content_;
 
@@ -77,6 +87,9 @@ public:
     /// Shows its octets where they stand; somebody cuts them off meanwhile.
     bool placed = false;
     bool cut = false;
+    /// The host reads all of it, whatever is wanted.
+    bool all_at_once = false;
+    std::string kept;
     error_code error;
     int reads = 0;
     int shown = 0;
@@ -151,9 +164,10 @@ public:
         job->done();
     }
 
+    /// Outlives the jobs that have taken of it.
+    std::optional<io::buffer_budget> budget{std::in_place, std::size_t{64} << 20};
     std::vector<std::unique_ptr<io::blocking_job>> jobs;
     std::vector<std::shared_ptr<const void>> disposed;
-    std::optional<io::buffer_budget> budget{std::in_place, std::size_t{64} << 20};
     time_point now = start;
     /// No room for what may be turned away.
     bool full = false;

@@ -1,4 +1,5 @@
 #include "bench.hpp"
+#include "support/octets.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -87,7 +88,7 @@ TEST_CASE("a remote upload waits while memory is short", "[driver][transfer][lim
     bench b(option_pairs{}, hosted);
     begin(b, ack(0));
     {
-        const io::budget_share all(*b.host.budget, b.host.budget->left());
+        const io::budget_share all(*b.host.budget, b.host.budget->left(), io::budget_use::reading);
         b.say(full(1));
         CHECK_FALSE(b.under_test->wants().read);
         CHECK(b.host.jobs.empty());
@@ -142,7 +143,7 @@ TEST_CASE("a remote upload passes through less memory than a batch", "[driver][t
 TEST_CASE("those that wait for memory look less and less often", "[driver][transfer][limits]") {
     bench b(std::string(1000, 'x'), {}, hosted);
     b.source->cold = true;
-    const io::budget_share all(*b.host.budget, b.host.budget->left());
+    const io::budget_share all(*b.host.budget, b.host.budget->left(), io::budget_use::reading);
     b.begin();
     std::vector<duration> waits;
     for (int i = 0; i < 8; ++i) {
@@ -165,27 +166,68 @@ TEST_CASE("a read that outlasts the client is the disk's fault", "[driver][trans
     b.check_closed(errc::stalled);
 }
 
-TEST_CASE("a commit that ends has the port read again", "[driver][transfer][limits]") {
+TEST_CASE("copies that come while a commit runs take no memory", "[driver][transfer][limits]") {
     bench b(option_pairs{}, hosted);
     begin(b, ack(0));
     b.say(data(1, 10));
     b.host.work();
     {
-        // Copies come while memory is short: the transfer rests.
-        const io::budget_share all(*b.host.budget, b.host.budget->left());
+        const io::budget_share all(*b.host.budget, b.host.budget->left(), io::budget_use::reading);
         b.say(data(1, 10));
-        CHECK_FALSE(b.under_test->wants().read);
+        CHECK(b.under_test->wants().read);
         b.host.work();
     }
     CHECK(b.under_test->wants().read);
     b.expect(ack(1));
 }
 
+TEST_CASE("a transfer gives its sink up with the commit", "[driver][transfer]") {
+    const bool in_pool = GENERATE(true, false);
+    const bool far = GENERATE(true, false);
+    bench b(option_pairs{}, in_pool);
+    b.sink->far = far;
+    b.sink->commit_error = GENERATE(error_code(), system_error(ENOSPC));
+    b.begin();
+    b.expect(ack(0));
+    b.say(data(1, 10));
+    while (!b.host.jobs.empty()) {
+        b.host.work();
+    }
+    CHECK(b.sink->commits == 1);
+    b.host.disposed.clear();
+    CHECK(b.sink.use_count() == 1);
+    if (!b.sink->commit_error) {
+        b.expect(ack(1));
+        CHECK_FALSE(b.under_test->closed());
+        // It repeats its last ACK all the same.
+        b.say(data(1, 10));
+        b.expect(ack(1));
+    }
+}
+
+TEST_CASE("what the host has read around a block is kept", "[driver][transfer]") {
+    const std::string content = make_content(5000, 1);
+    bench b(content, {}, hosted);
+    b.source->cold = true;
+    b.source->all_at_once = true;
+    b.begin();
+    b.host.work();
+    CHECK(b.blocks() == std::vector<unsigned>{1});
+    CHECK(b.source->kept == content);
+    CHECK(b.host.budget->left() == std::size_t{64} << 20);
+    b.say(ack(1));
+    b.host.work();
+    // A part of what came, from its own place on.
+    const auto second = b.remote->take();
+    REQUIRE(second);
+    CHECK(text(bytes_view(second->octets).subspan(4)) == content.substr(512, 512));
+}
+
 TEST_CASE("a cold read waits while memory is short", "[driver][transfer][limits]") {
     bench b(std::string(1000, 'x'), {}, hosted);
     b.source->cold = true;
     {
-        const io::budget_share all(*b.host.budget, b.host.budget->left());
+        const io::budget_share all(*b.host.budget, b.host.budget->left(), io::budget_use::reading);
         b.begin();
         CHECK(b.host.jobs.empty());
     }

@@ -472,3 +472,92 @@ TEST_CASE("pool says when a job does not end", "[io][blocking_pool]") {
     CHECK(pool.wait_idle(30s));
     drain(*queue, 1);
 }
+
+TEST_CASE("jobs that are stuck leave all threads to the others", "[io][blocking_pool][lanes]") {
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    constexpr std::size_t threads = 4;
+    blocking_pool pool(threads, 1024, 2, 20ms);
+    // Five disks that do not answer, with more to do than they may have threads.
+    constexpr std::uint64_t dead = 5;
+    constexpr std::size_t dead_jobs = dead * 3;
+    for (std::size_t i = 0; i < dead_jobs; ++i) {
+        REQUIRE(
+            pool.submit(job(i % dead + 1, [&] { release.acquire(); }), *queue, queueing::bounded)
+        );
+    }
+    // As many of another as may run at the same time, though they wait for each other.
+    std::atomic<std::size_t> together = 0;
+    for (std::size_t i = 0; i < threads; ++i) {
+        REQUIRE(pool.submit(
+            job(0,
+                [&] {
+                    ++together;
+                    together.notify_all();
+                    for (std::size_t seen = together; seen < threads; seen = together) {
+                        together.wait(seen);
+                    }
+                }),
+            *queue,
+            queueing::bounded
+        ));
+    }
+    drain(*queue, threads);
+    CHECK(together == threads);
+    CHECK(pool.threads() <= dead * 2 + threads + 1);
+
+    release.release(dead_jobs);
+    drain(*queue, dead_jobs);
+    // Threads that are not needed any more end one by one, with the jobs that they have done.
+    CHECK(pool.wait_idle(30s));
+    const auto give_up = std::chrono::steady_clock::now() + 30s;
+    while (pool.threads() > threads + 1 && std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::yield();
+    }
+    CHECK(pool.threads() <= threads + 1);
+    REQUIRE(pool.submit(job(1, [] {}), *queue, queueing::bounded));
+    drain(*queue, 1);
+}
+
+TEST_CASE("there is a bound on threads that hang", "[io][blocking_pool][lanes]") {
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    std::atomic<std::size_t> running = 0;
+    blocking_pool pool(2, 1024, 1, 1ms);
+    constexpr std::size_t most = 2 * blocking_pool::stuck_factor;
+    for (std::uint64_t lane = 1; lane <= 3 * most; ++lane) {
+        REQUIRE(pool.submit(
+            job(lane,
+                [&] {
+                    ++running;
+                    running.notify_all();
+                    release.acquire();
+                }),
+            *queue,
+            queueing::bounded
+        ));
+    }
+    for (std::size_t seen = running; seen < most; seen = running) {
+        running.wait(seen);
+    }
+    CHECK(pool.threads() == most);
+    release.release(3 * most);
+    drain(*queue, 3 * most);
+    CHECK(running == 3 * most);
+}
+
+TEST_CASE("commits that are stuck leave threads to other commits", "[io][blocking_pool][lanes]") {
+    const auto queue = make_queue();
+    std::counting_semaphore<> release(0);
+    blocking_pool pool(4, 1024, 2, 20ms);
+    // As many dead disks as there are threads, each with a commit.
+    constexpr std::uint64_t dead = 4;
+    for (std::uint64_t lane = 1; lane <= dead; ++lane) {
+        REQUIRE(pool.submit(lasting_job(lane, [&] { release.acquire(); }), *queue, queueing::always)
+        );
+    }
+    REQUIRE(pool.submit(lasting_job(dead + 1, [] {}), *queue, queueing::always));
+    drain(*queue, 1);
+    release.release(dead);
+    drain(*queue, dead);
+}

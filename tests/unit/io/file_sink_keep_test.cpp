@@ -31,8 +31,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-io::export_root keeping(const temp_directory& directory, std::size_t versions_max) {
+io::export_root keeping(
+    const temp_directory& directory,
+    std::size_t versions_max,
+    io::upload_method method = io::upload_method::automatic
+) {
     io::access_policy policy;
+    policy.method = method;
     policy.writable = io::writable::create;
     policy.overwrite = io::overwrite::keep;
     policy.versions_max = versions_max;
@@ -307,6 +312,42 @@ TEST_CASE("a process killed at any system call loses no acknowledged version", "
     }
     // Creation, link, version, rename and the rest, each with two stops.
     CHECK(stop > 20);
+}
+
+TEST_CASE("a process killed while it writes in place leaves the old content", "[io][file_sink]") {
+    int stop = 0;
+    bool killed = true;
+    bool torn = false;
+    while (killed) {
+        INFO("stop " << ++stop);
+        REQUIRE(stop < 2000);
+        const temp_directory directory;
+        const io::export_root root = keeping(directory, 2, io::upload_method::in_place);
+        REQUIRE_FALSE(upload(root, "f", "one"));
+        REQUIRE_FALSE(upload(root, "f", "two"));
+        killed = killed_at(stop, [&] {
+            if (upload(root, "f", "three")) {
+                ::_exit(1);
+            }
+        });
+        tree left = contents(directory);
+        std::erase_if(left, [](const auto& each) { return is_hidden(each.first); });
+        torn = torn || (left["f"] != "two" && left["f"] != "three");
+        REQUIRE((left["f"] == "two" || left["f.~2~"] == "two"));
+        REQUIRE((killed || left["f"] == "three"));
+
+        // The next upload goes on as if nothing had happened; a torn content becomes a version.
+        const std::string before = left["f"];
+        REQUIRE_FALSE(upload(root, "f", "four"));
+        left = contents(directory);
+        std::erase_if(left, [](const auto& each) { return is_hidden(each.first); });
+        REQUIRE(
+            left == (before != "two" ? tree{{"f", "four"}, {"f.~2~", "two"}, {"f.~3~", before}}
+                                     : tree{{"f", "four"}, {"f.~1~", "one"}, {"f.~2~", "two"}})
+        );
+    }
+    CHECK(torn);
+    CHECK(stop > 40);
 }
 
 TEST_CASE("a process killed at any system call leaves one whole file or none", "[io][file_sink]") {

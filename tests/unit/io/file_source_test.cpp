@@ -7,12 +7,18 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,25 +114,168 @@ TEST_CASE("file source reports a file that shrank", "[io][file_source]") {
     const auto source = open_source(path);
     CHECK_FALSE(read(*source, 0, 60'000).error);
     REQUIRE(::truncate(path.c_str(), 50'000) == 0);
-    CHECK(read(*source, 0, 50'000).octets.size() == 50'000);
+    // What is still there may be anything by now.
+    CHECK(read(*source, 0, 50'000).error == errc::source_shrank);
     CHECK(read(*source, 40'000, 20'000).error == errc::source_shrank);
     CHECK(try_read(*source, 40'000, 20'000).error == errc::source_shrank);
     CHECK(read(*source, 60'000, 20'000).error == errc::source_shrank);
 }
 
-TEST_CASE("file source cuts a file that grew at its promised size", "[io][file_source]") {
+TEST_CASE("file source reports a file that was written to", "[io][file_source]") {
     const temp_directory directory;
-    const std::string content = pattern(1000);
+    const std::string content = pattern(100'000);
     const std::string path = directory.write("f", content);
     const auto source = open_source(path);
-    std::ofstream(path, std::ios::app) << pattern(5000, 2);
-    CHECK(source->size() == 1000U);
-    const piece got = read(*source, 600, 512, 100);
-    CHECK(got.octets == content.substr(600));
-    CHECK(got.end);
-    CHECK(try_read(*source, 600, 512, 100).octets == content.substr(600));
-    CHECK(try_read(*source, 1000, 512).octets.empty());
-    CHECK(read(*source, 2000, 512).end);
+    REQUIRE(read(*source, 600, 512, 100).octets == content.substr(600, 512));
+    SECTION("at its end") {
+        std::ofstream(path, std::ios::app) << pattern(5000, 2);
+    }
+    SECTION("in its middle, with what was there") {
+        std::fstream(path, std::ios::in | std::ios::out).write(content.data(), 1);
+    }
+    SECTION("from the beginning, with what was there") {
+        std::ofstream(path) << content;
+    }
+    SECTION("by no more than another time of its change") {
+        REQUIRE(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0);
+    }
+    CHECK(source->size() == content.size());
+    CHECK(read(*source, 600, 512, 100).error == errc::source_changed);
+    CHECK(try_read(*source, 600, 512, 100).error == errc::source_changed);
+    CHECK(read(*source, content.size(), 512).end);
+}
+
+TEST_CASE("file source goes on when a file's names and rights change", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string content = pattern(4 * io::content_map::piece);
+    const std::string path = directory.write("f", content);
+    io::file_cache cache;
+    const auto source = open_source(path);
+    static_cast<void>(source->share(cache));
+    REQUIRE(try_read(*source, 0, content.size(), 65464).octets == content);
+    REQUIRE(source->in_place(0, content.size()).size() == content.size());
+    SECTION("renamed") {
+        std::filesystem::rename(path, directory / "g");
+    }
+    SECTION("removed") {
+        std::filesystem::remove(path);
+    }
+    SECTION("linked") {
+        std::filesystem::create_hard_link(path, directory / "g");
+    }
+    SECTION("not to be read by others") {
+        std::filesystem::permissions(path, std::filesystem::perms::none);
+    }
+    // Whether that was all cannot be told of what was copied meanwhile: it is read once more.
+    CHECK_FALSE(source->intact());
+    CHECK((try_read(*source, 0, content.size(), 65464).octets == content));
+    CHECK((read(*source, 0, content.size(), 65464).octets == content));
+    CHECK((try_read(*source, 512, 512).octets == content.substr(512, 512)));
+    CHECK(source->in_place(0, content.size()).empty());
+    source->unshare();
+}
+
+namespace {
+
+/// Has a file lose its end and get it again, as fast as can be: so little that a copy of it may
+/// take as long.
+class restless_writer {
+public:
+    restless_writer(const std::string& path, std::string content)
+        : content_(std::move(content)), fd_(::open(path.c_str(), O_WRONLY | O_CLOEXEC)) {
+        REQUIRE(bool(fd_));
+        thread_ = std::thread([this] {
+            for (std::size_t round = 0; !stop_; ++round) {
+                const std::size_t kept = content_.size() - 1 - round * 7919 % 3000;
+                if (::ftruncate(fd_.get(), static_cast<::off_t>(kept)) != 0 ||
+                    ::pwrite(
+                        fd_.get(),
+                        content_.data() + kept,
+                        content_.size() - kept,
+                        static_cast<::off_t>(kept)
+                    ) < 0) {
+                    return;
+                }
+            }
+        });
+    }
+
+    restless_writer(const restless_writer&) = delete;
+    restless_writer& operator=(const restless_writer&) = delete;
+
+    ~restless_writer() {
+        stop_ = true;
+        thread_.join();
+    }
+
+private:
+    std::string content_;
+    io::unique_fd fd_;
+    std::atomic<bool> stop_ = false;
+    std::thread thread_;
+};
+
+} // namespace
+
+TEST_CASE("what is read of a file that never holds still is its content", "[io][file_source]") {
+    // On a disk, and in memory, where time stamps are others.
+    const std::string base = GENERATE(as<std::string>(), "", "/dev/shm");
+    const std::size_t size = GENERATE(std::size_t{512}, std::size_t{16'384}, std::size_t{65'464});
+    const bool waits = GENERATE(false, true);
+    const temp_directory directory(
+        base.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(base)
+    );
+    const std::string content = pattern(20'000);
+    const std::string path = directory.write("f", content);
+    const restless_writer writer(path, content);
+    std::size_t wrong = 0;
+    std::size_t right = 0;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(400);
+    while (std::chrono::steady_clock::now() < end) {
+        io::file_cache cache;
+        const auto source = io::make_file_source(path.c_str());
+        if (!source) {
+            CHECK(source.error() == errc::source_changed);
+            continue;
+        }
+        static_cast<void>((*source)->share(cache));
+        for (std::uint64_t at = 0; at < (*source)->size(); at += size) {
+            const piece got = waits ? read(**source, at, size) : try_read(**source, at, size);
+            if (got.error) {
+                break;
+            }
+            wrong += got.octets == content.substr(at, got.octets.size()) ? 0U : 1U;
+            ++right;
+        }
+    }
+    CAPTURE(right);
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("what a shared mapping changes is read anew after a while", "[io][file_source]") {
+    const temp_directory directory;
+    const std::string old = pattern(io::content_map::piece, 1);
+    const std::string other = pattern(io::content_map::piece, 2);
+    const std::string path = directory.write("f", old);
+    const io::unique_fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    void* const at = ::mmap(nullptr, old.size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    REQUIRE(at != MAP_FAILED);
+    // No time stamp tells of further changes until the kernel writes these pages back.
+    std::memcpy(at, old.data(), old.size());
+    io::file_cache cache;
+    const auto source = open_source(path);
+    static_cast<void>(source->share(cache));
+    REQUIRE((try_read(*source, 0, 512).octets == old.substr(0, 512)));
+    std::memcpy(at, other.data(), other.size());
+    const auto changed = std::chrono::steady_clock::now();
+    std::string got;
+    while (got != other.substr(512, 512)) {
+        const auto age = std::chrono::steady_clock::now() - changed;
+        got = try_read(*source, 512, 512).octets;
+        // One that began in time may take as long as it likes.
+        REQUIRE((got == other.substr(512, 512) || age < 1.1 * io::content_age_max));
+    }
+    ::munmap(at, old.size());
 }
 
 TEST_CASE(
@@ -217,9 +366,13 @@ TEST_CASE("a file that became shorter is not intact", "[io][file_source]") {
     const std::string path = directory.write("f", pattern(2 * io::content_map::piece));
     const auto source = open_source(path);
     CHECK(source->intact());
-    std::ofstream(path, std::ios::app) << "more";
-    CHECK(source->intact());
-    REQUIRE(::truncate(path.c_str(), 2 * io::content_map::piece - 1) == 0);
+    SECTION("by one octet") {
+        REQUIRE(::truncate(path.c_str(), 2 * io::content_map::piece - 1) == 0);
+    }
+    SECTION("and got its length again") {
+        REQUIRE(::truncate(path.c_str(), 0) == 0);
+        std::ofstream(path) << pattern(2 * io::content_map::piece);
+    }
     CHECK_FALSE(source->intact());
 }
 

@@ -45,21 +45,51 @@ TEST_CASE("names without a special meaning here stay as they are", "[io][name_po
     CHECK(normalised(".hidden") == ".hidden");
 }
 
-TEST_CASE("names that lead upwards are refused in every spelling", "[io][name_policy]") {
+TEST_CASE("names that begin with the parent are refused in every spelling", "[io][name_policy]") {
     for (const char* name :
-         {"..",
-          "../a",
-          "/../a",
-          "a/../b",
-          "a/..",
-          "..\\a",
-          "a\\..\\b",
-          "a/..\\",
-          ".././a",
-          "//..//a"}) {
+         {"..", "../a", "/../a", "..\\a", ".././a", "//..//a", "./../a", "\\..\\a"}) {
         CAPTURE(name);
         CHECK(normalised(name) == bad);
     }
+}
+
+TEST_CASE("a parent behind a component stays, and says how far it goes", "[io][name_policy]") {
+    CHECK(normalised("a/../b") == "a/../b");
+    CHECK(normalised("/a\\..//./b") == "a/../b");
+    CHECK(normalised("a/..") == not_a_file);
+    CHECK(normalised("a/../") == not_a_file);
+    for (const char* name : {"a", "a/../b", "a/b/../../c", "a/../b/../c", "..a/..b"}) {
+        CAPTURE(name);
+        CHECK_FALSE(io::climbs_out(name));
+    }
+    for (const char* name : {"a/../../b", "a/../../a/b", "a/b/../../../c"}) {
+        CAPTURE(name);
+        CHECK(io::climbs_out(name));
+    }
+}
+
+TEST_CASE("backslashes are octets of a name where they separate nothing", "[io][name_policy]") {
+    std::array<char, io::name_octets_max> out{};
+    const auto plain = [&out](std::string_view requested) {
+        const auto length = io::normalise_name(requested, out, io::separators::slashes);
+        return length ? std::string(out.data(), *length) : length.error().message();
+    };
+    CHECK(plain("/a\\b/c") == "a\\b/c");
+    CHECK(plain("..\\a") == "..\\a");
+    CHECK(plain("a\\") == "a\\");
+    CHECK(plain("../a\\b") == bad);
+    CHECK(plain(std::string(128, 'a') + '\\' + std::string(128, 'a')) == bad);
+}
+
+TEST_CASE("what is behind the path of a directory is found", "[io][name_policy]") {
+    CHECK(io::name_behind("srv/tftp/a/b", "srv/tftp") == "a/b");
+    CHECK(io::name_behind("srv/tftp", "srv/tftp").empty());
+    CHECK(io::name_behind("srv/tftp", "srv/tftp").data() != nullptr);
+    for (const char* name : {"srv/tftpd/a", "srv", "a/srv/tftp/b", "srv/tft"}) {
+        CAPTURE(name);
+        CHECK(io::name_behind(name, "srv/tftp").data() == nullptr);
+    }
+    CHECK(io::name_behind("a", "").data() == nullptr);
 }
 
 TEST_CASE("names without a file are refused", "[io][name_policy]") {

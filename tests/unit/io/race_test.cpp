@@ -37,41 +37,61 @@ bool upload(const io::export_root& root, const std::string& name) {
 } // namespace
 
 TEST_CASE("nothing outside is read or written while names change", "[io][export_root][race]") {
-    for (const io::lookup how : {io::lookup::automatic, io::lookup::walk}) {
-        for (const io::overwrite existing : {io::overwrite::replace, io::overwrite::keep}) {
-            const temp_dir inside;
-            const temp_dir outside;
-            io::access_policy policy;
-            policy.writable = io::writable::create;
-            policy.overwrite = existing;
-            policy.fsync = false;
-            auto root = io::export_root::open(inside.path().c_str(), policy, how);
-            REQUIRE(root.has_value());
-            directory_race race(inside.path(), outside.path());
-            std::map<std::string, int> got;
-            int stored = 0;
-            const auto end = std::chrono::steady_clock::now() + attack / 2;
-            for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
-                for (const char* name : directory_race::files) {
-                    ++got[content_of(*root, name)];
-                }
-                for (const char* directory : directory_race::directories) {
-                    const std::string name = "/new" + std::to_string(round % 8);
-                    stored += upload(*root, directory + name) ? 1 : 0;
-                    // That name stands for a file outside too.
-                    stored += upload(*root, directory + std::string("/file")) ? 1 : 0;
-                }
-                static_cast<void>(upload(*root, "flipped"));
+    struct variant {
+        io::lookup how;
+        io::symlinks links;
+        io::overwrite existing;
+    };
+
+    using io::lookup;
+    using io::overwrite;
+    using io::symlinks;
+    for (const auto [how, links, existing] :
+         {variant{lookup::automatic, symlinks::inside, overwrite::replace},
+          variant{lookup::automatic, symlinks::chroot, overwrite::keep},
+          variant{lookup::automatic, symlinks::follow, overwrite::keep},
+          variant{lookup::walk, symlinks::inside, overwrite::keep},
+          variant{lookup::walk, symlinks::chroot, overwrite::replace}}) {
+        CAPTURE(static_cast<int>(how), static_cast<int>(links));
+        const temp_dir inside;
+        const temp_dir outside;
+        const temp_dir target;
+        io::access_policy policy;
+        policy.symlinks = links;
+        if (links == symlinks::follow) {
+            policy.link_targets = {target.path()};
+        }
+        policy.writable = io::writable::create;
+        policy.overwrite = existing;
+        policy.fsync = false;
+        auto root = io::export_root::open(inside.path().c_str(), policy, how);
+        REQUIRE(root.has_value());
+        directory_race race(inside.path(), outside.path());
+        std::map<std::string, int> got;
+        int stored = 0;
+        const std::string own = inside.path().native() + "/file";
+        const auto end = std::chrono::steady_clock::now() + attack / 2;
+        for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
+            for (const char* name : directory_race::files) {
+                ++got[content_of(*root, name)];
             }
-            race.stop();
-            CHECK(race.written_outside() == std::vector<std::string>());
-            CHECK(stored > 0);
-            CHECK(got["inside"] + got["upload"] > 0);
-            // Refused, or a whole file from inside.
-            for (const auto& [content, count] : got) {
-                CAPTURE(content);
-                CHECK((content.empty() || content == "inside" || content == "upload"));
+            ++got[content_of(*root, own)];
+            for (const char* directory : directory_race::directories) {
+                const std::string name = "/new" + std::to_string(round % 8);
+                stored += upload(*root, directory + name) ? 1 : 0;
+                // That name stands for a file outside too.
+                stored += upload(*root, directory + std::string("/file")) ? 1 : 0;
             }
+            static_cast<void>(upload(*root, "flipped"));
+        }
+        race.stop();
+        CHECK(race.written_outside() == std::vector<std::string>());
+        CHECK(stored > 0);
+        CHECK(got["inside"] + got["upload"] > 0);
+        // Refused, or a whole file from inside.
+        for (const auto& [content, count] : got) {
+            CAPTURE(content);
+            CHECK((content.empty() || content == "inside" || content == "upload"));
         }
     }
 }

@@ -14,7 +14,11 @@ using namespace tftp;
 
 namespace {
 
-constexpr int errc_count = 27;
+constexpr int errc_count = 41;
+constexpr int conclusion_count = 28;
+constexpr int refusal_count = 13;
+
+static_assert(conclusion_count + refusal_count == errc_count);
 constexpr int peer_errc_count = 9;
 
 error_code from_errno(int value) {
@@ -140,12 +144,45 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::excess, peer_errc::undefined},
         {errc::not_a_client, peer_errc::undefined},
         {errc::out_of_time, peer_errc::undefined},
+        {errc::source_changed, peer_errc::undefined},
     };
-    static_assert(std::size(table) == errc_count);
+    static_assert(std::size(table) == conclusion_count);
     for (const auto& [value, expected] : table) {
         CAPTURE(static_cast<int>(value));
         CHECK(to_peer_errc(value) == expected);
     }
+}
+
+TEST_CASE("each refusal of a file has a sentence and a wire code of its own", "[wire][error]") {
+    const std::pair<errc, peer_errc> table[] = {
+        {errc::not_world_readable, peer_errc::access_violation},
+        {errc::unreadable, peer_errc::access_violation},
+        {errc::no_entry, peer_errc::access_violation},
+        {errc::link_refused, peer_errc::access_violation},
+        {errc::absolute_link, peer_errc::access_violation},
+        {errc::link_leaves, peer_errc::access_violation},
+        {errc::link_loop, peer_errc::access_violation},
+        {errc::uploads_off, peer_errc::access_violation},
+        {errc::directory_not_writable, peer_errc::access_violation},
+        {errc::not_writable, peer_errc::access_violation},
+        {errc::not_world_writable, peer_errc::access_violation},
+        {errc::kept_for_owner, peer_errc::access_violation},
+        {errc::held, peer_errc::undefined},
+    };
+    static_assert(std::size(table) == refusal_count);
+    std::set<std::string> sentences;
+    for (const auto& [value, expected] : table) {
+        CAPTURE(static_cast<int>(value));
+        const error_code code = value;
+        CHECK(to_peer_errc(code) == expected);
+        CHECK(code.message() != "Unknown TFTP error");
+        CHECK(
+            (code == boost::system::errc::permission_denied) ==
+            (expected == peer_errc::access_violation)
+        );
+        sentences.insert(code.message());
+    }
+    CHECK(sentences.size() == std::size(table));
 }
 
 TEST_CASE("the code of a peer passes through unchanged", "[wire][error]") {

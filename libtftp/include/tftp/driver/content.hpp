@@ -69,7 +69,7 @@ public:
 /// Serves a directory, or reads from one and writes to another.
 class directory_content final : public content {
 public:
-    explicit directory_content(const export_root& root) noexcept : reads_(root), writes_(root) {}
+    explicit directory_content(const export_root& root) : reads_(root), writes_(root) {}
 
     directory_content(export_root reads, export_root writes) noexcept
         : reads_(std::move(reads)), writes_(std::move(writes)) {}

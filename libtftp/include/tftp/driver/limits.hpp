@@ -29,8 +29,8 @@ struct limits {
     /// Ports that transfers share.
     std::size_t shared_ports_max = 64;
     /// Octets of files held in memory for transfers: blocks read in the background, windows of
-    /// netascii, uploads on their way to a slow disk. What does not fit waits. Uploads collect 16
-    /// KiB each before they write, as long as half of it is free.
+    /// netascii, uploads on their way to a slow disk. Each of these takes at most half. What does
+    /// not fit waits. Uploads collect 16 KiB each before they write, as long as half of it is free.
     std::size_t buffered_octets_max = 33554432; // 32 MiB
     /// Lines that are logged in a second; those beyond it are counted, and the count is logged.
     std::uint32_t log_lines_per_second = 2000;

@@ -167,18 +167,31 @@ protected:
 
 /// A few threads for what may block, so that workers never do.
 ///
-/// Thread-safe. Threads start with the first jobs; none exists before, unless start() was called.
+/// A job that has run for `stuck_after` is stuck: its thread is not counted any more, and another
+/// takes its place, so that several disks that never answer leave all threads to the others.
+/// Thread-safe. Threads start with the first jobs; none exists before, unless start() was
+/// called.
 class blocking_pool final : public job_runner {
 public:
-    /// threads_max: >= 1. queue_max: brief jobs that may wait, >= 1; an eighth of them of one lane,
-    /// at least one. lane_max: threads that the jobs of one lane may occupy, >= 1. So a stalled
-    /// disk leaves room to everybody else; with 1 they run in the order of submission. Otherwise
-    /// lasting jobs of a lane occupy half of its threads, and half of all, but begin before brief
-    /// ones: so neither kind waits for the end of a queue of the other.
+    /// Threads there are at most, those of stuck jobs included, as a multiple of `threads_max`.
+    static constexpr std::size_t stuck_factor = 8;
+
+    /// threads_max: for jobs that are not stuck, >= 1. queue_max: brief jobs that may wait, >= 1;
+    /// an eighth of them of one lane, at least one. lane_max: threads that the jobs of one lane may
+    /// occupy, stuck or not, >= 1. So a stalled disk leaves room to everybody else; with 1 they run
+    /// in the order of submission. Otherwise lasting jobs of a lane occupy half of its threads, and
+    /// half of all, but begin before brief ones: so neither kind waits for the end of a queue of
+    /// the other.
     explicit blocking_pool(
-        std::size_t threads_max = 16, std::size_t queue_max = 4096, std::size_t lane_max = 4
+        std::size_t threads_max = 16,
+        std::size_t queue_max = 4096,
+        std::size_t lane_max = 4,
+        std::chrono::milliseconds stuck_after = std::chrono::seconds(1)
     ) noexcept
-        : threads_max_(threads_max), queue_max_(queue_max), lane_max_(lane_max) {}
+        : threads_max_(threads_max),
+          queue_max_(queue_max),
+          lane_max_(lane_max),
+          stuck_after_(stuck_after) {}
 
     /// Waits for the jobs that run; those that wait are destroyed without having run. No other
     /// thread may submit any more.
@@ -198,7 +211,7 @@ public:
     /// a disk does not answer. No other thread may submit any more.
     [[nodiscard]] bool wait_idle(std::chrono::milliseconds patience) noexcept;
 
-    /// Returns how many threads exist.
+    /// Returns how many threads exist; when all are busy, one more than may run jobs.
     [[nodiscard]] std::size_t threads() const noexcept;
 
 private:
@@ -206,25 +219,35 @@ private:
     struct running {
         std::uint64_t lane;
         job_length length;
+        std::chrono::steady_clock::time_point since;
 
         friend bool operator==(const running&, const running&) = default;
     };
 
     [[nodiscard]] bool has_room(std::uint64_t lane) const noexcept;
     void work() noexcept;
-    [[nodiscard]] bool may_run(const blocking_job& job) const noexcept;
+    [[nodiscard]] bool may_run(const blocking_job& job, std::size_t hanging) const noexcept;
     [[nodiscard]] std::unique_ptr<blocking_job> take_runnable() noexcept;
+    void run(std::unique_lock<std::mutex>& lock, std::unique_ptr<blocking_job> job) noexcept;
+    [[nodiscard]] std::size_t stuck() const noexcept;
+    [[nodiscard]] bool full() const noexcept;
+    [[nodiscard]] bool wants_thread() const noexcept;
     [[nodiscard]] bool start_thread() noexcept;
+    void wait_for_work(std::unique_lock<std::mutex>& lock) noexcept;
+    [[nodiscard]] bool retire() noexcept;
 
     const std::size_t threads_max_;
     const std::size_t queue_max_;
     const std::size_t lane_max_;
+    const std::chrono::milliseconds stuck_after_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable quiet_;
     detail::job_list waiting_;
     std::vector<std::thread> threads_;
-    /// The jobs that run now; lane 0 for those without one.
+    /// Those that ended because there were too many.
+    std::vector<std::thread> ended_;
+    /// The jobs that run now, in the order in which they began; lane 0 for those without one.
     std::vector<running> busy_;
     std::size_t idle_ = 0;
     bool stopping_ = false;

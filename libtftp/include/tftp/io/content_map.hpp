@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/io/file_identity.hpp>
+#include <tftp/io/freshness.hpp>
 #include <tftp/wire/bytes.hpp>
 
 #include <cstddef>
@@ -11,7 +12,8 @@ namespace tftp::io {
 
 /// Where the content of one file stands in memory, so that a send can take it from there: a copy
 /// less than a read. Maps the file, but shows only what has been read without waiting for a disk
-/// before: the first pass over a file reads it.
+/// before, and not longer than `content_age_max` ago: the first pass over a file reads it, and so
+/// does one now and then.
 ///
 /// The octets it shows are for system calls alone, which fail with EFAULT where the file has become
 /// shorter; the program would be killed. A page that the kernel took back since is read again where
@@ -32,8 +34,11 @@ public:
     content_map(const content_map&) = delete;
     content_map& operator=(const content_map&) = delete;
 
-    /// Tells that the octets from `begin` to `end` were read just now without waiting.
+    /// Tells that the octets from `begin` to `end` were read just now: they are in memory.
     void on_read(std::uint64_t begin, std::uint64_t end) noexcept;
+
+    /// Returns true when the piece with the octet at `offset` was read before.
+    [[nodiscard]] bool knows(std::uint64_t offset) const noexcept { return seen(offset / piece); }
 
     /// Returns `size` octets from `offset` on; empty when some of them were not read before, when
     /// the content ends before they do, or when the file cannot be mapped.
@@ -53,11 +58,18 @@ private:
         return seen_ != nullptr && (seen_[number / 64] >> (number % 64) & 1) != 0;
     }
 
+    [[nodiscard]] std::size_t words() const noexcept {
+        return static_cast<std::size_t>(identity_.size_bytes / piece / 64 + 1);
+    }
+
     [[nodiscard]] bool map(int fd) noexcept;
 
     file_identity identity_;
+
     /// A bit for each piece.
     std::unique_ptr<std::uint64_t[]> seen_;
+    /// Of the first of them.
+    freshness age_;
     std::shared_ptr<const std::byte> octets_;
     bool refused_ = false;
 };

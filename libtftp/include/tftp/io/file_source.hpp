@@ -32,10 +32,17 @@ public:
 
     void unshare() noexcept override;
 
-    /// Empty before share(), and until the octets were read by some source of the same cache.
+    /// Whole chunks for small reads of a cache, whole pieces of what can be shown in place.
+    [[nodiscard]] extent around(std::uint64_t offset, std::size_t size) const noexcept override;
+
+    /// Other transfers of the same cache need not read it any more.
+    void keep(std::uint64_t offset, bytes_view octets) noexcept override;
+
+    /// Empty before share(), until the octets were read by some source of the same cache, and once
+    /// anything was done to the file.
     [[nodiscard]] bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept override;
 
-    [[nodiscard]] bool intact() const noexcept override { return !file_->shrank(); }
+    [[nodiscard]] bool intact() const noexcept override { return file_->is_untouched(); }
 
     [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
@@ -49,6 +56,8 @@ private:
     std::shared_ptr<const opened_file> file_;
     file_cache* cache_ = nullptr;
     read_ahead::place last_chunk_ = 0;
+    /// The last read was one for the chunks.
+    bool small_ = false;
     /// What was read last without a gap, but for pieces that file_->map() knows of already.
     std::uint64_t read_begin_ = 0;
     std::uint64_t read_end_ = 0;

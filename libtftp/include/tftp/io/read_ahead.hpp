@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tftp/io/freshness.hpp>
 #include <tftp/io/opened_file.hpp>
 #include <tftp/io/source.hpp>
 #include <tftp/wire/error.hpp>
@@ -16,7 +17,8 @@ namespace tftp::io {
 
 /// A small cache of file content for lockstep transfers, which would otherwise pay one read system
 /// call a block (0.77 of about 9 microseconds). Chunks are shared by all transfers of one opened
-/// file; the least recently used one goes first.
+/// file; the least recently used one goes first, and one that is older than `content_age_max` is
+/// read anew.
 ///
 /// Not thread-safe: one belongs to each worker. Memory is taken chunk by chunk at need.
 class read_ahead {
@@ -42,6 +44,10 @@ public:
         const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps, place& last
     ) noexcept;
 
+    /// Takes octets that were read elsewhere, just now, from octet `offset` of `file` on, as far as
+    /// they fill a chunk or reach the end of the file.
+    void keep(const opened_file& file, std::uint64_t offset, bytes_view octets) noexcept;
+
     /// Gives back all chunks of `file`.
     void forget(const opened_file& file) noexcept;
 
@@ -56,11 +62,14 @@ private:
         std::uint64_t last_use = 0;
         /// Octets valid from the chunk's start on.
         std::size_t filled = 0;
+        /// Of the first of them.
+        freshness age;
         std::unique_ptr<std::byte[]> octets;
     };
 
     [[nodiscard]] chunk*
     find_or_recycle(std::uint64_t file, std::uint64_t index, place& last) noexcept;
+    /// Makes at least `needed` octets valid.
     [[nodiscard]] static error_code
     fill(chunk& into, const opened_file& file, std::size_t needed) noexcept;
 

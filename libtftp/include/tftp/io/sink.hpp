@@ -17,8 +17,9 @@ namespace tftp::io {
 
 /// Where the content of a transfer goes: a file, memory, or an embedding program.
 ///
-/// Destroyed without a successful `commit` means discarded: nothing of it may stay behind. A sink
-/// is used by one thread at a time, not always the same.
+/// Destroyed without a successful `commit` means discarded: nothing of it may stay behind. A
+/// transfer gives its sink up with the commit, though it may have to repeat its last ACK. A sink is
+/// used by one thread at a time, not always the same.
 class sink {
 public:
     sink() = default;

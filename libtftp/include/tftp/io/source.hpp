@@ -23,6 +23,12 @@ struct read_outcome {
     bool end = false;
 };
 
+/// A part of some content.
+struct extent {
+    std::uint64_t offset = 0;
+    std::size_t size = 0;
+};
+
 /// Where the content of a transfer comes from: a file, memory, or what an embedding program makes
 /// up. Reads are positional, so a retransmission simply reads again; a transfer keeps no window.
 ///
@@ -62,10 +68,24 @@ public:
     /// Fills `gaps` in order with the content from octet `offset` on, without blocking.
     ///
     /// Fills all of them unless the content ends. Errors: `errc::would_block` when the octets are
-    /// not at hand now (call `read` where blocking is allowed); `errc::source_shrank`; others as
-    /// the system says: they end the transfer.
+    /// not at hand now (call `read` where blocking is allowed); `errc::source_shrank` and
+    /// `errc::source_changed` when they cannot be trusted; others as the system says: they end the
+    /// transfer.
     [[nodiscard]] virtual result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept = 0;
+
+    /// Returns what `read` had better fetch, where octets have to be waited for, in place of `size`
+    /// octets from `offset` on: these and perhaps more around them.
+    [[nodiscard]] virtual extent around(std::uint64_t offset, std::size_t size) const noexcept {
+        return {offset, size};
+    }
+
+    /// Takes a look at what `read` has just brought from octet `offset` on, in the thread that
+    /// calls `try_read`. Lifetime: the octets are borrowed.
+    virtual void keep(std::uint64_t offset, bytes_view octets) noexcept {
+        static_cast<void>(offset);
+        static_cast<void>(octets);
+    }
 
     /// Returns `size` octets, at least 1, from octet `offset` on where they stand in memory, for a
     /// send that takes them from there; empty when they have to be read.
@@ -80,7 +100,7 @@ public:
     }
 
     /// Returns false when octets that were copied from where they stood may not be the content's:
-    /// to be asked after the copy.
+    /// to be asked after the copy. They have to be read then, which tells what became of them.
     [[nodiscard]] virtual bool intact() const noexcept { return true; }
 
     /// Like `try_read`, but waits for the octets; never `errc::would_block`.
@@ -111,7 +131,8 @@ class netascii_source final : public source {
 public:
     /// window_octets: the least number of converted octets that can be read again; at least
     /// windowsize x blksize of the transfer. The memory is taken at the first read, from `budget`
-    /// if there is one, which must outlive the source: `errc::overloaded` says that none is left.
+    /// if there is one, which must outlive the source: `errc::overloaded` says that none is left
+    /// for `budget_use::netascii`.
     netascii_source(
         std::shared_ptr<source> text, std::size_t window_octets, buffer_budget* budget = nullptr
     ) noexcept;

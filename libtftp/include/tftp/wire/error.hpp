@@ -75,6 +75,34 @@ enum class errc : int {
     not_a_client = 26,
     /// The transfer took longer than it may on this side, however well it moved.
     out_of_time = 27,
+    /// The file was written to while it was sent, or somebody writes to it all the time.
+    source_changed = 28,
+    /// The file lacks the read permission for others that the policy asks for.
+    not_world_readable = 29,
+    /// The user of this process may not read the file.
+    unreadable = 30,
+    /// The user of this process may not enter a directory on the way to the file.
+    no_entry = 31,
+    /// A symbolic link is on the way, and the policy follows none.
+    link_refused = 32,
+    /// A symbolic link with an absolute target does not lead to where links may lead.
+    absolute_link = 33,
+    /// A symbolic link with a relative target leads out of where links may lead.
+    link_leaves = 34,
+    /// More symbolic links are on the way than the system follows, or a magic one of proc(5).
+    link_loop = 35,
+    /// The service is read-only.
+    uploads_off = 36,
+    /// The user of this process may not write to the directory.
+    directory_not_writable = 37,
+    /// The user of this process may not write to the file.
+    not_writable = 38,
+    /// The file lacks the write permission for others that the policy asks for.
+    not_world_writable = 39,
+    /// The directory is sticky, and the file belongs to somebody else.
+    kept_for_owner = 40,
+    /// Another program holds the file and did not let it go in time: a lease, or a delegation.
+    held = 41,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,
