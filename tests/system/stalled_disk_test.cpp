@@ -195,9 +195,8 @@ public:
                 std::filesystem::create_directory(at);
                 disks.push_back(std::make_unique<fuse_disk>(at, make_content(20'000, 2)));
             }
-        } catch (const std::system_error& why) {
-            std::cout << "skipped: " << why.what() << std::endl;
-            std::exit(skipped_exit_code);
+        } catch (const refused_here& why) {
+            skip(why.what());
         }
         for (const auto& each : disks) {
             each->stall();

@@ -407,8 +407,7 @@ TEST_CASE("tftpd serves with few descriptors, or says so before", "[system][tftp
 
 TEST_CASE("tftpd starts all threads that it needs, or does not start", "[system][tftpd]") {
     if (::geteuid() != 0) {
-        WARN("needs root, to have a user whose threads nobody else's are counted with");
-        return;
+        skip("needs root, to have a user whose threads nobody else's are counted with");
     }
     bool served = false;
     for (int limit = 1; limit <= 8; ++limit) {

@@ -1,5 +1,6 @@
 #include "octets.hpp"
 #include "refusing_kernel.hpp"
+#include "support/skip.hpp"
 #include "temp_directory.hpp"
 #include "upload_support.hpp"
 
@@ -54,8 +55,7 @@ bool has_fine_stamps(const std::string& path) {
 
 TEST_CASE("an upload is copied into a file that is a mount point", "[io][in_place]") {
     if (::geteuid() != 0) {
-        WARN("needs root to mount");
-        return;
+        skip("needs root to mount");
     }
     const upload_box box;
     box.outer.write("host", "old");
@@ -195,8 +195,7 @@ TEST_CASE("in-place writing keeps the file and all its names", "[io][in_place]")
 
 TEST_CASE("a full disk is found before the old content is touched", "[io][in_place]") {
     if (::geteuid() != 0) {
-        WARN("needs root to mount a small file system");
-        return;
+        skip("needs root to mount a small file system");
     }
     const upload_box box;
     const std::string old = pattern(100'000);
@@ -373,8 +372,7 @@ TEST_CASE("a client writes to a file that only can be written in place", "[io][i
     };
     SECTION("a mount point") {
         if (::geteuid() != 0) {
-            WARN("needs root to mount");
-            return;
+            skip("needs root to mount");
         }
         box.outer.write("host", "old");
         box.file("mounted", "below");
@@ -441,8 +439,7 @@ TEST_CASE("who opens a file never finds it half written in place", "[io][in_plac
     constexpr std::size_t size = 3'000'000;
     box.file("file", "");
     if (!has_fine_stamps(box.root + "/file")) {
-        WARN("needs a kernel whose time stamps tell two writes apart");
-        return;
+        skip("needs a kernel whose time stamps tell two writes apart");
     }
     box.file("file", std::string(size, 'a'));
     std::atomic<bool> done = false;
