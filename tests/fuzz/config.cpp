@@ -38,7 +38,8 @@ void check(const tftpd::config& c) {
     }
     require(!c.blksize_max || *c.blksize_max >= blksize_min, "blksize below the range");
     require(!c.blksize_max || *c.blksize_max <= blksize_max, "blksize above the range");
-    require(c.windowsize_max >= 1 && c.windowsize_max <= windowsize_max, "windowsize");
+    const std::uint16_t windowsize = c.windowsize_max.value_or(1);
+    require(windowsize >= 1 && windowsize <= windowsize_max, "windowsize");
     require(
         !c.port_range || (c.port_range->first != 0 && c.port_range->first <= c.port_range->last),
         "ports"

@@ -193,7 +193,12 @@ TEST_CASE("the log and ERROR texts hold nothing that peers shape", "[system][tft
     std::size_t requests = 0;
     udp_client client;
     const auto check_answer = [&](const datagram& request) {
-        const std::string words = text(ask(client, daemon.server(), request).octets);
+        const arrived answer = ask(client, daemon.server(), request);
+        const std::string words = text(answer.octets);
+        if (answer.octets[1] != std::byte{5}) {
+            // The path of the directory in front is left out, so one of the uploads begins.
+            client.send(answer.from, error(0, "enough"));
+        }
         CHECK(is_clean(words.substr(4, words.size() - 5)));
         CHECK_THAT(words, !Contains("/") && !Contains(daemon.root().filename().string()));
         ++requests;
