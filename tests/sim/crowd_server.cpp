@@ -277,7 +277,6 @@ void crowd_server::count(const io::transfer_summary& summary) noexcept {
     static const std::array rows = {
         row{errc::crowded_out, happening::crowded_out},
         row{errc::overloaded, happening::overloaded},
-        row{errc::client_overloaded, happening::client_overloaded},
         row{errc::too_fast, happening::client_too_fast},
         row{errc::superseded, happening::superseded},
         row{errc::size_probe, happening::size_probe},

@@ -71,7 +71,6 @@ constexpr std::array<std::string_view, happenings> names = {
     "write done",
     "crowded out",
     "overloaded",
-    "too many of one client",
     "client asked too fast",
     "listener paused",
     "superseded",

@@ -85,7 +85,6 @@ enum class happening : std::uint8_t {
     write_done,
     crowded_out,
     overloaded,
-    client_overloaded,
     client_too_fast,
     listeners_paused,
     superseded,

@@ -19,6 +19,9 @@ struct watch_rules {
     duration slack = std::chrono::seconds(2);
     /// Nothing is held up by disk or socket, so each DATA leaves by what caused it.
     bool prompt = true;
+    /// Transfers may share ports: a late packet of another one between the same two ports cannot be
+    /// told from its own, by the program or here.
+    bool shared = false;
 };
 
 /// Follows one transfer by its datagrams alone, knowing nothing of the library: an

@@ -50,6 +50,11 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
     const duration busy = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());
     if (busy > noise && taken > 0) {
         const duration each = busy / static_cast<duration::rep>(taken);
+        if (burst_ < window_ && burst_ == proven_ && per_block() && each <= pace() * 5 / 4) {
+            // The blocks came as they were paced: one was lost, and the path may well be faster.
+            estimate(*per_block() * 15 / 16);
+            return;
+        }
         const bool first = estimate_count_ == 0;
         estimate(first ? std::min(each / 4, first_estimate_max) : each);
         guessed_ = first;

@@ -34,8 +34,16 @@ constexpr unsigned losses_that_matter = 6;
 constexpr std::uint16_t samples_to_forget_a_loss = 512;
 constexpr std::uint16_t samples_max = 1000;
 
+/// Longer answers are not waited for again: in the time after which a transfer is given up there
+/// has to be room for a few repeats.
+constexpr duration memory_max = std::chrono::seconds(10);
+
 [[nodiscard]] duration bounded(duration round_trip) noexcept {
     return std::clamp(round_trip, round_trip_min, round_trip_max);
+}
+
+[[nodiscard]] duration memorable(duration answer) noexcept {
+    return std::clamp(answer, round_trip_min, memory_max);
 }
 
 /// Returns a + b, or the largest duration.
@@ -58,7 +66,7 @@ void rto_estimator::sample(duration round_trip, std::uint64_t blocks) noexcept {
         smoothed_ = r;
         variance_ = r / 2;
         measured_ = true;
-        longest_ = lossy() ? duration::zero() : r;
+        longest_ = lossy() ? duration::zero() : memorable(r);
     } else {
         // One long answer says nothing of the usual ones: it is remembered instead. Two in a row
         // do.
@@ -67,7 +75,7 @@ void rto_estimator::sample(duration round_trip, std::uint64_t blocks) noexcept {
         const duration usual = smoothed_ + 2 * margin;
         if (r <= usual) {
             long_answers_ = 0;
-            longest_ = lossy() ? longest_ : std::max(longest_, r);
+            longest_ = lossy() ? longest_ : std::max(longest_, memorable(r));
         } else if (long_answers_ == 0) {
             remember(r);
             r = usual;
@@ -97,7 +105,7 @@ void rto_estimator::remember(duration answer) noexcept {
     if (lossy()) {
         on_loss();
     } else {
-        longest_ = std::max(longest_, answer);
+        longest_ = std::max(longest_, memorable(answer));
     }
 }
 
@@ -119,14 +127,14 @@ bool rto_estimator::lossy() const noexcept {
 
 void rto_estimator::on_repeated_answer(duration age, duration age_of_last) noexcept {
     const duration late = sum(smoothed_, std::max(limits_.variance_min, 4 * variance_));
-    repeated_ = bounded(age);
+    repeated_ = memorable(age);
     repeats_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(repeats_ + 1), repeats_in_a_row);
     if (lossy() && repeats_ == repeats_in_a_row) {
         // Nothing is answered in time any more, and so nothing measured.
         return;
     }
     if (samples_ != 0 &&
-        (age_of_last < shortest_ * 3 / 4 || (losses_ == 0 && age_of_last > late))) {
+        (bounded(age_of_last) < shortest_ * 3 / 4 || (losses_ == 0 && age_of_last > late))) {
         on_copy_answered();
     }
 }

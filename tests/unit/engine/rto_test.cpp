@@ -196,6 +196,13 @@ TEST_CASE("a repeat that was needless is remembered", "[engine][rto][rfc3522]") 
         rto.on_repeated_answer(115ms, 5ms);
         CHECK(rto.longest() == 115ms);
     }
+    SECTION("but not because the clock stood still") {
+        rto_estimator still{rto_limits{}};
+        settle(still, 0ms);
+        still.on_loss();
+        still.on_repeated_answer(50ms, 0ms);
+        CHECK(still.longest() < 1ms);
+    }
     SECTION("when it is later than any answer yet") {
         rto.on_repeated_answer(300ms, 190ms);
         CHECK(rto.longest() == 300ms);
