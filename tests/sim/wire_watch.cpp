@@ -67,6 +67,7 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
     if (std::holds_alternative<request_view>(*packet)) {
         require(!over_ && !heard_, "a request leaves though the server answered");
         asked_ = to;
+        writes_ = std::get<request_view>(*packet).op == opcode::wrq;
         return;
     }
     if (peer_.family == address_family::none) {
@@ -172,7 +173,8 @@ void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point
 }
 
 void wire_watch::on_data_received(const data_view& data, time_point now) {
-    if (whole_ || data.payload.size() > blksize_ || data.block != number_of(got_ + 1)) {
+    // What comes to who writes belongs to somebody else's transfer.
+    if (writes_ || whole_ || data.payload.size() > blksize_ || data.block != number_of(got_ + 1)) {
         return;
     }
     ++got_;

@@ -134,6 +134,7 @@ private:
     std::uint64_t got_ = 0;
     std::uint64_t acknowledged_ = 0;
     bool whole_ = false;
+    bool writes_ = false;
     bool heard_ = false;
     bool error_sent_ = false;
     bool held_up_ = false;

@@ -19,6 +19,10 @@ constexpr duration noise = milliseconds(2);
 /// whole window.
 constexpr duration first_estimate_max = milliseconds(25);
 
+/// A block of 1468 bytes at 200 kbit/s. What seems to take longer is most likely loss on a long
+/// path, and a window must not be paced for so long that it looks like silence.
+constexpr duration per_block_max = milliseconds(60);
+
 /// A burst is not so small that the pause behind it is shorter.
 constexpr std::chrono::nanoseconds pause_worth_a_timer = microseconds(250);
 
@@ -29,7 +33,7 @@ void pacer::estimate(duration per_block) noexcept {
         estimate_count_ = 0;
     }
     std::copy_backward(estimates_.begin(), estimates_.end() - 1, estimates_.end());
-    estimates_[0] = per_block;
+    estimates_[0] = std::min(per_block, per_block_max);
     estimate_count_ =
         static_cast<std::uint8_t>(std::min<std::size_t>(estimate_count_ + 1U, estimates_.size()));
 }

@@ -100,7 +100,8 @@ void sender::on_error(const error_view& error, time_point now) noexcept {
 
 void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept {
     if (started_) {
-        ++x_.counters.ignored;
+        // It comes again because no DATA has come: what left was lost, or is still on the way.
+        on_ack(0, now);
         return;
     }
     const auto accepted = accept_oack(oack, offered_);
