@@ -417,6 +417,11 @@ bool has_two_pairs(const io::service_config& service) {
                : service.tids == io::tid_mode::pooled && service.limits.shared_ports_max > 1;
 }
 
+/// No two transfers between the same two addresses use one pair of ports.
+bool has_own_ports(const io::service_config& service) {
+    return service.tids == io::tid_mode::exclusive && has_two_pairs(service);
+}
+
 /// Adds what somebody sends who knows addresses and ports of clients; drawn after all else, so that
 /// the rest of a seed's plan is what it was.
 void add_forger(crowd_plan& plan, prng random, duration spread) {
@@ -493,8 +498,9 @@ crowd_plan random_crowd(std::uint64_t seed) {
     for (client_plan& c : plan.clients) {
         if (const auto* const own = std::get_if<own_client_plan>(&c.peer)) {
             c.orderly = orderly(plan, c, *own);
-            c.calm = calm_server(plan.server) && calm_client(*own) && mild(c.to_server) &&
-                     mild(c.to_client) && short_path(c, *own);
+            c.calm = has_own_ports(plan.server.service) && calm_server(plan.server) &&
+                     calm_client(*own) && mild(c.to_server) && mild(c.to_client) &&
+                     short_path(c, *own);
         }
     }
     add_forger(plan, prng(random.next()), s.spread);

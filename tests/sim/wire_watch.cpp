@@ -80,7 +80,7 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
         on_ack_sent(*ack);
     } else if (const auto* oack = std::get_if<oack_view>(&*packet)) {
         const bool unanswered = !over_ && acked_ == 0 && got_ == 0;
-        require(rules_.shared || unanswered, "an OACK leaves though it was answered");
+        require(unanswered, "an OACK leaves though it was answered");
         take_options(*oack);
     }
 }
@@ -106,10 +106,10 @@ void wire_watch::on_error_sent(const endpoint& to, const error_view& error) {
 
 void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) {
     require(!over_, "DATA after the end");
-    require(rules_.shared || got_ == 0, "DATA from the receiver");
+    require(got_ == 0, "DATA from the receiver");
     ++data_sent_;
     const auto block = find(data.block, acked_ + 1, acked_ + windowsize_);
-    require(rules_.shared || block.has_value(), "DATA outside the window");
+    require(block.has_value(), "DATA outside the window");
     if (!block) {
         return;
     }

@@ -103,7 +103,9 @@ private:
     [[nodiscard]] std::optional<std::uint64_t>
     find(std::uint16_t wire, std::uint64_t first, std::uint64_t last) const noexcept;
 
-    void require(bool holds, const char* invariant) noexcept { judge_->require(holds, invariant); }
+    void require(bool holds, const char* invariant) noexcept {
+        judge_->require(holds || rules_.shared, invariant);
+    }
 
     void on_data_sent(const data_view& data, cause why, time_point now);
     void on_ack_sent(const ack_view& ack);

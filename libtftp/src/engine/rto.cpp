@@ -36,7 +36,7 @@ constexpr std::uint16_t samples_max = 1000;
 
 /// Longer answers are not waited for again: in the time after which a transfer is given up there
 /// has to be room for a few repeats.
-constexpr duration memory_max = std::chrono::seconds(10);
+constexpr duration memory_max = std::chrono::seconds(4);
 
 [[nodiscard]] duration bounded(duration round_trip) noexcept {
     return std::clamp(round_trip, round_trip_min, round_trip_max);

@@ -217,7 +217,8 @@ void sender::on_repeated_ack(time_point now) noexcept {
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
-    if (now - std::max(base_sent_at_, repeated_at_) < x_.rto.least()) {
+    // After a timeout it answers what that had sent.
+    if (x_.timeouts_in_a_row() == 0 && now - base_sent_at_ < x_.rto.least()) {
         return;
     }
     measure_gap(0, now);

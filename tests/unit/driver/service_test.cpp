@@ -477,6 +477,20 @@ TEST_CASE("service keeps many transfers apart under loss", "[driver][service]") 
     w.advance(10min);
     std::size_t served_well = 0;
     for (std::size_t i = 0; i < contents.size(); ++i) {
+        INFO(
+            "transfer " << i << ", window " << transfers[i]->summary().agreed.windowsize << ", "
+                        << transfers[i]->summary().counters.blocks << " blocks, timeouts "
+                        << transfers[i]->summary().counters.timeouts
+        );
+        std::string ends;
+        for (const auto& each : w.finished.all) {
+            if (each.filename == "file" + std::to_string(i)) {
+                ends += each.outcome.message() + ", " + std::to_string(each.counters.blocks) +
+                        " blocks, sent again " + std::to_string(each.counters.retransmissions) +
+                        "; ";
+            }
+        }
+        INFO(ends);
         CHECK_FALSE(transfers[i]->summary().outcome);
         CHECK((as_text(sinks[i]->content()) == contents[i]));
     }
