@@ -100,8 +100,12 @@ void sender::on_error(const error_view& error, time_point now) noexcept {
 
 void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept {
     if (started_) {
-        // It comes again because no DATA has come: what left was lost, or is still on the way.
-        on_ack(0, now);
+        if (base_ == 1) {
+            // It comes again because no DATA has come: what left was lost, or is still on the way.
+            on_repeated_ack(now);
+        } else {
+            ++x_.counters.ignored;
+        }
         return;
     }
     const auto accepted = accept_oack(oack, offered_);

@@ -308,6 +308,19 @@ TEST_CASE("sender believes an ERROR to one of several copies later", "[engine][s
     }
 }
 
+TEST_CASE("sender takes an OACK that comes again for a window that was lost", "[engine][sender]") {
+    sender s = ask_write({.windowsize = 4}, 512 * 70000ULL);
+    auto t = script(s);
+    t.expect_datagram(wrq("file", window_4), server);
+    t.at(10ms).receive(oack(window_4)).expect_data(1, 4);
+    t.at(1s).receive(oack(window_4)).expect_data_again(1, 4);
+    t.at(1010ms).receive(ack(4)).expect_data(5, 4);
+    SECTION("but not once DATA was acknowledged, at the rollover least of all") {
+        t.at(1020ms).receive(oack(window_4)).expect_idle();
+        CHECK(s.base() == 5);
+    }
+}
+
 TEST_CASE("sender lets two windows into silence at most", "[engine][sender]") {
     sender s = serve_read(window_16, 1000000);
     script(s).expect_datagram(oack(window_16)).receive(ack(0));
