@@ -46,10 +46,29 @@ bool wire_watch::from_peer(const endpoint& from) const noexcept {
     return peer_.family != address_family::none ? from == peer_ : from.same_host(asked_);
 }
 
-void wire_watch::take_options(const oack_view& oack) {
-    windowsize_ = value_of(oack, "windowsize", 1);
-    blksize_ = value_of(oack, "blksize", blksize_default);
-    timeout_ = std::chrono::seconds(value_of(oack, "timeout", 0));
+wire_watch::agreement wire_watch::read(const oack_view& oack) {
+    return {
+        value_of(oack, "windowsize", 1),
+        value_of(oack, "blksize", blksize_default),
+        std::chrono::seconds(value_of(oack, "timeout", 0)),
+    };
+}
+
+void wire_watch::keep_options(const endpoint& from, const oack_view& oack) {
+    const auto known = std::ranges::find(offers_, from, &std::pair<endpoint, agreement>::first);
+    if (known == offers_.end()) {
+        offers_.emplace_back(from, read(oack));
+    }
+}
+
+/// The first answer that a client takes is seen by what it sends.
+void wire_watch::fix_peer(const endpoint& to) {
+    peer_ = to;
+    const auto offer = std::ranges::find(offers_, to, &std::pair<endpoint, agreement>::first);
+    if (offer != offers_.end()) {
+        agreed_ = offer->second;
+    }
+    offers_.clear();
 }
 
 void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_point now) {
@@ -71,7 +90,7 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
         return;
     }
     if (peer_.family == address_family::none) {
-        peer_ = to;
+        fix_peer(to);
     }
     require(to == peer_, "something else than ERROR 5 goes to a stranger");
     if (const auto* data = std::get_if<data_view>(&*packet)) {
@@ -81,7 +100,7 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
     } else if (const auto* oack = std::get_if<oack_view>(&*packet)) {
         const bool unanswered = !over_ && acked_ == 0 && got_ == 0;
         require(unanswered, "an OACK leaves though it was answered");
-        take_options(*oack);
+        agreed_ = read(*oack);
     }
 }
 
@@ -108,7 +127,7 @@ void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) 
     require(!over_, "DATA after the end");
     require(got_ == 0, "DATA from the receiver");
     ++data_sent_;
-    const auto block = find(data.block, acked_ + 1, acked_ + windowsize_);
+    const auto block = find(data.block, acked_ + 1, acked_ + agreed_.windowsize);
     require(block.has_value(), "DATA outside the window");
     if (!block) {
         return;
@@ -116,18 +135,18 @@ void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) 
     // A socket that stays full for long is given up on, and what it did not take counts as sent.
     require(*block <= highest_ + 1 || held_up_, "DATA leaves a block out");
     data_sent_ += *block > highest_ ? *block - highest_ - 1 : 0;
-    require(data.payload.size() <= blksize_, "DATA larger than agreed");
+    require(data.payload.size() <= agreed_.blksize, "DATA larger than agreed");
     require(last_ == 0 || *block <= last_, "DATA behind the last block");
-    const bool last = data.payload.size() < blksize_;
+    const bool last = data.payload.size() < agreed_.blksize;
     require(!last || last_ == 0 || last_ == *block, "the last block moves");
     if (last) {
         last_ = *block;
     }
     if (*block > highest_) {
         highest_ = *block;
-    } else if (windowsize_ == 1 && rules_.prompt && why == cause::datagram) {
+    } else if (agreed_.windowsize == 1 && rules_.prompt && why == cause::datagram) {
         require(false, "a datagram caused a DATA again at windowsize 1");
-    } else if (windowsize_ == 1 && why == cause::datagram) {
+    } else if (agreed_.windowsize == 1 && why == cause::datagram) {
         require(now - sent_at_ >= interval_min, "DATA again too early at windowsize 1");
     }
     sent_at_ = now;
@@ -164,7 +183,7 @@ void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point
         if (asked_.family != address_family::none && acked_ == 0 && highest_ == 0 && got_ == 0) {
             // Once it was acknowledged, another one is of a transfer before, from the same port.
             if (peer_.family == address_family::none) {
-                take_options(*oack);
+                keep_options(from, *oack);
             }
             heard_ = true;
             progress_at_ = now;
@@ -174,12 +193,12 @@ void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point
 
 void wire_watch::on_data_received(const data_view& data, time_point now) {
     // What comes to who writes belongs to somebody else's transfer.
-    if (writes_ || whole_ || data.payload.size() > blksize_ || data.block != number_of(got_ + 1)) {
+    if (writes_ || whole_ || data.payload.size() > agreed_.blksize || data.block != number_of(got_ + 1)) {
         return;
     }
     ++got_;
     heard_ = true;
-    whole_ = data.payload.size() < blksize_;
+    whole_ = data.payload.size() < agreed_.blksize;
     progress_at_ = now;
 }
 
@@ -202,7 +221,7 @@ bool wire_watch::explains(bytes_view octets) const noexcept {
         return true;
     }
     if (const auto* data = std::get_if<data_view>(&*packet)) {
-        return find(data->block, acked_ + 1, acked_ + windowsize_).has_value();
+        return find(data->block, acked_ + 1, acked_ + agreed_.windowsize).has_value();
     }
     const auto* const ack = std::get_if<ack_view>(&*packet);
     return ack == nullptr || find(ack->block, acknowledged_, got_).has_value();
@@ -218,7 +237,7 @@ void wire_watch::check_patience(time_point now) {
     const engine_config& e = rules_.engine;
     const duration opening = e.rto.initial * ((1U << e.opening_sends) - 1U);
     // Blocks that come one now and then are no progress.
-    const duration established = std::max<duration>(e.give_up, 2 * timeout_);
+    const duration established = std::max<duration>(e.give_up, 2 * agreed_.timeout);
     const duration dally = std::max<duration>(e.dally_max, 2 * e.rto.max);
     const duration patience = (over_ ? dally : std::max(opening, established)) + rules_.slack;
     require(now - progress_at_ <= patience, "no progress, and the transfer is not given up");
@@ -230,9 +249,9 @@ void wire_watch::on_close(time_point now) {
     // that only repeats itself doubles that time.
     const engine_config& e = rules_.engine;
     const duration interval =
-        timeout_ == duration::zero() ? e.rto.max : std::min(timeout_, e.rto.max);
+        agreed_.timeout == duration::zero() ? e.rto.max : std::min(agreed_.timeout, e.rto.max);
     const auto sends = static_cast<std::uint64_t>(2 * (e.give_up / interval) + sends_besides);
-    require(repeats() <= windowsize_ * sends * steps_, "more DATA than any loss explains");
+    require(repeats() <= agreed_.windowsize * sends * steps_, "more DATA than any loss explains");
 }
 
 } // namespace tftp::sim

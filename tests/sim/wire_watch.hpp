@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <sim/tally.hpp>
+#include <utility>
 #include <vector>
 
 namespace tftp::sim {
@@ -76,7 +77,7 @@ public:
 
     [[nodiscard]] std::uint64_t repeats() const noexcept { return data_sent_ - highest_; }
 
-    [[nodiscard]] std::uint64_t windowsize() const noexcept { return windowsize_; }
+    [[nodiscard]] std::uint64_t windowsize() const noexcept { return agreed_.windowsize; }
 
     /// Returns true once something valid came from the peer.
     [[nodiscard]] bool heard() const noexcept { return heard_; }
@@ -86,7 +87,7 @@ public:
     /// Returns false for an ACK of what has not been sent, when it is read: with windows, all that
     /// is read at once is heard before anything is sent.
     [[nodiscard]] bool may_take(const ack_view& ack) const noexcept {
-        return windowsize_ == 1 || find(ack.block, acked_, highest_).has_value();
+        return agreed_.windowsize == 1 || find(ack.block, acked_, highest_).has_value();
     }
 
     /// Returns true once the peer has acknowledged, or brought, all of the content.
@@ -98,6 +99,13 @@ public:
     [[nodiscard]] const endpoint& peer() const noexcept { return peer_; }
 
 private:
+    struct agreement {
+        std::uint64_t windowsize = 1;
+        std::size_t blksize = blksize_default;
+        duration timeout{};
+    };
+
+    [[nodiscard]] static agreement read(const oack_view& oack);
     [[nodiscard]] std::uint16_t number_of(std::uint64_t block) const noexcept;
     /// Empty when no block in [first, last] has this number.
     [[nodiscard]] std::optional<std::uint64_t>
@@ -112,7 +120,8 @@ private:
     void on_error_sent(const endpoint& to, const error_view& error);
     void on_data_received(const data_view& data, time_point now);
     void on_ack_received(const ack_view& ack, time_point now);
-    void take_options(const oack_view& oack);
+    void keep_options(const endpoint& from, const oack_view& oack);
+    void fix_peer(const endpoint& to);
     [[nodiscard]] bool from_peer(const endpoint& from) const noexcept;
 
     watch_rules rules_;
@@ -122,9 +131,9 @@ private:
     endpoint asked_;
     /// Datagrams that may be answered by an ERROR 5.
     std::vector<endpoint> strangers_;
-    std::uint64_t windowsize_ = 1;
-    std::size_t blksize_ = blksize_default;
-    duration timeout_{};
+    /// What those answered whom a client may yet take for its server: the first of each.
+    std::vector<std::pair<endpoint, agreement>> offers_;
+    agreement agreed_;
     // As the sender of DATA.
     std::uint64_t acked_ = 0;
     std::uint64_t highest_ = 0;

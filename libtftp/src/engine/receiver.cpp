@@ -178,7 +178,13 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
 
 /// Returns true when a block that comes again now may have been sent because an ACK was lost.
 bool receiver::is_repeat(time_point now) const noexcept {
-    // A sender that lost our ACK repeats after more than a round trip.
+    const auto shortest = x_.rto.shortest();
+    if (x_.agreed.windowsize == 1 && shortest) {
+        // A sender that lost our ACK repeats after more than a round trip. The usual one may have
+        // been learned from the timer of a sender.
+        return now - acked_at_ >= std::max(*shortest, repeat_min);
+    }
+    // The rest of a repeated window takes as long as a window does.
     const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     return now - acked_at_ >=
            std::max(std::min(round_trip, x_.rto.least() + repeat_min), repeat_min);

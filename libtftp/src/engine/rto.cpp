@@ -109,8 +109,8 @@ void rto_estimator::remember(duration answer) noexcept {
     }
 }
 
-void rto_estimator::expect_window(std::uint16_t windowsize) noexcept {
-    window_ = windowsize;
+void rto_estimator::expect_window(std::uint16_t blocks) noexcept {
+    window_ = blocks;
 }
 
 void rto_estimator::back_off() noexcept {
@@ -159,7 +159,7 @@ void rto_estimator::on_gap(duration elapsed, std::uint64_t taken) noexcept {
         // As if each block had taken its time; where the path is what takes long, this is too much.
         const auto blocks = static_cast<duration::rep>(window_);
         const auto arrived = static_cast<duration::rep>(std::max<std::uint64_t>(taken, 1));
-        guess_ = bounded(elapsed) * blocks / arrived;
+        guess_ = std::min(bounded(elapsed) * blocks / arrived, initial_per_block * (window_ - 1));
     }
     on_loss();
 }
@@ -212,9 +212,17 @@ duration rto_estimator::prompt_interval() const noexcept {
                : limits_.initial;
 }
 
+duration rto_estimator::overdue() const noexcept {
+    return samples_ == 0 ? base_interval() : prompt_interval();
+}
+
 duration rto_estimator::least() const noexcept {
     return measured_ ? std::max(smoothed_ * 3 / 4, smoothed_ - 2 * variance_)
                      : limits_.variance_min;
+}
+
+std::optional<duration> rto_estimator::shortest() const noexcept {
+    return samples_ != 0 ? std::optional(shortest_) : std::nullopt;
 }
 
 std::optional<duration> rto_estimator::smoothed() const noexcept {

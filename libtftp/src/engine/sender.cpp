@@ -49,7 +49,6 @@ result<sender> sender::request(
 
 void sender::start() noexcept {
     started_ = true;
-    x_.rto.expect_window(x_.agreed.windowsize);
     pacer_ = detail::pacer(x_.agreed.windowsize, x_.rto.smoothed());
     if (size_) {
         on_source_end(*size_);
@@ -149,10 +148,14 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     const std::uint64_t taken = block + 1 - base_;
     // Behind the newest block nothing could show a gap: U-Boot, which acknowledges each block that
     // comes twice, then counts its windows from another block than we do.
-    const bool under_way = block + 2 == next_ && sent_ < next_ && next_ != last_ + 1 &&
-                           now - left_at_ < x_.rto.smoothed().value_or(duration::zero()) +
-                                                x_.config.rto.variance_min / 2;
-    const bool gap = block + 1 < next_ && !under_way;
+    const bool newest_under_way = block + 2 == next_ && sent_ < next_ && next_ != last_ + 1 &&
+                                  now - left_at_ < x_.rto.smoothed().value_or(duration::zero()) +
+                                                       x_.config.rto.variance_min / 2;
+    // What was sent again a moment ago is not what is answered: on a path that mixes datagrams,
+    // each block that finds its place has an ACK, and each would have the whole window sent again.
+    const bool repeats_under_way =
+        again_ && block + 1 < next_ && now - base_sent_at_ < x_.rto.least();
+    const bool gap = block + 1 < next_ && !newest_under_way && !repeats_under_way;
     if (gap) {
         measure_gap(taken, now);
     } else if (taken >= x_.agreed.windowsize) {
@@ -161,11 +164,11 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     after_repeats_ = window_repeated_;
     window_repeated_ = false;
     base_ = block + 1;
-    if (under_way) {
+    if (newest_under_way) {
         base_sent_at_ = left_at_;
         base_first_sent_at_ = left_at_;
         repeat_honoured_ = false;
-    } else {
+    } else if (!repeats_under_way) {
         rewind();
     }
     if (gap) {
@@ -202,11 +205,13 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     ++x_.counters.gaps;
     const duration elapsed = now - base_first_sent_at_;
     if (window_repeated_) {
+        // What passed meanwhile is for the most part our own timer.
         pacer_.on_gap(taken);
+        x_.rto.on_loss();
     } else {
         pacer_.on_gap(taken, elapsed);
+        x_.rto.on_gap(elapsed, taken);
     }
-    x_.rto.on_gap(elapsed, taken);
 }
 
 void sender::on_repeated_ack(time_point now) noexcept {
@@ -215,8 +220,12 @@ void sender::on_repeated_ack(time_point now) noexcept {
         return;
     }
     // RFC 1123 4.2.3.1: at windowsize 1 a duplicate never causes DATA. U-Boot and its like answer
-    // each block that comes twice: after a repeated window such an ACK says nothing.
-    if (x_.agreed.windowsize == 1 || repeat_honoured_ || after_repeats_ || next_ == base_) {
+    // each block that comes twice: after a repeated window such an ACK says nothing, until all that
+    // was sent must have been answered. What comes then is asked for by the receiver's own timer.
+    if (x_.agreed.windowsize == 1 || next_ == base_) {
+        return;
+    }
+    if ((repeat_honoured_ || after_repeats_) && now - repeated_at_ < x_.rto.overdue()) {
         return;
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
@@ -336,6 +345,7 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
         left_blocks_ = blocks;
     }
     if (next_ == base_) {
+        again_ = base_ <= sent_;
         base_sent_at_ = now;
         if (!window_repeated_) {
             base_first_sent_at_ = now;
@@ -343,6 +353,7 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     }
     next_ = end;
     sent_ = std::max(sent_, end - 1);
+    x_.rto.expect_window(static_cast<std::uint16_t>(next_ - base_));
     x_.counters.all_sent = last_ != 0 && sent_ >= last_;
     // A burst larger than the one that was measured takes longer.
     const unsigned further = blocks > timed_blocks_ ? blocks - timed_blocks_ : 0U;

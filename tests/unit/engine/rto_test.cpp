@@ -31,6 +31,10 @@ TEST_CASE("the first interval of a window leaves time for each block", "[engine]
         // 64 blocks at 10 ms, half as much again, and half of the second because of the loss.
         CHECK(rto.interval() == 960ms + 500ms);
     }
+    SECTION("which is no more than a slow peer takes") {
+        rto.on_gap(40s, 1);
+        CHECK(rto.interval() == 63 * 700ms * 3 / 2 + 500ms);
+    }
 }
 
 TEST_CASE("the round trip of the opening shortens nothing", "[engine][rto]") {

@@ -283,6 +283,55 @@ TEST_CASE("sender honours a repeated ACK again after a timeout", "[engine][sende
         .expect_data_again(5, 4);
 }
 
+TEST_CASE("sender takes an ACK that comes too soon for one of older copies", "[engine][sender]") {
+    sender s = serve_read(window_4, 1000000);
+    script(s)
+        .expect_datagram(oack(window_4))
+        .at(10ms)
+        .receive(ack(0))
+        .expect_data(1, 4)
+        .at(20ms)
+        .receive(ack(4))
+        .expect_data(5, 4)
+        .at(30ms)
+        // The network mixes what it carries, and each block that finds its place has an ACK.
+        .receive(ack(5))
+        .expect_data_again(6, 4)
+        .at(31ms)
+        .receive(ack(6))
+        .expect_data(10, 1)
+        .at(32ms)
+        .receive(ack(8))
+        .expect_data(11, 2)
+        .at(42ms)
+        // A round trip later it is one to what was sent again.
+        .receive(ack(9))
+        .expect_data_again(10, 4);
+    CHECK(s.counters().gaps == 2);
+}
+
+TEST_CASE("sender hears a receiver that goes on asking", "[engine][sender][rfc7440]") {
+    sender s = serve_read(window_4, 1000000);
+    script(s)
+        .expect_datagram(oack(window_4))
+        .at(10ms)
+        .receive(ack(0))
+        .expect_data(1, 4)
+        .at(20ms)
+        .receive(ack(4))
+        .expect_data(5, 4)
+        .at(30ms)
+        .receive(ack(4))
+        .expect_data_again(5, 4)
+        // It may be one to the copies.
+        .at(59ms)
+        .receive(ack(4))
+        .expect_idle()
+        .at(65ms)
+        .receive(ack(4))
+        .expect_data_again(5, 4);
+}
+
 TEST_CASE("sender paces its runs when the same place is lost over and over", "[engine][sender]") {
     sender s = serve_read(window_16, 1000000);
     auto t = script(s);

@@ -37,10 +37,10 @@ public:
     /// Takes one measured round trip of `blocks` that were answered together.
     void sample(duration round_trip, std::uint64_t blocks = 1) noexcept;
 
-    /// Tells the size of the window that is to be measured next.
+    /// Tells how many blocks are under way: before the first sample they are waited for.
     ///
-    /// windowsize: blocks, >= 1.
-    void expect_window(std::uint16_t windowsize) noexcept;
+    /// blocks: >= 1.
+    void expect_window(std::uint16_t blocks) noexcept;
 
     /// Lengthens the interval, up to the bound: call once a timeout. By two; by four while it is
     /// below half of `rto_limits::initial` and fewer than two losses were seen.
@@ -75,6 +75,10 @@ public:
     /// from a prompt one has been lost. `rto_limits::initial` before anything is measured.
     [[nodiscard]] duration prompt_interval() const noexcept;
 
+    /// Returns the time after which no answer to something sent now is to be expected, be it one to
+    /// a copy. Like `prompt_interval`, and before the first sample like `interval`.
+    [[nodiscard]] duration overdue() const noexcept;
+
     /// Returns the time before which no answer to something sent now is to be expected: what comes
     /// earlier answers something older. At least three quarters of the smoothed round trip, and
     /// `rto_limits::variance_min` before the first sample.
@@ -82,6 +86,9 @@ public:
 
     /// Returns the smoothed round trip; empty before the first sample.
     [[nodiscard]] std::optional<duration> smoothed() const noexcept;
+
+    /// Returns the shortest sample, of blocks and not of the opening; empty before the first.
+    [[nodiscard]] std::optional<duration> shortest() const noexcept;
 
     /// Returns the longest answer of this transfer that is known for sure; zero without one.
     [[nodiscard]] duration longest() const noexcept { return longest_; }

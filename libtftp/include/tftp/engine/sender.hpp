@@ -151,6 +151,8 @@ private:
     /// Blocks left again that the receiver may have had: since the last new ACK, or before it.
     bool window_repeated_ = false;
     bool after_repeats_ = false;
+    /// What is under way began with blocks that had left before.
+    bool again_ = false;
     bool paced_ = false;
     bool timing_ = false;
     /// The first or the last block of the window is to leave once more, alone.

@@ -217,8 +217,8 @@ public:
 private:
     /// What a thread does.
     struct running {
-        std::uint64_t lane;
-        job_length length;
+        std::uint64_t lane = 0;
+        job_length length = job_length::brief;
         std::chrono::steady_clock::time_point since;
 
         friend bool operator==(const running&, const running&) = default;
