@@ -96,10 +96,7 @@ crowd::crowd(const crowd_plan& plan, std::uint64_t seed, bool trace)
 }
 
 watch_rules crowd::rules_for(const engine_config& engine, bool prompt) const {
-    const io::service_config& service = plan_.server.service;
-    const bool shared =
-        service.tids != io::tid_mode::exclusive || service.limits.exclusive_ports_max < 1000;
-    return {engine, slack_, prompt, shared};
+    return {engine, slack_, prompt};
 }
 
 void crowd::add(const client_plan& plan, std::size_t index) {

@@ -159,6 +159,11 @@ sim_socket::receive_batch(io::scratch& memory, std::size_t messages_max) noexcep
             );
         }
         watch_.on_received(next.from, next.octets, host_.world_.net.now());
+        if (watch_.use() == port_use::requests) {
+            for (const auto& [fd, port] : host_.by_fd_) {
+                port->watch_.on_request(next.from);
+            }
+        }
         charged_ -= next.octets.size() + bookkeeping;
         queue_.pop_front();
     }
@@ -170,6 +175,7 @@ sim_socket::fate sim_socket::decide(bytes_view octets) noexcept {
     tally& seen = host_.world_.seen;
     if (pending_error_ != 0) {
         send_error_ = std::exchange(pending_error_, 0);
+        watch_.on_refused();
         return fate::refused;
     }
     if (writable() && host_.random_.chance(c.full_ppm)) {
@@ -185,11 +191,13 @@ sim_socket::fate sim_socket::decide(bytes_view octets) noexcept {
     if (c.mtu != 0 && octets.size() + headers_size > c.mtu) {
         seen.note(happening::send_too_large);
         send_error_ = EMSGSIZE;
+        watch_.on_refused();
         return fate::refused;
     }
     if (host_.random_.chance(c.refuse_ppm)) {
         seen.note(happening::send_refused);
         send_error_ = host_.random_.below(2) == 0 ? EPERM : ENETUNREACH;
+        watch_.on_refused();
         return fate::refused;
     }
     if (host_.random_.chance(c.lose_ppm)) {

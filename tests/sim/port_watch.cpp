@@ -12,6 +12,18 @@ bool is(bytes_view octets) {
     return packet && std::holds_alternative<View>(*packet);
 }
 
+/// OACK, ACK 0 or DATA 1.
+bool answers_request(bytes_view octets) {
+    const auto packet = decode(octets);
+    if (!packet) {
+        return false;
+    }
+    const auto* const ack = std::get_if<ack_view>(&*packet);
+    const auto* const data = std::get_if<data_view>(&*packet);
+    return std::holds_alternative<oack_view>(*packet) || (ack != nullptr && ack->block == 0) ||
+           (data != nullptr && data->block == 1);
+}
+
 bool is_refusal_of_stranger(bytes_view octets) {
     const auto packet = decode(octets);
     const auto* const error = packet ? std::get_if<error_view>(&*packet) : nullptr;
@@ -31,7 +43,7 @@ std::vector<endpoint> port_watch::peers() const {
         known.push_back(only_.peer());
     }
     for (const auto& [peer, watch] : all_) {
-        if (!watch.over()) {
+        if (!watch.over() && !watch.doubtful()) {
             known.push_back(peer);
         }
     }
@@ -62,8 +74,7 @@ void port_watch::on_sent(
     while (!from.explains(octets) && hand_over_next(from, to)) {
     }
     // A request that is repeated has its answer repeated.
-    const bool again = std::ranges::find(asked_, to) != asked_.end();
-    from.on_sent(to, octets, again ? wire_watch::cause::other : why, now);
+    from.on_sent(to, octets, asks(to) ? wire_watch::cause::other : why, now);
 }
 
 void port_watch::on_refused_stranger(const endpoint& to) {
@@ -72,13 +83,21 @@ void port_watch::on_refused_stranger(const endpoint& to) {
     if (owed != strangers_.end()) {
         strangers_.erase(owed);
     }
-    require(running(to) == nullptr, "an ERROR 5 for the peer of a transfer");
+    const wire_watch* const known = running(to);
+    require(known == nullptr || known->doubtful(), "an ERROR 5 for the peer of a transfer");
+}
+
+/// Returns true when a request of `peer` was read and may have been acted on.
+bool port_watch::asks(const endpoint& peer) const {
+    return std::ranges::find(asked_, peer) != asked_.end();
 }
 
 /// Returns the transfer that sends `octets`: one that is over repeats its last ACK, no more.
 wire_watch& port_watch::sender_of(const endpoint& to, bytes_view octets, time_point now) {
     const auto found = all_.find(to);
-    if (found != all_.end() && (!found->second.over() || found->second.is_last_ack(octets))) {
+    const bool answers = answers_request(octets) && (asks(to) || is<oack_view>(octets));
+    if (found != all_.end() && !(found->second.doubtful() && answers) &&
+        (!found->second.over() || found->second.is_last_ack(octets))) {
         return found->second;
     }
     // What came before its request was for the one before.
@@ -94,8 +113,8 @@ wire_watch& port_watch::sender_of(const endpoint& to, bytes_view octets, time_po
         );
     }
     wire_watch fresh(rules_, *judge_, now);
-    if (held_up_) {
-        fresh.on_held_up();
+    if (refuses_) {
+        fresh.doubt();
     }
     return all_.insert_or_assign(to, fresh).first->second;
 }
@@ -133,6 +152,12 @@ void port_watch::on_acted() {
     strangers_.clear();
 }
 
+void port_watch::on_request(const endpoint& from) noexcept {
+    if (use_ == port_use::exclusive && only_.peer() == from) {
+        only_.on_request();
+    }
+}
+
 void port_watch::on_received(const endpoint& from, bytes_view octets, time_point now) {
     if (use_ == port_use::exclusive) {
         only_.on_received(from, octets, now);
@@ -142,11 +167,14 @@ void port_watch::on_received(const endpoint& from, bytes_view octets, time_point
     if (use_ == port_use::requests || !packet) {
         return;
     }
+    wire_watch* const heard_by = running(from);
     if (std::holds_alternative<request_view>(*packet)) {
         asked_.push_back(from);
+        if (heard_by != nullptr) {
+            heard_by->on_request();
+        }
     }
     const auto* const ack = std::get_if<ack_view>(&*packet);
-    const wire_watch* const heard_by = running(from);
     if (ack == nullptr || heard_by == nullptr || heard_by->may_take(*ack)) {
         batch_.push_back({from, {octets.begin(), octets.end()}, now});
     }
@@ -156,10 +184,15 @@ void port_watch::on_received(const endpoint& from, bytes_view octets, time_point
 }
 
 void port_watch::on_held_up() noexcept {
-    held_up_ = true;
     only_.on_held_up();
+    on_refused();
+}
+
+/// What was refused counts as sent, and the first of a transfer tells whose port it is.
+void port_watch::on_refused() noexcept {
+    refuses_ = true;
     for (auto& [peer, watch] : all_) {
-        watch.on_held_up();
+        watch.doubt();
     }
 }
 
@@ -171,7 +204,7 @@ const wire_watch* port_watch::on_outcome(const endpoint& peer, bool success, tim
     }
     wire_watch* const ended = running(peer);
     if (ended == nullptr) {
-        require(!success, "a transfer of which nothing was seen ends well");
+        require(!success || refuses_, "a transfer of which nothing was seen ends well");
         return nullptr;
     }
     // What was read behind its end, as behind the request that took its place, is the next one's.
@@ -179,6 +212,10 @@ const wire_watch* port_watch::on_outcome(const endpoint& peer, bool success, tim
         if (!hand_over_next(*ended, peer)) {
             break;
         }
+    }
+    if (!success && !ended->heard() && ended->asked_again()) {
+        ended->doubt();
+        return nullptr;
     }
     // Before that, each request that is repeated begins the opening anew.
     if (ended->heard()) {

@@ -32,8 +32,13 @@ public:
     void on_acted();
     /// A datagram was handed to the program.
     void on_received(const endpoint& from, bytes_view octets, time_point now);
+    /// A request was handed to the program through another port.
+    void on_request(const endpoint& from) noexcept;
     /// The socket took less than it was given.
     void on_held_up() noexcept;
+    /// The socket refused what it was given.
+    void on_refused() noexcept;
+
     /// The outcome of a request is known, that of a transfer or a refusal. Returns the transfer;
     /// null when none was seen.
     const wire_watch* on_outcome(const endpoint& peer, bool success, time_point now);
@@ -61,6 +66,7 @@ private:
     [[nodiscard]] wire_watch* running(const endpoint& peer) noexcept;
     [[nodiscard]] wire_watch& sender_of(const endpoint& to, bytes_view octets, time_point now);
     void on_refused_stranger(const endpoint& to);
+    [[nodiscard]] bool asks(const endpoint& peer) const;
     [[nodiscard]] bool next_is_request(const endpoint& peer) const;
     bool hand_over_next(wire_watch& to, const endpoint& peer);
     void hand_over_all(wire_watch& to, const endpoint& peer);
@@ -78,7 +84,7 @@ private:
     std::vector<endpoint> asked_;
     /// Who may get an ERROR 5 for what is in it.
     std::vector<endpoint> strangers_;
-    bool held_up_ = false;
+    bool refuses_ = false;
 };
 
 } // namespace tftp::sim

@@ -20,9 +20,6 @@ struct watch_rules {
     duration slack = std::chrono::seconds(2);
     /// Nothing is held up by disk or socket, so each DATA leaves by what caused it.
     bool prompt = true;
-    /// Transfers may share ports: a late packet of another one between the same two ports cannot be
-    /// told from its own, by the program or here.
-    bool shared = false;
 };
 
 /// Follows one transfer by its datagrams alone, knowing nothing of the library: an
@@ -50,6 +47,20 @@ public:
         held_up_ = true;
         rules_.prompt = false;
     }
+
+    /// Its peer sent a request: the answer leaves once more, or there are two transfers.
+    void on_request() noexcept {
+        asked_again_ = true;
+        steps_ += heard_ ? 0U : 1U;
+    }
+
+    [[nodiscard]] bool asked_again() const noexcept { return asked_again_; }
+
+    /// It cannot be followed any more: one of two transfers with its peer, through one port, ended in
+    /// silence, or what it began with was refused by the socket. It is not judged.
+    void doubt() noexcept { doubtful_ = true; }
+
+    [[nodiscard]] bool doubtful() const noexcept { return doubtful_; }
 
     /// The outcome is known.
     void on_outcome(bool success, time_point now) noexcept {
@@ -112,7 +123,7 @@ private:
     find(std::uint16_t wire, std::uint64_t first, std::uint64_t last) const noexcept;
 
     void require(bool holds, const char* invariant) noexcept {
-        judge_->require(holds || rules_.shared, invariant);
+        judge_->require(holds || doubtful_, invariant);
     }
 
     void on_data_sent(const data_view& data, cause why, time_point now);
@@ -149,6 +160,8 @@ private:
     bool heard_ = false;
     bool error_sent_ = false;
     bool held_up_ = false;
+    bool asked_again_ = false;
+    bool doubtful_ = false;
     bool over_ = false;
     bool success_ = false;
     time_point progress_at_;
