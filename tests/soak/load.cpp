@@ -54,7 +54,7 @@ constexpr std::uint64_t lossy_rounds_max = 250;
 
 [[nodiscard]] std::string describe(const io::request& asked, const io::transfer_summary& summary) {
     return fmt::format(
-        "{} {} blksize {} windowsize {} timeout {} tsize {}: {} bytes, {}",
+        "{} {} blksize {} windowsize {} timeout {} tsize {}: {} bytes in {} ms, {} \"{}\"",
         summary.verb == io::verb::read ? "read" : "write",
         asked.filename,
         asked.options.blksize.value_or(0),
@@ -62,7 +62,9 @@ constexpr std::uint64_t lossy_rounds_max = 250;
         asked.options.timeout.value_or(0s).count(),
         asked.options.tsize.has_value(),
         summary.counters.bytes,
-        summary.outcome.message()
+        std::chrono::duration_cast<std::chrono::milliseconds>(summary.elapsed).count(),
+        summary.outcome.message(),
+        summary.peer_text
     );
 }
 

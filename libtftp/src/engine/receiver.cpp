@@ -148,8 +148,7 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
         return;
     }
     if (x_.state == phase::dallying) {
-        x_.queue_ack(to_wire(acked_, x_.config.wrap));
-        ++x_.counters.retransmissions;
+        repeat_last_ack();
     } else if (whole_) {
         // The commit is running; the ACK that follows it answers this one as well.
         return;
@@ -318,6 +317,24 @@ void receiver::complete(time_point now) noexcept {
     const duration prompt = 2 * std::min(x_.interval(x_.rto.prompt_interval()), most);
     const duration patient = 2 * std::min(x_.interval(), x_.config.rto.max);
     x_.deadline = now + (initiator_ ? std::min(prompt, most) : std::max(patient, most));
+    const bool adapts = !x_.agreed.timeout && x_.config.fixed_interval == duration::zero();
+    if (!initiator_ && adapts && x_.agreed.windowsize > 1 && acked_ <= x_.agreed.windowsize) {
+        // All came in one window, before a careful sender has learned anything: when this ACK is
+        // lost it waits for long, and should find somebody then. Better that it need not.
+        const duration first = x_.rto.first_interval(acked_) + x_.config.rto.initial;
+        gone_at_ = std::max<time_point>(x_.deadline, now + std::min(first, x_.config.give_up));
+        x_.deadline = now + x_.config.rto.initial;
+        last_ack_again_ = true;
+    }
+}
+
+void receiver::repeat_last_ack() noexcept {
+    x_.queue_ack(to_wire(acked_, x_.config.wrap));
+    ++x_.counters.retransmissions;
+    if (last_ack_again_) {
+        last_ack_again_ = false;
+        x_.deadline = gone_at_;
+    }
 }
 
 void receiver::on_deadline(time_point now) noexcept {
@@ -325,7 +342,11 @@ void receiver::on_deadline(time_point now) noexcept {
         return;
     }
     if (x_.state == phase::dallying) {
-        x_.state = phase::finished;
+        if (last_ack_again_) {
+            repeat_last_ack();
+        } else {
+            x_.state = phase::finished;
+        }
         return;
     }
     if (storing_) {

@@ -157,9 +157,12 @@ void rto_estimator::on_loss() noexcept {
 void rto_estimator::on_gap(duration elapsed, std::uint64_t taken) noexcept {
     if (samples_ == 0) {
         // As if each block had taken its time; where the path is what takes long, this is too much.
-        const auto blocks = static_cast<duration::rep>(window_);
+        // When none arrived, it is the receiver's timer that has passed. So the least is kept.
+        const auto blocks = static_cast<duration::rep>(taken == 0 ? 1 : window_);
         const auto arrived = static_cast<duration::rep>(std::max<std::uint64_t>(taken, 1));
-        guess_ = std::min(bounded(elapsed) * blocks / arrived, initial_per_block * (window_ - 1));
+        const duration guess = bounded(elapsed) * blocks / arrived;
+        const bool known = guess_ != duration::zero();
+        guess_ = std::min(guess, known ? guess_ : initial_per_block * (window_ - 1));
     }
     on_loss();
 }
@@ -210,6 +213,11 @@ duration rto_estimator::prompt_interval() const noexcept {
     return measured_
                ? sum(smoothed_, std::max({limits_.variance_min, 4 * variance_, smoothed_ / 4}))
                : limits_.initial;
+}
+
+duration rto_estimator::first_interval(std::uint64_t blocks) const noexcept {
+    const auto further = static_cast<duration::rep>(std::clamp<std::uint64_t>(blocks, 1, 65535)) - 1;
+    return sum(limits_.initial, initial_per_block * further);
 }
 
 duration rto_estimator::overdue() const noexcept {

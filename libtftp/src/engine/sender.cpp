@@ -207,7 +207,7 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     if (window_repeated_) {
         // What passed meanwhile is for the most part our own timer.
         pacer_.on_gap(taken);
-        x_.rto.on_loss();
+        x_.rto.on_gap(now - base_sent_at_, taken);
     } else {
         pacer_.on_gap(taken, elapsed);
         x_.rto.on_gap(elapsed, taken);

@@ -226,8 +226,23 @@ TEST_CASE("receiver repeats the last ACK of a window", "[engine][receiver][rfc74
     auto t = script(r);
     t.expect_datagram(oack(window_4)).at(10ms);
     t.receive_block(1).receive_block(2).receive_block(3, 7).expect_ack(3).expect_success();
-    t.at(40ms).receive(data(1)).receive(data(2)).receive(data(3, 7)).stored();
-    t.expect_ack(3).expect_idle_until(3010ms);
+    SECTION("when blocks of it come again") {
+        t.at(40ms).receive(data(1)).receive(data(2)).receive(data(3, 7)).stored();
+        t.expect_ack(3).expect_idle_until(3410ms);
+    }
+    SECTION("by itself when it was the only one, for as long as the sender may wait") {
+        t.expect_idle_until(1010ms).at(1010ms).expect_no_timeout().expect_ack(3);
+        t.expect_idle_until(3410ms).at(3410ms).expect_no_timeout().expect_closed();
+    }
+}
+
+TEST_CASE("receiver does not repeat the last ACK of a second window", "[engine][receiver]") {
+    receiver r = serve_write(window_4);
+    auto t = script(r);
+    t.expect_datagram(oack(window_4)).at(10ms);
+    t.receive_block(1).receive_block(2).receive_block(3).receive_block(4).expect_ack(4);
+    t.receive_block(5, 7).expect_ack(5).expect_success();
+    t.expect_idle_until(3010ms).at(3010ms).expect_no_timeout().expect_closed();
 }
 
 TEST_CASE("receiver does not store a last block twice", "[engine][receiver][rfc1350]") {

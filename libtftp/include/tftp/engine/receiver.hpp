@@ -121,6 +121,7 @@ private:
     void measure(time_point now) noexcept;
     void acknowledge(bool repeat, time_point now) noexcept;
     void complete(time_point now) noexcept;
+    void repeat_last_ack() noexcept;
     [[nodiscard]] bool is_repeat(time_point now) const noexcept;
     [[nodiscard]] duration wait() const noexcept;
     [[nodiscard]] time_point missed_at(time_point now) const noexcept;
@@ -152,6 +153,8 @@ private:
     bool timing_ = false;
     /// The timer had the last ACK sent again.
     bool asked_again_ = false;
+    /// The last ACK is to leave once more, unasked, while it dallies until `gone_at_`.
+    bool last_ack_again_ = false;
     std::uint64_t expected_ = 1;
     /// Last block acknowledged.
     std::uint64_t acked_ = 0;
@@ -160,6 +163,7 @@ private:
     time_point first_acked_at_;
     time_point acked_at_;
     time_point block_at_;
+    time_point gone_at_;
 };
 
 static_assert(sizeof(receiver) <= 1152);

@@ -71,6 +71,9 @@ public:
     /// Returns the interval to wait before sending again, not below `least` before the back-off.
     [[nodiscard]] duration interval(duration least = {}) const noexcept;
 
+    /// Returns the interval before anything is known, of somebody who sent so many blocks.
+    [[nodiscard]] duration first_interval(std::uint64_t blocks) const noexcept;
+
     /// Returns the interval without the care that a slow peer is due: when it has passed, an answer
     /// from a prompt one has been lost. `rto_limits::initial` before anything is measured.
     [[nodiscard]] duration prompt_interval() const noexcept;

@@ -1,0 +1,44 @@
+// How long a transfer stands still because something was lost, while nothing tells it from a peer
+// that is slow.
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <sim/presets.hpp>
+#include <vector>
+
+namespace {
+
+using namespace tftp;
+using namespace tftp::sim;
+using std::chrono::milliseconds;
+
+constexpr std::size_t schedules = 300;
+
+} // namespace
+
+TEST_CASE("a short transfer through loss is not taken for one to a slow peer", "[sim][stall]") {
+    const bool read = GENERATE(true, false);
+    const auto windowsize = GENERATE(as<std::uint16_t>(), 4, 32, 64);
+    const auto blocks = GENERATE(as<std::uint64_t>(), 3, 40, 70, 200);
+    INFO((read ? "read" : "write") << ", window " << windowsize << ", blocks " << blocks);
+    schedule plan = plain_read(blocks * 512 + 1, milliseconds(1));
+    plan.read = read;
+    plan.asked.windowsize = windowsize;
+    lose(plan, 20'000);
+    std::vector<double> took;
+    for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
+        const report seen = run(plan, seed, false);
+        CHECK_FALSE(seen.client.outcome.failed());
+        took.push_back(
+            std::chrono::duration<double>(seen.client.completed_at - network::start).count()
+        );
+    }
+    std::ranges::sort(took);
+    // The first packets that are lost cost a second each: nothing is known of the path then.
+    CHECK(took[schedules / 2] < 0.2);
+    CHECK(took[schedules * 98 / 100] < 3);
+    CHECK(took.back() < 10);
+}
