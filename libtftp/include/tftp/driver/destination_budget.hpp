@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory_resource>
 #include <unordered_map>
 
 namespace tftp::io {
@@ -31,7 +32,7 @@ public:
     enum class state : std::uint8_t { free, reduced, silent };
 
     /// seed: one that strangers cannot guess.
-    explicit destination_budget(std::uint64_t seed) : by_address_(0, keyed_hash{seed}) {}
+    explicit destination_budget(std::uint64_t seed) : by_address_(0, keyed_hash{seed}, {}, &memory_) {}
 
     /// Returns what `peer` may get now.
     [[nodiscard]] state of(const endpoint& peer, time_point now) const noexcept;
@@ -54,7 +55,7 @@ private:
         [[nodiscard]] std::uint64_t level_at(time_point now) const noexcept;
     };
 
-    using by_age = std::list<account>;
+    using by_age = std::pmr::list<account>;
 
     struct keyed_hash {
         std::uint64_t seed;
@@ -64,9 +65,11 @@ private:
         }
     };
 
+    /// Together: one here and one there would keep pages of what a flood has left behind.
+    std::pmr::unsynchronized_pool_resource memory_;
     /// The one that was charged longest ago first.
-    by_age by_age_;
-    std::unordered_map<endpoint, by_age::iterator, keyed_hash> by_address_;
+    by_age by_age_{&memory_};
+    std::pmr::unordered_map<endpoint, by_age::iterator, keyed_hash> by_address_;
 };
 
 } // namespace tftp::io
