@@ -193,7 +193,8 @@ void wire_watch::on_received(const endpoint& from, bytes_view octets, time_point
 
 void wire_watch::on_data_received(const data_view& data, time_point now) {
     // What comes to who writes belongs to somebody else's transfer.
-    if (writes_ || whole_ || data.payload.size() > agreed_.blksize || data.block != number_of(got_ + 1)) {
+    if (writes_ || whole_ || data.payload.size() > agreed_.blksize ||
+        data.block != number_of(got_ + 1)) {
         return;
     }
     ++got_;

@@ -56,8 +56,8 @@ public:
 
     [[nodiscard]] bool asked_again() const noexcept { return asked_again_; }
 
-    /// It cannot be followed any more: one of two transfers with its peer, through one port, ended in
-    /// silence, or what it began with was refused by the socket. It is not judged.
+    /// It cannot be followed any more: one of two transfers with its peer, through one port, ended
+    /// in silence, or what it began with was refused by the socket. It is not judged.
     void doubt() noexcept { doubtful_ = true; }
 
     [[nodiscard]] bool doubtful() const noexcept { return doubtful_; }

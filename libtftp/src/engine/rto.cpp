@@ -216,7 +216,8 @@ duration rto_estimator::prompt_interval() const noexcept {
 }
 
 duration rto_estimator::first_interval(std::uint64_t blocks) const noexcept {
-    const auto further = static_cast<duration::rep>(std::clamp<std::uint64_t>(blocks, 1, 65535)) - 1;
+    const auto further =
+        static_cast<duration::rep>(std::clamp<std::uint64_t>(blocks, 1, 65535)) - 1;
     return sum(limits_.initial, initial_per_block * further);
 }
 
