@@ -28,6 +28,10 @@ struct driver_config {
     duration stall{};
     std::uint32_t stall_every = 0;
     std::uint32_t stall_last = 0;
+    /// The same for what it sends: it has no more for `pause` behind each block whose number is a
+    /// multiple of `pause_every`.
+    duration pause{};
+    std::uint32_t pause_every = 0;
     /// Datagrams before this one cost nothing.
     std::uint32_t busy_from = 0;
     /// Per run: the socket takes a part of it only, or nothing until 0..block_lag later.
@@ -230,6 +234,8 @@ private:
     std::uint64_t sent_ = 0;
     std::uint64_t repeats_ = 0;
     bool opened_ = false;
+    /// Blocks before the last pause.
+    std::uint64_t paused_ = 0;
 };
 
 /// Drives a `receiver`.

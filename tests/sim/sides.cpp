@@ -103,9 +103,21 @@ bool sending_driver::take_run(network& net, const send_data& run) {
         }
         return false;
     }
+    const std::uint32_t every = config().pause_every;
+    if (every != 0 && run.first_block > paused_ + every) {
+        // What it sends is not there yet.
+        paused_ += every;
+        writable_at_ = net.now() + config().pause;
+        net.wake(*this, writable_at_, wake_writable);
+        return false;
+    }
     const bool partial = random().chance(config().partial_ppm);
-    const auto count =
-        partial ? static_cast<std::uint16_t>(random().between(1, run.count)) : run.count;
+    auto count = partial ? static_cast<std::uint16_t>(random().between(1, run.count)) : run.count;
+    if (every != 0) {
+        count = static_cast<std::uint16_t>(
+            std::min<std::uint64_t>(count, paused_ + every + 1 - run.first_block)
+        );
+    }
     std::array<std::byte, header_size + content::at_most> octets{};
     for (std::uint64_t block = run.first_block; block < run.first_block + count; ++block) {
         const std::uint64_t offset = (block - 1) * blksize;

@@ -101,6 +101,23 @@ TEST_CASE("a stall for each sector costs few repeats", "[sim][slow]") {
     CHECK(repeats(seen) <= 6);
 }
 
+TEST_CASE("a sender that pauses in a window is asked few times", "[sim][slow]") {
+    const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4, 64);
+    const bool read = GENERATE(true, false);
+    const auto pause = GENERATE(milliseconds(100), milliseconds(300), milliseconds(1500));
+    const auto every = GENERATE(as<std::uint32_t>(), 127, 128, 129, 200);
+    schedule plan = transfer_of(1280, read, windowsize);
+    driver_config& slow = slow_end(plan, false);
+    slow.pause = pause;
+    slow.pause_every = every;
+    const report seen = finish(plan);
+    INFO(
+        pause.count() << " ms every " << every << ", window " << windowsize
+                      << (read ? ", read" : ", write")
+    );
+    CHECK(repeats(seen) <= 6);
+}
+
 TEST_CASE("a peer that once took long costs three repeats", "[sim][slow]") {
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4, 64);
     const bool read = GENERATE(true, false);

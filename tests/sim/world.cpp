@@ -81,8 +81,10 @@ private:
     std::vector<std::unique_ptr<driver>> transfers_;
 };
 
-std::unique_ptr<driver> make_client(const schedule& plan, prng& seeds, const journal& log) {
-    const endpoint at = network::client_host.with_port(client_port);
+std::unique_ptr<driver> make_client(
+    const schedule& plan, prng& seeds, const journal& log, std::uint16_t port, time_point now
+) {
+    const endpoint at = network::client_host.with_port(port);
     const endpoint to = network::server_host.with_port(request_port);
     const transfer_mode octet = transfer_mode::octet;
     if (plan.read) {
@@ -93,7 +95,7 @@ std::unique_ptr<driver> make_client(const schedule& plan, prng& seeds, const jou
             plan.size,
             seeds.next(),
             log,
-            receiver::request("file", octet, plan.asked, to, plan.client, network::start).value()
+            receiver::request("file", octet, plan.asked, to, plan.client, now).value()
         );
     }
     return std::make_unique<sending_driver>(
@@ -103,7 +105,7 @@ std::unique_ptr<driver> make_client(const schedule& plan, prng& seeds, const jou
         plan.size,
         seeds.next(),
         log,
-        sender::request("file", octet, plan.asked, to, plan.client, network::start).value()
+        sender::request("file", octet, plan.asked, to, plan.client, now).value()
     );
 }
 
@@ -135,6 +137,7 @@ void check_both(const schedule& plan, const report& seen) {
                             plan.client_driver.block_lag + plan.server_driver.block_lag +
                             plan.client_driver.commit_lag + plan.server_driver.commit_lag +
                             plan.client_driver.stall + plan.server_driver.stall +
+                            plan.client_driver.pause + plan.server_driver.pause +
                             plan.client_driver.busy + plan.server_driver.busy <
                         std::chrono::milliseconds(2);
     if (orderly && prompt && seen.transfers == 1) {
@@ -167,6 +170,38 @@ report collect(const network& net, const server& s, const endpoint& client_took)
 
 } // namespace
 
+std::vector<report> run_together(
+    const schedule& plan, std::size_t count, duration apart, std::uint64_t seed, bool trace
+) {
+    const journal log(trace);
+    prng seeds(seed);
+    network net(plan.to_server, plan.to_client, seeds);
+    server listening(plan, seeds, log);
+    net.attach(listening);
+    std::vector<std::unique_ptr<driver>> clients;
+    const auto begin_next = [&] {
+        const auto port = static_cast<std::uint16_t>(client_port + clients.size());
+        clients.push_back(make_client(plan, seeds, log, port, net.now()));
+        net.attach(*clients.back());
+        clients.back()->begin(net);
+    };
+    begin_next();
+    do {
+        while (clients.size() < count &&
+               net.now() >= network::start + apart * static_cast<duration::rep>(clients.size())) {
+            begin_next();
+        }
+        require(net.events() < events_max, "the run does not end");
+    } while (net.step());
+    std::vector<report> seen;
+    for (const auto& client : clients) {
+        require(client->report().closed, "a client is never closed");
+        seen.push_back(collect(net, listening, client->peer()));
+        seen.back().client = client->report();
+    }
+    return seen;
+}
+
 report run(const schedule& plan, std::uint64_t seed, bool trace) {
     const journal log(trace);
     prng seeds(seed);
@@ -188,7 +223,8 @@ report run(const schedule& plan, std::uint64_t seed, bool trace) {
         seen.field_client = client.report();
         return seen;
     }
-    const std::unique_ptr<driver> client = make_client(plan, seeds, log);
+    const std::unique_ptr<driver> client =
+        make_client(plan, seeds, log, client_port, network::start);
     net.attach(*client);
     client->begin(net);
     drain(net);

@@ -60,4 +60,10 @@ struct report {
 /// Runs one schedule to its end and checks every invariant; throws `violation`.
 [[nodiscard]] report run(const schedule& plan, std::uint64_t seed, bool trace);
 
+/// Runs `count` clients of one host, each with a transfer as in `plan`, over one path that they
+/// share. They begin `apart` from each other; the last ones later, while nothing happens.
+[[nodiscard]] std::vector<report> run_together(
+    const schedule& plan, std::size_t count, duration apart, std::uint64_t seed, bool trace
+);
+
 } // namespace tftp::sim

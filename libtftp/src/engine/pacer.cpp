@@ -13,15 +13,29 @@ using std::chrono::milliseconds;
 /// Below this a round trip that took longer than the shortest may be mere scheduling.
 constexpr duration noise = milliseconds(2);
 
-/// The first estimate holds the time that the receiver waited for more: a quarter of it is
-/// believed, and not more than this, a block of 1468 bytes at 470 kbit/s. A pause that is too short
-/// is noticed by the next gap, which tells the time exactly; one that is too long lasts for the
-/// whole window.
-constexpr duration first_estimate_max = milliseconds(25);
+/// The first estimate holds the time that the receiver waited for more. No more than this is
+/// believed, a block of 1468 bytes at 240 kbit/s: a pause that is too long lasts for a window.
+constexpr duration first_estimate_max = milliseconds(50);
 
 /// A block of 1468 bytes at 200 kbit/s. What seems to take longer is most likely loss on a long
-/// path, and a window must not be paced for so long that it looks like silence.
+/// path.
 constexpr duration per_block_max = milliseconds(60);
+
+/// The slowest pace: a quarter of 96 kbit/s. The least patient receiver asks again after a second.
+constexpr duration pace_max = milliseconds(500);
+
+/// More than this no queue is believed to hold.
+constexpr duration queue_max = std::chrono::seconds(2);
+
+/// Blocks without a gap before the pace grows where the link may be full, and where it is not.
+constexpr std::uint32_t calm_before_growth = 96;
+constexpr std::uint32_t calm_before_leap = 32;
+
+/// Gaps in a row that are told apart; each slows down by an eighth more.
+constexpr std::uint8_t gaps_max = 4;
+
+/// Growths in a row that are told apart; each is twice as much.
+constexpr std::uint8_t growths_max = 2;
 
 /// A burst is not so small that the pause behind it is shorter.
 constexpr std::chrono::nanoseconds pause_worth_a_timer = microseconds(250);
@@ -50,17 +64,94 @@ bool pacer::takes_its_time() const noexcept {
     return each && *each * window_ > noise;
 }
 
+/// Sets the pace of a slow link: `each` from one block to the next.
+void pacer::set_pace(duration each) noexcept {
+    each_ = std::clamp<duration>(each, microseconds(1), pace_max);
+    const duration::rep least = pause_worth_a_timer.count() / each_.count() + 1;
+    burst_ = static_cast<std::uint16_t>(std::min<duration::rep>(least, window_));
+    proven_ = burst_;
+    calm_ = 0;
+    growths_ = 0;
+}
+
+void pacer::on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept {
+    // The gap shows when the block behind it arrives.
+    const duration spread = each_ * static_cast<duration::rep>(taken + 1);
+    const duration late = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());
+    queued_ = std::clamp<duration>(late - spread, duration::zero(), queue_max);
+    if (elapsed && queued_ * 4 < each_ * burst_) {
+        // Nothing waited on the way: it was lost on the wire.
+        set_pace(guessed_ ? each_ / 4 : each_ - each_ / 16);
+        return;
+    }
+    guessed_ = false;
+    // The more of them come without a window between them, the further off the pace is.
+    gaps_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(gaps_ + 1), gaps_max);
+    duration each = each_ + each_ * gaps_ / 8;
+    if (taken >= 8) {
+        each = std::clamp(late / static_cast<duration::rep>(taken), each, each_ * 2);
+    }
+    set_pace(each);
+}
+
+void pacer::on_link_window(
+    duration busy, std::uint64_t burst_blocks, duration spread, std::uint64_t blocks
+) noexcept {
+    const auto count = static_cast<duration::rep>(blocks);
+    queued_ = std::min(busy, queue_max);
+    if (busy > each_ * 4) {
+        guessed_ = false;
+        // What the link took for a block, and so much more that half of what waits has gone when
+        // the next window has.
+        const duration each = (spread + busy) / count;
+        set_pace(std::max(each, each_) * 17 / 16 + busy / (2 * count));
+        return;
+    }
+    if (guessed_ && busy * 2 <= each_ * burst_) {
+        // The queue was empty, so the last burst tells what the link needs at most.
+        const duration most = busy / static_cast<duration::rep>(burst_blocks);
+        set_pace(std::max(most * 9 / 8, each_ / 8));
+        return;
+    }
+    guessed_ = false;
+    gaps_ = 0;
+    calm_ += static_cast<std::uint32_t>(blocks);
+    if (busy * 2 <= each_ && calm_ >= calm_before_leap) {
+        // Nothing waits: others have left the link.
+        set_pace(each_ - each_ / 4);
+    } else if (busy <= each_ * 9 / 4 && calm_ >= calm_before_growth) {
+        const std::uint8_t before = growths_;
+        set_pace(each_ - each_ / (32 >> before));
+        growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
+    }
+    if (each_ * window_ <= noise) {
+        // It is no slow link any more.
+        each_ = duration::zero();
+        burst_ = window_;
+        proven_ = window_;
+        estimate_count_ = 0;
+    }
+}
+
 void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept {
+    if (link_is_slow()) {
+        on_link_gap(taken, elapsed);
+        return;
+    }
     const duration busy = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());
     if (busy > noise && taken > 0) {
         const duration each = busy / static_cast<duration::rep>(taken);
-        if (burst_ < window_ && burst_ == proven_ && per_block() && each <= pace() * 5 / 4) {
+        if (burst_ < window_ && burst_ == proven_ && per_block() && each <= *per_block() * 5 / 4) {
             // The blocks came as they were paced: one was lost, and the path may well be faster.
             estimate(*per_block() * 15 / 16);
             return;
         }
         const bool first = estimate_count_ == 0;
-        estimate(first ? std::min(each / 4, first_estimate_max) : each);
+        // A receiver like ours waited so long for the next block before it told the gap.
+        const auto count = static_cast<duration::rep>(taken);
+        const duration waited = std::max<duration>(milliseconds(50), milliseconds(1000) / count);
+        const duration guess = std::max((busy - waited) / count, each / 8);
+        estimate(first ? std::min(guess, first_estimate_max) : each);
         guessed_ = first;
     }
     const auto place = static_cast<std::uint16_t>(std::min<std::uint64_t>(taken, window_));
@@ -76,15 +167,9 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
     if (recent_count_ == recent_.size()) {
         restrain(*std::max_element(recent_.begin(), recent_.end()));
     }
-    if (!takes_its_time()) {
-        return;
-    }
-    if (burst_ == window_) {
-        // Half of what passed: the other half is room for what else uses the queue.
-        restrain(static_cast<std::uint16_t>(std::max(place / 2, 1)));
-    } else {
-        restrain(static_cast<std::uint16_t>(std::max(burst_ / 2, 1)));
-        ease_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(ease_ + 2), ease_max);
+    if (busy > noise && takes_its_time()) {
+        set_pace(*per_block() * 9 / 8);
+        queued_ = duration::zero();
     }
 }
 
@@ -104,8 +189,10 @@ void pacer::restrain(std::uint16_t burst) noexcept {
 }
 
 void pacer::on_clean_window() noexcept {
+    if (link_is_slow()) {
+        return;
+    }
     recent_count_ = 0;
-    ease_ = std::max<std::uint8_t>(static_cast<std::uint8_t>(ease_ - 1), ease_min);
     if (burst_ == window_ || ++clean_ < grow_after_) {
         return;
     }
@@ -121,6 +208,10 @@ void pacer::on_burst(
     // After the last burst left, the receiver was busy for this long. If its queue was empty
     // before, all of it went into that burst; if not, it was busy from the first block on.
     const duration busy = round_trip - *shortest_;
+    if (link_is_slow()) {
+        on_link_window(busy, burst_blocks, spread, blocks);
+        return;
+    }
     duration each = std::min(
         busy / static_cast<duration::rep>(burst_blocks),
         (spread + busy) / static_cast<duration::rep>(blocks)
@@ -134,17 +225,21 @@ void pacer::on_burst(
     estimate(each);
 }
 
-duration pacer::pace() const noexcept {
-    return per_block().value_or(duration::zero()) * (16 + ease_) / 16;
+duration pacer::pause_after_gap() const noexcept {
+    return link_is_slow() ? pause() + queued_ / 2 : pause();
 }
 
 duration pacer::pause() const noexcept {
+    if (link_is_slow()) {
+        return burst_ == window_ ? duration::zero() : each_ * burst_;
+    }
     if (burst_ == window_) {
         return duration::zero();
     }
     // Before anything is known one burst a round trip is safe; a little more than measured keeps
     // the queue from filling up slowly.
-    const duration pause = per_block() ? pace() * burst_ : shortest_.value_or(milliseconds(1));
+    const auto each = per_block();
+    const duration pause = each ? *each * burst_ * 17 / 16 : shortest_.value_or(milliseconds(1));
     // A timer is not worth less than 50 us, and the least patient receiver asks again after a
     // second.
     return pause < microseconds(50) ? duration::zero()

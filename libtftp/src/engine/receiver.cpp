@@ -160,7 +160,7 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
             ++x_.counters.gaps;
             spacing_.on_loss();
             x_.rto.on_loss();
-        } else if (now - acked_at_ >= x_.rto.smoothed().value_or(x_.config.rto.variance_min)) {
+        } else if (now - acked_at_ >= std::max(x_.rto.smoothed().value_or(x_.config.rto.variance_min), window_time())) {
             repeat_due_ = true;
         }
     } else if (acked_ + 1 == expected_) {
@@ -175,6 +175,12 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
     }
 }
 
+/// Returns how long a window takes on the link, as far as that is bearable to wait for.
+duration receiver::window_time() const noexcept {
+    const duration each = spacing_.smoothed().value_or(duration::zero());
+    return std::min<duration>(each * x_.agreed.windowsize, x_.config.rto.initial);
+}
+
 /// Returns true when a block that comes again now may have been sent because an ACK was lost.
 bool receiver::is_repeat(time_point now) const noexcept {
     const auto shortest = x_.rto.shortest();
@@ -186,7 +192,7 @@ bool receiver::is_repeat(time_point now) const noexcept {
     // The rest of a repeated window takes as long as a window does.
     const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     return now - acked_at_ >=
-           std::max(std::min(round_trip, x_.rto.least() + repeat_min), repeat_min);
+           std::max({std::min(round_trip, x_.rto.least() + repeat_min), repeat_min, window_time()});
 }
 
 void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
@@ -232,6 +238,9 @@ void receiver::measure(time_point now) noexcept {
         // This was a timer of the sender's. Two sides that each wait for longer than the other was
         // seen to wait would end in waiting for ever.
         x_.rto.on_loss();
+    } else if (asked_again_ && first && inside_) {
+        // The next block of a window, which may have been on the way.
+        spacing_.on_repeated_answer(now - block_at_, now - acked_at_);
     } else if (asked_again_ && first) {
         // A sender that ignores repeated ACKs, as it should, answers by its own time.
         if (now - acked_at_ > x_.interval() / 2) {
@@ -251,8 +260,8 @@ void receiver::measure(time_point now) noexcept {
 
 /// Returns how long the answer to an ACK is waited for.
 duration receiver::wait() const noexcept {
-    const bool lockstep = x_.agreed.windowsize == 1;
-    return x_.interval(x_.rto.interval(lockstep ? lockstep_wait_min : duration::zero()));
+    const bool careful = x_.agreed.windowsize == 1 || x_.rto.lossless();
+    return x_.interval(x_.rto.interval(careful ? wait_min : duration::zero()));
 }
 
 /// Returns when the next block is missed, if nothing comes.
@@ -265,7 +274,9 @@ time_point receiver::missed_at(time_point now) const noexcept {
     // does not answer it: its answer is on the way still. To ask again meanwhile would have all of
     // it sent twice, and the next window too.
     const auto round_trip = x_.rto.smoothed().value_or(duration::zero());
-    const time_point since = std::max<time_point>(now, acked_at_ + round_trip);
+    // And while nothing was lost, others may be what fills the link between two blocks.
+    const time_point since =
+        x_.rto.lossless() ? now + round_trip : std::max<time_point>(now, acked_at_ + round_trip);
     const bool fixed = x_.config.fixed_interval != duration::zero();
     if (fixed) {
         return since + x_.interval();
@@ -358,6 +369,7 @@ void receiver::on_deadline(time_point now) noexcept {
     } else if (unheard) {
         x_.repeat_opening();
     } else {
+        inside_ = expected_ - 1 != acked_ || (inside_ && asked_again_);
         acknowledge(true, now);
         asked_again_ = true;
     }

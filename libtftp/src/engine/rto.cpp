@@ -31,6 +31,11 @@ constexpr std::uint8_t repeats_in_a_row = 3;
 /// From so many on, the margin is the least.
 constexpr unsigned losses_that_matter = 6;
 
+/// Until so many windows were answered, three more transfers may join on the link and make the
+/// round trip four times as long, by as much as a large queue holds.
+constexpr unsigned windows_alone = 16;
+constexpr duration queue_max = std::chrono::seconds(2);
+
 constexpr std::uint16_t samples_to_forget_a_loss = 512;
 constexpr std::uint16_t samples_max = 1000;
 
@@ -164,7 +169,6 @@ void rto_estimator::on_gap(duration elapsed, std::uint64_t taken) noexcept {
         const bool known = guess_ != duration::zero();
         guess_ = std::min(guess, known ? guess_ : initial_per_block * (window_ - 1));
     }
-    on_loss();
 }
 
 duration rto_estimator::margin() const noexcept {
@@ -178,7 +182,12 @@ duration rto_estimator::margin() const noexcept {
     );
     // The variance of a quiet moment says little about the next: a long path keeps a quarter of
     // its round trip, which its jitter rarely exceeds and a timeout there hardly notices.
-    return std::max({earned, floor, 4 * variance_, smoothed_ / 4});
+    duration others = smoothed_ / 4;
+    if (losses_ == 0) {
+        const bool early = samples_ < std::min<unsigned>(windows_alone * window_, samples_max);
+        others = std::min(smoothed_ * (early ? 3 : 1), std::max(queue_max, smoothed_ / 4));
+    }
+    return std::max({earned, floor, 4 * variance_, others});
 }
 
 duration rto_estimator::base_interval() const noexcept {

@@ -99,10 +99,12 @@ void sender::on_error(const error_view& error, time_point now) noexcept {
 
 void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept {
     if (started_) {
-        if (base_ == 1) {
-            // It comes again because no DATA has come: what left was lost, or is still on the way.
+        if (base_ == 1 && oack_repeated_) {
+            // It comes again because no DATA has come: what left was lost. Once it may be on the
+            // way still.
             on_repeated_ack(now);
         } else {
+            oack_repeated_ = true;
             ++x_.counters.ignored;
         }
         return;
@@ -173,7 +175,7 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     }
     if (gap) {
         // What was lost may still fill the receiver's queue.
-        pause(now);
+        pause(now, pacer_.pause_after_gap());
     }
     x_.counters.bytes = block * x_.agreed.blksize;
     x_.progress(now);
@@ -204,13 +206,12 @@ void sender::measure(std::uint64_t block, unsigned timeouts, time_point now) noe
 void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     ++x_.counters.gaps;
     const duration elapsed = now - base_first_sent_at_;
-    if (window_repeated_) {
-        // What passed meanwhile is for the most part our own timer.
-        pacer_.on_gap(taken);
-        x_.rto.on_gap(now - base_sent_at_, taken);
-    } else {
-        pacer_.on_gap(taken, elapsed);
-        x_.rto.on_gap(elapsed, taken);
+    // What passed since a window that was repeated is for the most part our own timer.
+    const duration passed = window_repeated_ ? now - base_sent_at_ : elapsed;
+    pacer_.on_gap(taken, window_repeated_ ? std::nullopt : std::optional(elapsed));
+    x_.rto.on_gap(passed, taken);
+    if (!pacer_.link_is_slow()) {
+        x_.rto.on_loss();
     }
 }
 
@@ -225,23 +226,27 @@ void sender::on_repeated_ack(time_point now) noexcept {
     if (x_.agreed.windowsize == 1 || next_ == base_) {
         return;
     }
-    if ((repeat_honoured_ || after_repeats_) && now - repeated_at_ < x_.rto.overdue()) {
+    if ((repeat_honoured_ || after_repeats_) && now - base_sent_at_ < x_.rto.overdue()) {
         return;
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
     // After a timeout it answers what that had sent.
-    if (x_.timeouts_in_a_row() == 0 && now - base_sent_at_ < x_.rto.least()) {
+    if (x_.timeouts_in_a_row() == 0 &&
+        now - base_sent_at_ < std::max(x_.rto.least(), pacer_.queued())) {
         return;
     }
     measure_gap(0, now);
-    if (unproven()) {
-        // Whoever forges one ACK can forge a second: it gets two blocks, and whoever is there
-        // answers them by an ACK of block 1.
-        first_again_ = may_send_unproven(2);
-        last_again_ = first_again_;
+    if (base_ == 1) {
+        // Whoever forges one ACK can forge a second, and who answers slowly asks twice: it gets two
+        // blocks, and whoever is there answers them by an ACK of block 1.
+        first_again_ = !unproven() || may_send_unproven(2);
+        last_again_ = first_again_ && next_ > base_ + 1;
     } else {
         rewind();
+        if (pacer_.link_is_slow()) {
+            pause(now, pacer_.pause_after_gap());
+        }
     }
     repeat_honoured_ = true;
     window_repeated_ = true;
@@ -359,12 +364,11 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     const unsigned further = blocks > timed_blocks_ ? blocks - timed_blocks_ : 0U;
     x_.restart_timer(now + pacer_.time_for(further));
     if (next_run(1)) {
-        pause(now);
+        pause(now, pacer_.pause());
     }
 }
 
-void sender::pause(time_point now) noexcept {
-    const duration wait = pacer_.pause();
+void sender::pause(time_point now, duration wait) noexcept {
     paced_ = wait > duration::zero();
     pace_until_ = now + wait;
     if (paced_) {

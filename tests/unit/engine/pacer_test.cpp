@@ -140,40 +140,82 @@ TEST_CASE("pacer waits for what the receiver needs, and a sixteenth", "[engine][
     }
 }
 
-TEST_CASE("pacer fits the burst to a slow queue at the first gap", "[engine][pacer]") {
-    // A link of 2 ms a block whose queue holds 20: the receiver reports after 40 + 60 ms.
+TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
+    // A link of 2 ms a block whose queue holds 20: the receiver reports 50 ms after the last.
     pacer p(64, 1ms);
-    p.on_gap(20, 101ms);
-    CHECK(p.burst() == 10);
-    SECTION("with a quarter of the time that the receiver may have waited") {
-        CHECK(p.pause() == duration(10 * 1250us) * 17 / 16);
+    CHECK_FALSE(p.link_is_slow());
+    p.on_gap(20, 1ms + 40ms + 50ms);
+    REQUIRE(p.link_is_slow());
+    CHECK(p.burst() == 1);
+    const duration each = duration(2ms) * 9 / 8;
+    CHECK(p.pause() == each);
+    CHECK(p.pause_after_gap() == each);
+    CHECK(p.time_for(10) == 10 * each);
+    SECTION("faster, when the first guess was too long") {
+        p.on_burst(1ms + 500us, 1, 63 * each, 64);
+        CHECK(p.pause() == duration(500us) * 9 / 8);
     }
-    SECTION("and takes the exact time from the next gap, which shows at once") {
-        p.on_gap(30, 61ms);
-        CHECK(p.burst() == 5);
-        // Gaps went on: an eighth more.
-        CHECK(p.pause() == duration(5 * 2ms) * 19 / 16);
-        clean(p, 2);
-        CHECK(p.pause() == duration(5 * 2ms) * 17 / 16);
+    SECTION("slower behind gaps whose blocks had waited, until half of the queue is empty") {
+        p.on_gap(4, 1ms + 5 * each + 10ms);
+        const duration slower = each * 9 / 8;
+        CHECK(p.pause() == slower);
+        CHECK(p.pause_after_gap() == slower + 5ms);
+        CHECK(p.queued() == duration(10ms));
+        p.on_gap(4, 1ms + 5 * slower + 10ms);
+        CHECK(p.pause() == slower + slower * 2 / 8);
     }
-    SECTION("down to a burst whose pause is worth a timer") {
-        for (int i = 0; i < 20; ++i) {
-            p.on_gap(5, 11ms);
+    SECTION("not slower behind a gap that shows at once: that is loss on the wire") {
+        p.on_gap(30, 1ms + 31 * each);
+        CHECK(p.pause() == each / 4);
+    }
+    SECTION("slower when a window shows that the queue fills") {
+        p.on_burst(1ms + 64ms, 1, 63 * each, 64);
+        const duration link = (63 * each + 64ms) / 64;
+        CHECK(p.pause() == link * 17 / 16 + 500us);
+    }
+    SECTION("a little faster for each two windows when it does not") {
+        p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
+        CHECK(p.pause() == each);
+        p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
+        CHECK(p.pause() == each - each / 32);
+    }
+    SECTION("and never long enough to be taken for silence") {
+        for (int i = 0; i < 100; ++i) {
+            p.on_gap(0, 20s);
         }
-        CHECK(p.burst() == 1);
-        pacer fast(64, 1ms);
-        for (int i = 0; i < 20; ++i) {
-            fast.on_gap(64, 1ms + 64 * 50us);
-        }
-        CHECK(fast.burst() == 5);
+        CHECK(p.pause() == 500ms);
     }
 }
 
-TEST_CASE("pacer does not believe the first gap beyond 25 ms a block", "[engine][pacer]") {
+TEST_CASE("pacer leaves a link that has become fast", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    p.on_burst(1ms + 128ms, 64, 0ms, 64);
+    p.on_gap(20, 1ms + 42ms);
+    REQUIRE(p.link_is_slow());
+    int windows = 0;
+    while (p.link_is_slow() && windows < 100) {
+        p.on_burst(1ms, 1, 63 * p.pause(), 64);
+        ++windows;
+    }
+    CHECK(windows < 20);
+    CHECK(p.burst() == 64);
+    CHECK(p.pause() == 0ms);
+}
+
+TEST_CASE("pacer keeps bursts whose pause is worth a timer", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    p.on_burst(1ms + 64 * 50us, 64, 0ms, 64);
+    p.on_gap(60, 1ms + 61 * 50us);
+    REQUIRE(p.link_is_slow());
+    CHECK(p.burst() == 5);
+    CHECK(p.pause() == duration(50us) * 9 / 8 * 5);
+}
+
+TEST_CASE("pacer does not believe the first gap beyond 50 ms a block", "[engine][pacer]") {
     pacer p(64, 1ms);
     p.on_gap(2, 1100ms);
     CHECK(p.burst() == 1);
-    CHECK(p.pause() == duration(25ms) * 17 / 16);
+    CHECK(p.pause() == duration(50ms) * 9 / 8);
 }
 
 TEST_CASE("pacer takes a gap that shows at once for loss", "[engine][pacer]") {

@@ -242,9 +242,10 @@ TEST_CASE(
         .at(10ms)
         .receive_block(1)
         .receive_block(2)
-        // A second, while one time between two blocks is known; not before the round trip is over.
-        .expect_idle_until(1010002us)
-        .at(1010002us)
+        // A second, while one time between two blocks is known, and a round trip, for which others
+        // may fill the link.
+        .expect_idle_until(1020002us)
+        .at(1020002us)
         .expect_timeout()
         .expect_ack(2)
         .receive_block(3);

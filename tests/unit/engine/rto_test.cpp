@@ -28,12 +28,19 @@ TEST_CASE("the first interval of a window leaves time for each block", "[engine]
     CHECK(rto.interval() == 1s + 63 * 700ms);
     SECTION("until a gap tells how long a part of it took") {
         rto.on_gap(100ms, 10);
-        // 64 blocks at 10 ms, half as much again, and half of the second because of the loss.
+        // 64 blocks at 10 ms, and half as much again.
+        CHECK(rto.interval() == 960ms + 1s);
+        rto.on_loss();
         CHECK(rto.interval() == 960ms + 500ms);
     }
     SECTION("which is no more than a slow peer takes") {
         rto.on_gap(40s, 1);
-        CHECK(rto.interval() == 63 * 700ms * 3 / 2 + 500ms);
+        CHECK(rto.interval() == 63 * 700ms * 3 / 2 + 1s);
+        SECTION("and the least is kept") {
+            rto.on_gap(100ms, 10);
+            rto.on_gap(200ms, 10);
+            CHECK(rto.interval() == 960ms + 1s);
+        }
     }
 }
 
@@ -57,8 +64,15 @@ TEST_CASE("the first round trip sets mean and variance", "[engine][rto][rfc6298]
     rto_estimator rto{rto_limits{}};
     rto.sample(600ms);
     CHECK(rto.smoothed() == duration(600ms));
-    // 600 + 4 * 300
-    CHECK(rto.interval() == 1800ms);
+    // Three more may join on the link.
+    CHECK(rto.interval() == 600ms + 1800ms);
+    SECTION("which is all that counts on a path that loses") {
+        for (int i = 0; i < 6; ++i) {
+            rto.on_loss();
+        }
+        // 600 + 4 * 300
+        CHECK(rto.interval() == 1800ms);
+    }
 }
 
 TEST_CASE("later round trips are smoothed with 1/8 and 1/4", "[engine][rto][rfc6298]") {
@@ -67,10 +81,12 @@ TEST_CASE("later round trips are smoothed with 1/8 and 1/4", "[engine][rto][rfc6
     // variance (3 * 300 + |600 - 1200|) / 4 = 375; mean (7 * 600 + 1200) / 8 = 675
     rto.sample(1200ms);
     CHECK(rto.smoothed() == duration(675ms));
-    CHECK(rto.interval() == 2175ms);
+    CHECK(rto.interval() == 675ms + 2s);
     // variance (3 * 375 + |675 - 195|) / 4 = 401.25; mean (7 * 675 + 195) / 8 = 615
     rto.sample(195ms);
     CHECK(rto.smoothed() == duration(615ms));
+    CHECK(rto.interval() == 4 * 615ms);
+    rto.on_loss();
     CHECK(rto.interval() == 2220ms);
 }
 
@@ -117,7 +133,7 @@ TEST_CASE("a timeout lengthens the interval up to the bound", "[engine][rto][rfc
     rto_estimator rto{rto_limits{}};
     settle(rto, 200ms);
     SECTION("by four where nothing was lost, up to half a second") {
-        const duration expected[] = {1200ms, 2400ms, 4800ms, 5s, 5s};
+        const duration expected[] = {1600ms, 3200ms, 5s, 5s, 5s};
         for (const duration each : expected) {
             rto.back_off();
             CHECK(rto.interval() == each);
@@ -138,7 +154,7 @@ TEST_CASE("a timeout lengthens the interval up to the bound", "[engine][rto][rfc
             rto.back_off();
         }
         rto.progress();
-        CHECK(rto.interval() == 300ms);
+        CHECK(rto.interval() == 400ms);
     }
 }
 
@@ -283,9 +299,11 @@ TEST_CASE("extreme samples and limits do not overflow", "[engine][rto]") {
     CHECK(unbounded.interval() > 1h);
 }
 
-TEST_CASE("a long path keeps a quarter of its round trip as margin", "[engine][rto]") {
+TEST_CASE("a long path keeps a quarter of its round trip, or all of it", "[engine][rto]") {
     rto_estimator rto{rto_limits{}};
     settle(rto, 800ms);
+    CHECK(rto.interval() == 1600ms);
+    rto.on_loss();
     CHECK(rto.interval() == 1s);
 }
 

@@ -13,11 +13,13 @@ namespace tftp::detail {
 ///
 /// A receiver or a link with a small queue loses the tail of every burst at about the same place;
 /// loss on the wire strikes anywhere and spares most windows. So bursts are bounded when several
-/// windows in a row have a gap, by the *furthest* of these gaps, or at the first gap when a window
-/// was seen to take its time: then something on the path serves one block after the other, and its
-/// queue is full. The pause between bursts is the time one was seen to need: a fast receiver on a
-/// lossy wire shows none, so it is not slowed down. RFC 7440 s.6 asks for such care. See
-/// docs/protocol.md "Pacing".
+/// windows in a row have a gap, by the *furthest* of these gaps. The pause between bursts is the
+/// time one was seen to need: a fast receiver on a lossy wire shows none, so it is not slowed down.
+///
+/// When a gap took its time, something on the path serves one block after the other and its queue
+/// was full: a slow link, which others may share. From then on the blocks leave one by one, at a
+/// pace that follows what waits in the queue: slower when it fills, faster when it is empty.
+/// RFC 7440 s.6 asks for such care. See docs/protocol.md "Pacing".
 class pacer {
 public:
     /// round_trip: of a single datagram, if it is known already.
@@ -44,23 +46,33 @@ public:
     /// Returns the pause between two bursts of one window; zero when none is needed.
     [[nodiscard]] duration pause() const noexcept;
 
+    /// Returns the pause behind a gap that was just reported.
+    [[nodiscard]] duration pause_after_gap() const noexcept;
+
+    /// Returns how long what was in the link's queue needed to leave it, at the last gap or window.
+    [[nodiscard]] duration queued() const noexcept { return queued_; }
+
+    /// Returns true when gaps come from a link that is slow: they are no loss on the wire.
+    [[nodiscard]] bool link_is_slow() const noexcept { return each_ != duration::zero(); }
+
     /// Returns how long the path needs for so many blocks; zero when that is not known.
     [[nodiscard]] duration time_for(unsigned blocks) const noexcept {
-        return per_block().value_or(duration::zero()) * blocks;
+        return (link_is_slow() ? each_ : per_block().value_or(duration::zero())) * blocks;
     }
 
 private:
     static constexpr std::uint8_t grow_after_max = 64;
-    static constexpr std::uint8_t ease_min = 1;
-    static constexpr std::uint8_t ease_max = 16;
 
     void restrain(std::uint16_t burst) noexcept;
+    void set_pace(duration each) noexcept;
+    void on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept;
+    void on_link_window(
+        duration busy, std::uint64_t burst_blocks, duration spread, std::uint64_t blocks
+    ) noexcept;
     void estimate(duration per_block) noexcept;
     /// Returns what the path needs for one block: the least of the newest estimates, each of which
     /// may be too long and none too short.
     [[nodiscard]] std::optional<duration> per_block() const noexcept;
-    /// Returns the time between two blocks of a paced window.
-    [[nodiscard]] duration pace() const noexcept;
     /// A whole window takes so long that something on the path must have a queue for it.
     [[nodiscard]] bool takes_its_time() const noexcept;
 
@@ -77,10 +89,17 @@ private:
     /// Clean windows since the burst changed, and how many it takes to try a larger one.
     std::uint8_t clean_ = 0;
     std::uint8_t grow_after_ = 8;
+    /// On a slow link, the time from one block to the next; zero elsewhere.
+    duration each_{};
+    /// How long what is in the queue takes to leave it.
+    duration queued_{};
+    /// Blocks that came through since the pace changed.
+    std::uint32_t calm_ = 0;
+    /// Times in a row that it grew, and gaps in a row.
+    std::uint8_t growths_ = 0;
+    std::uint8_t gaps_ = 0;
     /// The only estimate is the first one, of which little is sure.
     bool guessed_ = false;
-    /// How much longer than measured a pause is, in sixteenths.
-    std::uint8_t ease_ = ease_min;
 };
 
 } // namespace tftp::detail

@@ -123,13 +123,14 @@ private:
     void complete(time_point now) noexcept;
     void repeat_last_ack() noexcept;
     [[nodiscard]] bool is_repeat(time_point now) const noexcept;
+    [[nodiscard]] duration window_time() const noexcept;
     [[nodiscard]] duration wait() const noexcept;
     [[nodiscard]] time_point missed_at(time_point now) const noexcept;
 
     /// In lockstep it is the sender that repeats, and some (lwIP) end a transfer at a repeated ACK:
     /// this one waits for longer than they are known to pause, and than our own sender waits, which
     /// would take the repeated ACK for the answer of a slow peer.
-    static constexpr duration lockstep_wait_min = std::chrono::milliseconds(1250);
+    static constexpr duration wait_min = std::chrono::milliseconds(1250);
     /// Longest pause of a sender that is remembered; longer ones are timers of its own.
     static constexpr duration stall_max = std::chrono::seconds(2);
     /// No sender's timer is shorter: what comes twice within it is a copy.
@@ -153,6 +154,8 @@ private:
     bool timing_ = false;
     /// The timer had the last ACK sent again.
     bool asked_again_ = false;
+    /// It was for the rest of a window.
+    bool inside_ = false;
     /// The last ACK is to leave once more, unasked, while it dallies until `gone_at_`.
     bool last_ack_again_ = false;
     std::uint64_t expected_ = 1;

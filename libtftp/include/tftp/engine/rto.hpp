@@ -93,6 +93,9 @@ public:
     /// Returns the shortest sample, of blocks and not of the opening; empty before the first.
     [[nodiscard]] std::optional<duration> shortest() const noexcept;
 
+    /// Returns true while nothing is known to be lost.
+    [[nodiscard]] bool lossless() const noexcept { return losses_ == 0; }
+
     /// Returns the longest answer of this transfer that is known for sure; zero without one.
     [[nodiscard]] duration longest() const noexcept { return longest_; }
 

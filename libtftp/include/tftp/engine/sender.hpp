@@ -126,7 +126,7 @@ private:
     void start() noexcept;
     void rewind() noexcept;
     void send_again() noexcept;
-    void pause(time_point now) noexcept;
+    void pause(time_point now, duration wait) noexcept;
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
 
@@ -148,6 +148,7 @@ private:
     bool initiator_;
     /// The window was sent again for a repeated ACK; not twice for the same base.
     bool repeat_honoured_ = false;
+    bool oack_repeated_ = false;
     /// Blocks left again that the receiver may have had: since the last new ACK, or before it.
     bool window_repeated_ = false;
     bool after_repeats_ = false;
@@ -184,6 +185,6 @@ private:
     time_point pace_until_;
 };
 
-static_assert(sizeof(sender) <= 1152);
+static_assert(sizeof(sender) <= 1280);
 
 } // namespace tftp
