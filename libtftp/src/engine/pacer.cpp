@@ -35,7 +35,7 @@ constexpr std::uint32_t calm_before_leap = 32;
 constexpr std::uint8_t gaps_max = 4;
 
 /// Growths in a row that are told apart; each is twice as much.
-constexpr std::uint8_t growths_max = 2;
+constexpr std::uint8_t growths_max = 3;
 
 /// A burst is not so small that the pause behind it is shorter.
 constexpr std::chrono::nanoseconds pause_worth_a_timer = microseconds(250);
@@ -121,7 +121,7 @@ void pacer::on_link_window(
         set_pace(each_ - each_ / 4);
     } else if (busy <= each_ * 9 / 4 && calm_ >= calm_before_growth) {
         const std::uint8_t before = growths_;
-        set_pace(each_ - each_ / (32 >> before));
+        set_pace(each_ - each_ / (64 >> before));
         growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
     }
     if (each_ * window_ <= noise) {
@@ -168,7 +168,7 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
         restrain(*std::max_element(recent_.begin(), recent_.end()));
     }
     if (busy > noise && takes_its_time()) {
-        set_pace(*per_block() * 9 / 8);
+        set_pace(*per_block() * 2);
         queued_ = duration::zero();
     }
 }
@@ -226,7 +226,7 @@ void pacer::on_burst(
 }
 
 duration pacer::pause_after_gap() const noexcept {
-    return link_is_slow() ? pause() + queued_ / 2 : pause();
+    return link_is_slow() ? pause() + queued_ : pause();
 }
 
 duration pacer::pause() const noexcept {

@@ -1,0 +1,89 @@
+// A slow link with its queue, and four transfers over it that begin one after the other.
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <sim/presets.hpp>
+#include <vector>
+
+namespace {
+
+using namespace tftp;
+using namespace tftp::sim;
+using std::chrono::milliseconds;
+
+constexpr std::size_t sharers = 4;
+constexpr std::uint64_t blocks = 2725;
+constexpr std::uint64_t seeds = 2;
+
+/// What four transfers over one link came to.
+struct outcome {
+    std::size_t failed = 0;
+    /// DATA that left again, as a part of all blocks.
+    double repeated = 0;
+    std::uint64_t acks_again = 0;
+    /// The time that link and windows need for it, as a part of the time that it took.
+    double goodput = 1;
+};
+
+outcome share(const schedule& plan, double ideal_seconds) {
+    outcome all;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        double last = 0;
+        std::uint64_t again = 0;
+        for (const report& seen : run_together(plan, sharers, milliseconds(7), seed, false)) {
+            const duration took = seen.client.completed_at - network::start;
+            last = std::max(last, std::chrono::duration<double>(took).count());
+            again += seen.sender(plan).counters.retransmissions;
+            all.acks_again += seen.receiver(plan).counters.retransmissions;
+            all.failed += seen.client.outcome.failed() ? 1 : 0;
+        }
+        constexpr double sent = sharers * (blocks + 1);
+        all.repeated = std::max(all.repeated, static_cast<double>(again) / sent);
+        all.goodput = std::min(all.goodput, ideal_seconds / last);
+    }
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("four transfers share a slow link", "[sim][slow][pacing]") {
+    const auto rate = GENERATE(as<double>(), 256e3, 2e6, 8e6, 100e6);
+    const auto queue = GENERATE(50, 400, 2000);
+    const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4, 16, 64);
+    const bool read = GENERATE(true, false);
+    schedule plan = plain_read(blocks * 1468 + 1, milliseconds(1));
+    plan.read = read;
+    plan.asked.blksize = 1468;
+    plan.asked.windowsize = windowsize;
+    plan.server_driver.commit_lag = duration::zero();
+    constexpr double packet_bytes = 1468 + 4 + 28;
+    const double per_packet = packet_bytes * 8 / rate;
+    plan.to_client.per_octet = duration(static_cast<duration::rep>(per_packet * 1e9 / 1472));
+    plan.to_server.per_octet = plan.to_client.per_octet;
+    link_config& narrow = read ? plan.to_client : plan.to_server;
+    narrow.queue = static_cast<std::uint32_t>(queue / 1000.0 / per_packet) + 1;
+    if (narrow.queue < sharers) {
+        // No room for one packet of each: who is shut out stays out, whatever he does.
+        return;
+    }
+    const double of_link = sharers * (blocks + 1) * per_packet;
+    const double of_windows = (blocks + 1) * (per_packet + 0.001 / windowsize);
+    const outcome seen = share(plan, std::max(of_link, of_windows));
+    INFO(
+        rate << " bit/s, queue of " << narrow.queue << ", window " << windowsize
+             << (read ? ", read" : ", write") << ": goodput " << seen.goodput << ", repeated "
+             << seen.repeated << ", ACKs again " << seen.acks_again
+    );
+    CHECK(seen.failed == 0);
+    if (narrow.queue >= windowsize * sharers) {
+        CHECK(seen.repeated == 0);
+        CHECK(seen.acks_again <= seeds);
+        CHECK(seen.goodput >= 0.95);
+    } else {
+        CHECK(seen.repeated <= 0.10);
+        CHECK(seen.goodput >= 0.75);
+    }
+}
