@@ -231,7 +231,13 @@ duration driver::patience() const {
     using std::chrono::seconds;
     const duration asked = agreed().timeout.value_or(seconds(0));
     if (report_.completed) {
-        return std::max<duration>(engine_.dally_max, 2 * engine_.rto.max) + program_slack;
+        // A sender that knows nothing yet may wait 0.7 s for each block of its first window.
+        const auto blocks =
+            static_cast<duration::rep>(std::min<std::uint64_t>(progressed(), agreed().windowsize));
+        const duration first = std::min<duration>(
+            2 * engine_.rto.initial + std::chrono::milliseconds(700) * blocks, engine_.give_up
+        );
+        return std::max<duration>({engine_.dally_max, 2 * engine_.rto.max, first}) + program_slack;
     }
     if (opening()) {
         return engine_.rto.initial * ((1U << engine_.opening_sends) - 1U) + program_slack;

@@ -38,9 +38,9 @@ outcome share(const schedule& plan, double ideal_seconds) {
             last = std::max(last, std::chrono::duration<double>(took).count());
             again += seen.sender(plan).counters.retransmissions;
             all.acks_again += seen.receiver(plan).counters.retransmissions;
-            all.failed += seen.client.outcome.failed() ? 1 : 0;
+            all.failed += seen.client.outcome.failed() ? 1U : 0U;
         }
-        constexpr double sent = sharers * (blocks + 1);
+        constexpr double sent = static_cast<double>(sharers * (blocks + 1));
         all.repeated = std::max(all.repeated, static_cast<double>(again) / sent);
         all.goodput = std::min(all.goodput, ideal_seconds / last);
     }
@@ -69,8 +69,9 @@ TEST_CASE("four transfers share a slow link", "[sim][slow][pacing]") {
         // No room for one packet of each: who is shut out stays out, whatever he does.
         return;
     }
-    const double of_link = sharers * (blocks + 1) * per_packet;
-    const double of_windows = (blocks + 1) * (per_packet + 0.001 / windowsize);
+    const auto of_each = static_cast<double>(blocks + 1);
+    const double of_link = sharers * of_each * per_packet;
+    const double of_windows = of_each * (per_packet + 0.001 / windowsize);
     const outcome seen = share(plan, std::max(of_link, of_windows));
     INFO(
         rate << " bit/s, queue of " << narrow.queue << ", window " << windowsize

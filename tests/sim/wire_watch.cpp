@@ -239,7 +239,11 @@ void wire_watch::check_patience(time_point now) {
     const duration opening = e.rto.initial * ((1U << e.opening_sends) - 1U);
     // Blocks that come one now and then are no progress.
     const duration established = std::max<duration>(e.give_up, 2 * agreed_.timeout);
-    const duration dally = std::max<duration>(e.dally_max, 2 * e.rto.max);
+    // A sender that knows nothing yet may wait 0.7 s for each block of its first window.
+    const auto blocks = static_cast<duration::rep>(std::min(got_, agreed_.windowsize));
+    const duration first =
+        std::min<duration>(2 * e.rto.initial + std::chrono::milliseconds(700) * blocks, e.give_up);
+    const duration dally = std::max<duration>({e.dally_max, 2 * e.rto.max, first});
     const duration patience = (over_ ? dally : std::max(opening, established)) + rules_.slack;
     require(now - progress_at_ <= patience, "no progress, and the transfer is not given up");
 }
