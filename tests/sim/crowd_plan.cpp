@@ -317,13 +317,12 @@ bool orderly(const crowd_plan& plan, const client_plan& c, const own_client_plan
 
 /// A copy of the request that comes more than a second after the first is taken for a new one: on
 /// a path as long as that a repeat may overtake or be overtaken. And a writer whose timer is long
-/// may find its server gone when the last ACK is lost, which stays for 3 s: nothing tells its first
-/// window from one that a slow server stores block by block.
+/// may find its server gone when the last ACK is lost, which stays for 3 s; one whose repeat is
+/// lost, too, as well.
 bool short_path(const client_plan& c, const own_client_plan& p) {
     const duration round_trip = c.to_server.delay + c.to_client.delay + 2 * c.to_server.jitter;
     return round_trip <= (p.first.read ? milliseconds(700) : milliseconds(100)) &&
-           (p.first.read || p.first.options.windowsize.value_or(1) == 1 ||
-            c.to_server.loss_ppm + c.to_client.loss_ppm == 0) &&
+           (p.first.read || c.to_server.loss_ppm + c.to_client.loss_ppm == 0) &&
            c.to_server.duplicate_lag <= milliseconds(500) && p.engine.rto.initial == seconds(1) &&
            !p.first.options.timeout;
 }

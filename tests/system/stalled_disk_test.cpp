@@ -220,12 +220,12 @@ void let_settle(const std::filesystem::path& file) {
 TEST_CASE("many disks that died leave threads to the others", "[system][tftpd][stall]") {
     constexpr std::size_t count = 9;
     dead_disks w(count, taking_uploads);
-    const tftp::endpoint server = w.daemon->server();
+    const tftp::endpoint daemon = w.daemon->server();
     std::vector<std::unique_ptr<udp_client>> waiting;
     for (std::size_t i = 0; i < 8 * count; ++i) {
         waiting.push_back(std::make_unique<udp_client>());
         const std::string name = "dead" + std::to_string(i % count) + "/file";
-        waiting.back()->send(server, i % 3 == 2 ? wrq(name) : rrq(name));
+        waiting.back()->send(daemon, i % 3 == 2 ? wrq(name) : rrq(name));
     }
     for (const auto& each : w.disks) {
         REQUIRE(each->wait_for_request(20s));
@@ -235,9 +235,9 @@ TEST_CASE("many disks that died leave threads to the others", "[system][tftpd][s
     for (int i = 0; i < 8; ++i) {
         const std::string name = "upload" + std::to_string(i);
         udp_client client;
-        const arrived ready = ask(client, server, wrq(name));
+        const arrived ready = ask(client, daemon, wrq(name));
         CHECK(store_rest(client, ready.from, content).octets == ack(40));
-        CHECK(fetch(server, name) == content);
+        CHECK(fetch(daemon, name) == content);
     }
     CHECK(steady::now() - begun < 5s);
 }
@@ -245,24 +245,24 @@ TEST_CASE("many disks that died leave threads to the others", "[system][tftpd][s
 TEST_CASE("a disk that died over a name that is known holds nobody up", "[system][tftpd][stall]") {
     dead_disks w(0, {"--threads", "1"});
     const auto root = w.daemon->root();
-    const tftp::endpoint server = w.daemon->server();
+    const tftp::endpoint daemon = w.daemon->server();
     const std::string content = make_content(20'000, 1);
     std::filesystem::create_directories(root / "a/b");
     write_file(root / "a/b/file", content);
     write_file(root / "near", content);
     let_settle(root / "a/b/file");
     // The server keeps the file, and the name with it.
-    CHECK(fetch(server, "a/b/file") == content);
-    CHECK(fetch(server, "a/b/file") == content);
+    CHECK(fetch(daemon, "a/b/file") == content);
+    CHECK(fetch(daemon, "a/b/file") == content);
     const auto over = GENERATE(as<std::string>(), "a", "a/b");
     fuse_disk disk(root / over, content);
     disk.stall();
     udp_client waiting;
-    waiting.send(server, rrq("a/b/file"));
+    waiting.send(daemon, rrq("a/b/file"));
     REQUIRE(disk.wait_for_request(20s));
     const auto begun = steady::now();
     for (int i = 0; i < 5; ++i) {
-        CHECK(fetch(server, "near") == content);
+        CHECK(fetch(daemon, "near") == content);
     }
     CHECK(steady::now() - begun < 5s);
     disk.recover();

@@ -331,6 +331,9 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     }
     if (lone != 0) {
         ++x_.counters.retransmissions;
+        if (lone == base_) {
+            base_sent_at_ = now;
+        }
         (first_again_ ? first_again_ : last_again_) = false;
         timing_ = false;
         repeated_at_ = now;

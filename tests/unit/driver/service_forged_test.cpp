@@ -187,7 +187,7 @@ TEST_CASE("nothing comes from a port of servers", "[driver][service][forged]") {
     w.files.set("file", std::string(2000, 'x'));
     const auto from = GENERATE(as<std::uint16_t>(), 69, 6969);
     const auto to = GENERATE(as<std::uint16_t>(), 69, 6969);
-    const auto server = w.peer(from);
+    const auto other = w.peer(from);
     for (const datagram& forged :
          {rrq("file"),
           rrq("file", {{"blksize", "1000"}}),
@@ -200,10 +200,10 @@ TEST_CASE("nothing comes from a port of servers", "[driver][service][forged]") {
           ack(1),
           oack({{"blksize", "8"}}),
           error(peer_errc::undefined)}) {
-        w.say(*server, forged, service_address.with_port(to));
+        w.say(*other, forged, service_address.with_port(to));
     }
     w.advance(1min);
-    CHECK_FALSE(server->take());
+    CHECK_FALSE(other->take());
     CHECK(w.serving->transfers() == 0);
     CHECK(w.finished.all.empty());
 }

@@ -147,7 +147,7 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
     p.on_gap(20, 1ms + 40ms + 50ms);
     REQUIRE(p.link_is_slow());
     CHECK(p.burst() == 1);
-    const duration each = duration(2ms) * 9 / 8;
+    const duration each = duration(2ms) * 2;
     CHECK(p.pause() == each);
     CHECK(p.pause_after_gap() == each);
     CHECK(p.time_for(10) == 10 * each);
@@ -155,11 +155,11 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
         p.on_burst(1ms + 500us, 1, 63 * each, 64);
         CHECK(p.pause() == duration(500us) * 9 / 8);
     }
-    SECTION("slower behind gaps whose blocks had waited, until half of the queue is empty") {
+    SECTION("slower behind gaps whose blocks had waited, until the queue is empty") {
         p.on_gap(4, 1ms + 5 * each + 10ms);
         const duration slower = each * 9 / 8;
         CHECK(p.pause() == slower);
-        CHECK(p.pause_after_gap() == slower + 5ms);
+        CHECK(p.pause_after_gap() == slower + 10ms);
         CHECK(p.queued() == duration(10ms));
         p.on_gap(4, 1ms + 5 * slower + 10ms);
         CHECK(p.pause() == slower + slower * 2 / 8);
@@ -177,7 +177,7 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
         p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
         CHECK(p.pause() == each);
         p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
-        CHECK(p.pause() == each - each / 32);
+        CHECK(p.pause() == each - each / 64);
     }
     SECTION("and never long enough to be taken for silence") {
         for (int i = 0; i < 100; ++i) {
@@ -207,15 +207,15 @@ TEST_CASE("pacer keeps bursts whose pause is worth a timer", "[engine][pacer]") 
     p.on_burst(1ms + 64 * 50us, 64, 0ms, 64);
     p.on_gap(60, 1ms + 61 * 50us);
     REQUIRE(p.link_is_slow());
-    CHECK(p.burst() == 5);
-    CHECK(p.pause() == duration(50us) * 9 / 8 * 5);
+    CHECK(p.burst() == 3);
+    CHECK(p.pause() == duration(50us) * 2 * 3);
 }
 
 TEST_CASE("pacer does not believe the first gap beyond 50 ms a block", "[engine][pacer]") {
     pacer p(64, 1ms);
     p.on_gap(2, 1100ms);
     CHECK(p.burst() == 1);
-    CHECK(p.pause() == duration(50ms) * 9 / 8);
+    CHECK(p.pause() == duration(50ms) * 2);
 }
 
 TEST_CASE("pacer takes a gap that shows at once for loss", "[engine][pacer]") {
