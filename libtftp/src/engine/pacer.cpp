@@ -13,9 +13,9 @@ using std::chrono::milliseconds;
 /// Below this a round trip that took longer than the shortest may be mere scheduling.
 constexpr duration noise = milliseconds(2);
 
-/// The first estimate holds the time that the receiver waited for more. No more than this is
-/// believed, a block of 1468 bytes at 240 kbit/s: a pause that is too long lasts for a window.
-constexpr duration first_estimate_max = milliseconds(50);
+/// The first estimate holds the time that the receiver waited for more. A whole window is not
+/// believed to need longer than this: a pause that is too long lasts for one.
+constexpr duration first_window_max = std::chrono::seconds(2);
 
 /// A block of 1468 bytes at 200 kbit/s. What seems to take longer is most likely loss on a long
 /// path.
@@ -151,7 +151,7 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
         const auto count = static_cast<duration::rep>(taken);
         const duration waited = std::max<duration>(milliseconds(50), milliseconds(1000) / count);
         const duration guess = std::max((busy - waited) / count, each / 8);
-        estimate(first ? std::min(guess, first_estimate_max) : each);
+        estimate(first ? std::min<duration>(guess, first_window_max / window_) : each);
         guessed_ = first;
     }
     const auto place = static_cast<std::uint16_t>(std::min<std::uint64_t>(taken, window_));
