@@ -353,6 +353,8 @@ bool check_serves_or_refuses(const std::vector<std::string>& wrapper) {
     write_file(root.path() / "file", "content");
     command what = command_of(wrapper);
     what.argv.push_back(tftpd_program());
+    // LeakSanitizer has a thread of its own.
+    what.environment = {"ASAN_OPTIONS=detect_leaks=0"};
     for (const auto& each :
          {daemon_options(),
           {"--threads", "2", "--writable", "create", "--listen", "127.0.0.1:0"},
@@ -381,6 +383,8 @@ bool check_serves_or_refuses(const std::vector<std::string>& wrapper) {
 
 } // namespace
 
+// Sanitizers need descriptors of their own, and take what they cannot look at for wrong.
+#ifndef TFTP_TEST_INSTRUMENTED
 TEST_CASE("tftpd serves with few descriptors, or says so before", "[system][tftpd]") {
     bool served = false;
     for (const int limit : {8, 12, 16, 20, 24, 28, 30, 32, 33, 34, 35, 36, 37, 38, 40, 48}) {
@@ -404,6 +408,7 @@ TEST_CASE("tftpd serves with few descriptors, or says so before", "[system][tftp
         "cannot serve with 22 open files: raise the limit (ulimit -H -n, LimitNOFILE=) to "
     );
 }
+#endif
 
 TEST_CASE("tftpd starts all threads that it needs, or does not start", "[system][tftpd]") {
     if (::geteuid() != 0) {
