@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -122,6 +123,18 @@ bool is_separator(char c) {
     return c == '/' || c == '\\';
 }
 
+/// Temporary files have such names, in any letter case; who knows what a file system takes octets
+/// beyond US-ASCII for.
+bool is_temporary(const std::string& component) {
+    std::string plain;
+    for (const char c : component) {
+        if (static_cast<unsigned char>(c) < 0x80) {
+            plain += static_cast<char>(std::tolower(c));
+        }
+    }
+    return plain.rfind(".tftp-", 0) == 0;
+}
+
 /// The plain name, or why there is none.
 result<std::string> plain(std::string_view requested, std::size_t room, io::separators between) {
     const bool control = std::any_of(requested.begin(), requested.end(), [](char c) {
@@ -139,7 +152,7 @@ result<std::string> plain(std::string_view requested, std::size_t room, io::sepa
             component += c;
             continue;
         }
-        bad = bad || component.size() > 255 || component.rfind(".tftp-", 0) == 0 ||
+        bad = bad || component.size() > 255 || is_temporary(component) ||
               (component == ".." && joined.empty());
         if (!component.empty() && component != ".") {
             joined += (joined.empty() ? "" : "/") + component;
