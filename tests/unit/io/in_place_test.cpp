@@ -267,8 +267,9 @@ TEST_CASE("a lock of another program is waited for before a file is written", "[
     REQUIRE(::flock(held.get(), LOCK_EX) == 0);
     std::atomic<bool> done = false;
     error_code failed;
+    const io::export_root root = box.open(policy);
     std::thread writer([&] {
-        failed = upload(box.open(policy), "file", "new");
+        failed = upload(root, "file", "new");
         done = true;
     });
     // Nothing tells from outside that it waits; it must not have written in any case.
