@@ -224,7 +224,7 @@ private:
 
     [[nodiscard]] bool opening() const override { return sender_.opening(); }
 
-    [[nodiscard]] std::uint64_t progressed() const override { return sender_.base(); }
+    [[nodiscard]] std::uint64_t progressed() const override { return sender_.base() + sent_; }
 
     sender sender_;
     bool size_told_ = false;

@@ -13,6 +13,7 @@ namespace {
 
 using namespace tftp;
 using namespace tftp::sim;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t schedules = 300;
@@ -41,4 +42,20 @@ TEST_CASE("a short transfer through loss is not taken for one to a slow peer", "
     CHECK(took[schedules / 2] < 0.2);
     CHECK(took[schedules * 98 / 100] < 3);
     CHECK(took.back() < 12);
+}
+
+TEST_CASE("loss on the wire is not taken for a slow link", "[sim][stall][pacing]") {
+    const bool read = GENERATE(true, false);
+    const auto windowsize = GENERATE(as<std::uint16_t>(), 16, 64, 256);
+    const auto round_trip = GENERATE(as<duration>(), microseconds(100), milliseconds(20));
+    INFO((read ? "read" : "write") << ", window " << windowsize);
+    schedule plan = plain_read(1700 * 512 + 1, round_trip);
+    plan.read = read;
+    plan.asked.windowsize = windowsize;
+    lose(plan, 20'000);
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        const report seen = run(plan, seed, false);
+        CHECK_FALSE(seen.client.outcome.failed());
+        CHECK(seen.client.completed_at - network::start < std::chrono::seconds(10));
+    }
 }

@@ -143,7 +143,9 @@ void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) 
         last_ = *block;
     }
     if (*block > highest_) {
+        // A window that leaves slowly is no silence.
         highest_ = *block;
+        progress_at_ = now;
     } else if (agreed_.windowsize == 1 && rules_.prompt && why == cause::datagram) {
         require(false, "a datagram caused a DATA again at windowsize 1");
     } else if (agreed_.windowsize == 1 && why == cause::datagram) {

@@ -34,6 +34,12 @@ constexpr std::uint32_t calm_before_leap = 32;
 /// Gaps in a row that are told apart; each slows down by an eighth more.
 constexpr std::uint8_t gaps_max = 4;
 
+/// As long a round trip is believed of a path whose opening was not measured.
+constexpr duration round_trip_unknown_max = milliseconds(50);
+
+/// Doublings of a pause of which nothing is known.
+constexpr std::uint8_t blind_max = 6;
+
 /// Growths in a row that are told apart; each is twice as much.
 constexpr std::uint8_t growths_max = 3;
 
@@ -79,9 +85,17 @@ void pacer::on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) no
     const duration spread = each_ * static_cast<duration::rep>(taken + 1);
     const duration late = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());
     queued_ = std::clamp<duration>(late - spread, duration::zero(), queue_max);
-    if (elapsed && queued_ * 4 < each_ * burst_) {
-        // Nothing waited on the way: it was lost on the wire.
-        set_pace(guessed_ ? each_ / 4 : each_ - each_ / 16);
+    if (!elapsed) {
+        // Nothing is known of the queue.
+        queued_ = duration::zero();
+        set_pace(each_ + each_ / 8);
+        return;
+    }
+    if (queued_ * 4 < each_ * burst_) {
+        // Nothing waited on the way, or next to nothing: it was lost on the wire.
+        const bool empty = guessed_ || queued_ * 16 < each_ * burst_;
+        set_pace(each_ - each_ / (empty ? 4 : 16));
+        leave_link_if_fast();
         return;
     }
     guessed_ = false;
@@ -104,7 +118,8 @@ void pacer::on_link_window(
         // What the link took for a block, and so much more that half of what waits has gone when
         // the next window has.
         const duration each = (spread + busy) / count;
-        set_pace(std::max(each, each_) * 17 / 16 + busy / (2 * count));
+        const duration slower = std::max(each, each_) * 17 / 16 + busy / (2 * count);
+        set_pace(std::min(slower, each_ * 2));
         return;
     }
     if (guessed_ && busy * 2 <= each_ * burst_) {
@@ -124,16 +139,31 @@ void pacer::on_link_window(
         set_pace(each_ - each_ / (64 >> before));
         growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
     }
-    if (each_ * window_ <= noise) {
-        // It is no slow link any more.
-        each_ = duration::zero();
-        burst_ = window_;
-        proven_ = window_;
-        estimate_count_ = 0;
+    leave_link_if_fast();
+}
+
+/// When a window takes no time it is no slow link any more. The receiver may still have a small
+/// queue.
+void pacer::leave_link_if_fast() noexcept {
+    if (each_ * window_ > noise) {
+        return;
     }
+    each_ = duration::zero();
+    queued_ = duration::zero();
+    estimate_count_ = 0;
+    clean_ = 0;
+    const auto* const furthest = std::max_element(recent_.begin(), recent_.begin() + recent_count_);
+    const bool known = recent_count_ != 0;
+    burst_ = known ? std::clamp<std::uint16_t>(*furthest, 1, window_) : window_;
+    proven_ = burst_;
 }
 
 void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept {
+    if (elapsed && !shortest_) {
+        // The block behind the gap was answered after a round trip, at least, and after what waited
+        // in the queue.
+        shortest_ = std::min<duration>(*elapsed, round_trip_unknown_max);
+    }
     if (link_is_slow()) {
         on_link_gap(taken, elapsed);
         return;
@@ -149,7 +179,9 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
         const bool first = estimate_count_ == 0;
         // A receiver like ours waited so long for the next block before it told the gap.
         const auto count = static_cast<duration::rep>(taken);
-        const duration waited = std::max<duration>(milliseconds(50), milliseconds(1000) / count);
+        const duration waited = std::max<duration>(
+            milliseconds(50), milliseconds(1000) / std::max<duration::rep>(count - 1, 1)
+        );
         const duration guess = std::max((busy - waited) / count, each / 8);
         estimate(first ? std::min<duration>(guess, first_window_max / window_) : each);
         guessed_ = first;
@@ -163,6 +195,10 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcep
         // The larger burst was a trial.
         restrain(proven_);
         return;
+    }
+    if (burst_ == 1 && !per_block()) {
+        // Even single blocks are lost, and nothing tells how long the path needs for one.
+        blind_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(blind_ + 1), blind_max);
     }
     if (recent_count_ == recent_.size()) {
         restrain(*std::max_element(recent_.begin(), recent_.end()));
@@ -193,6 +229,7 @@ void pacer::on_clean_window() noexcept {
         return;
     }
     recent_count_ = 0;
+    blind_ = 0;
     if (burst_ == window_ || ++clean_ < grow_after_) {
         return;
     }
@@ -239,7 +276,8 @@ duration pacer::pause() const noexcept {
     // Before anything is known one burst a round trip is safe; a little more than measured keeps
     // the queue from filling up slowly.
     const auto each = per_block();
-    const duration pause = each ? *each * burst_ * 17 / 16 : shortest_.value_or(milliseconds(1));
+    const duration pause =
+        each ? *each * burst_ * 17 / 16 : shortest_.value_or(milliseconds(1)) * (1 << blind_);
     // A timer is not worth less than 50 us, and the least patient receiver asks again after a
     // second.
     return pause < microseconds(50) ? duration::zero()

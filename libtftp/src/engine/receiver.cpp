@@ -333,7 +333,7 @@ void receiver::complete(time_point now) noexcept {
         // All came in one window, before a careful sender has learned anything: when this ACK is
         // lost it waits for long, and should find somebody then. Better that it need not.
         const duration first = x_.rto.first_interval(acked_) + x_.config.rto.initial;
-        gone_at_ = std::max<time_point>(x_.deadline, now + std::min(first, x_.config.give_up));
+        gone_at_ = std::max<time_point>(x_.deadline, now + std::min(first, 2 * x_.config.rto.max));
         x_.deadline = now + x_.config.rto.initial;
         last_ack_again_ = true;
     }

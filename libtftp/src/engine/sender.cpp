@@ -156,7 +156,7 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     // What was sent again a moment ago is not what is answered: on a path that mixes datagrams,
     // each block that finds its place has an ACK, and each would have the whole window sent again.
     const bool repeats_under_way =
-        again_ && block + 1 < next_ && now - base_sent_at_ < x_.rto.least();
+        again_ && x_.rto.smoothed() && block + 1 < next_ && now - base_sent_at_ < x_.rto.least();
     const bool gap = block + 1 < next_ && !newest_under_way && !repeats_under_way;
     if (gap) {
         measure_gap(taken, now);
@@ -165,12 +165,15 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
     }
     after_repeats_ = window_repeated_;
     window_repeated_ = false;
+    honoured_ = 0;
     base_ = block + 1;
     if (newest_under_way) {
         base_sent_at_ = left_at_;
         base_first_sent_at_ = left_at_;
         repeat_honoured_ = false;
-    } else if (!repeats_under_way) {
+    } else if (repeats_under_way) {
+        mixed_ = true;
+    } else {
         rewind();
     }
     if (gap) {
@@ -194,7 +197,11 @@ void sender::measure(std::uint64_t block, unsigned timeouts, time_point now) noe
     if (timing_ && newest) {
         timed_blocks_ = left_blocks_;
         x_.rto.sample(now - left_at_, block + 1 - base_);
-        pacer_.on_burst(now - left_at_, left_blocks_, left_at_ - base_sent_at_, block + 1 - base_);
+        if (!mixed_) {
+            pacer_.on_burst(
+                now - left_at_, left_blocks_, left_at_ - base_sent_at_, block + 1 - base_
+            );
+        }
     }
     timing_ = false;
     copies_ = static_cast<std::uint8_t>(timeouts);
@@ -208,7 +215,13 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     const duration elapsed = now - base_first_sent_at_;
     // What passed since a window that was repeated is for the most part our own timer.
     const duration passed = window_repeated_ ? now - base_sent_at_ : elapsed;
-    pacer_.on_gap(taken, window_repeated_ ? std::nullopt : std::optional(elapsed));
+    // Nor is a gap evidence of a queue that was told when all had left and should have arrived.
+    const bool told_by_timer = pacer_.link_is_slow() && !next_run(1) &&
+                               now - left_at_ > pacer_.queued() + x_.rto.overdue();
+    const bool unknown = window_repeated_ || mixed_;
+    if (!told_by_timer) {
+        pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed));
+    }
     x_.rto.on_gap(passed, taken);
     if (!pacer_.link_is_slow()) {
         x_.rto.on_loss();
@@ -226,8 +239,13 @@ void sender::on_repeated_ack(time_point now) noexcept {
     if (x_.agreed.windowsize == 1 || next_ == base_) {
         return;
     }
-    if ((repeat_honoured_ || after_repeats_) && now - base_sent_at_ < x_.rto.overdue()) {
-        return;
+    // The more often it was heard without a step forward, the later it is heard again: whoever
+    // forges one may forge more.
+    if (repeat_honoured_ || after_repeats_) {
+        if (now - base_sent_at_ < x_.rto.overdue() * (1U << honoured_)) {
+            return;
+        }
+        honoured_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(honoured_ + 1), honoured_max);
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
@@ -344,6 +362,10 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     const std::uint64_t fresh =
         end - 1 > sent_ ? std::min<std::uint64_t>(end - 1 - sent_, blocks) : 0;
     x_.counters.blocks += fresh;
+    if (fresh != 0) {
+        // A window that leaves slowly is no silence.
+        x_.moved(now);
+    }
     x_.counters.retransmissions += blocks - fresh;
     timing_ = fresh == blocks;
     // What the timer had sent again has the age of its first copy.
@@ -354,6 +376,7 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     }
     if (next_ == base_) {
         again_ = base_ <= sent_;
+        mixed_ = false;
         base_sent_at_ = now;
         if (!window_repeated_) {
             base_first_sent_at_ = now;

@@ -141,14 +141,15 @@ TEST_CASE("pacer waits for what the receiver needs, and a sixteenth", "[engine][
 }
 
 TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
-    // A link of 2 ms a block whose queue holds 20: the receiver reports 50 ms after the last.
+    // A link of 2 ms a block whose queue holds 20: the receiver reports 1 s / 19 after the last.
     pacer p(64, 1ms);
     CHECK_FALSE(p.link_is_slow());
-    p.on_gap(20, 1ms + 40ms + 50ms);
+    p.on_gap(20, 1ms + 40ms + duration(1s) / 19);
     REQUIRE(p.link_is_slow());
     CHECK(p.burst() == 1);
-    const duration each = duration(2ms) * 2;
-    CHECK(p.pause() == each);
+    const duration each = p.pause();
+    CHECK(each / 2 >= 2ms);
+    CHECK(each / 2 <= 2100us);
     CHECK(p.pause_after_gap() == each);
     CHECK(p.time_for(10) == 10 * each);
     SECTION("faster, when the first guess was too long") {
@@ -166,7 +167,7 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
     }
     SECTION("not slower behind a gap that shows at once: that is loss on the wire") {
         p.on_gap(30, 1ms + 31 * each);
-        CHECK(p.pause() == each / 4);
+        CHECK(p.pause() == each - each / 4);
     }
     SECTION("slower when a window shows that the queue fills") {
         p.on_burst(1ms + 64ms, 1, 63 * each, 64);
@@ -198,6 +199,9 @@ TEST_CASE("pacer leaves a link that has become fast", "[engine][pacer]") {
         ++windows;
     }
     CHECK(windows < 20);
+    // Bursts are what passed before, and grow: the receiver may have a small queue.
+    CHECK(p.burst() == 20);
+    clean(p, 200);
     CHECK(p.burst() == 64);
     CHECK(p.pause() == 0ms);
 }
@@ -211,7 +215,9 @@ TEST_CASE("pacer keeps bursts whose pause is worth a timer", "[engine][pacer]") 
     CHECK(p.pause() == duration(50us) * 2 * 3);
 }
 
-TEST_CASE("pacer does not believe the first gap beyond two seconds for a window", "[engine][pacer]") {
+TEST_CASE(
+    "pacer does not believe the first gap beyond two seconds for a window", "[engine][pacer]"
+) {
     pacer p(64, 1ms);
     p.on_gap(2, 1100ms);
     CHECK(p.burst() == 1);

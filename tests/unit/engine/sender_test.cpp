@@ -413,3 +413,23 @@ TEST_CASE("sender refuses a request that cannot be written", "[engine][sender]")
 }
 
 static_assert(std::is_nothrow_move_constructible_v<sender>);
+
+TEST_CASE("sender is drawn into no more by ACKs that come again and again", "[engine][sender]") {
+    sender s = serve_read(window_16, 100'000'000);
+    auto t = script(s);
+    t.expect_datagram(oack(window_16)).at(1ms).receive(ack(0)).expect_data(1, 16);
+    t.at(2ms).receive(ack(16)).expect_data(17, 16);
+    const std::uint64_t before = s.counters().blocks + s.counters().retransmissions;
+    for (time_point now = start + 24ms; now < start + 59s; now += 22ms) {
+        s.on_deadline(now);
+        s.on_datagram(ack(16), peer, now);
+        while (const auto* const run = [&]() -> const send_data* {
+            static sender::effect what;
+            what = s.next(64);
+            return std::get_if<send_data>(&what);
+        }()) {
+            s.on_sent(*run, run->count, now);
+        }
+    }
+    CHECK(s.counters().blocks + s.counters().retransmissions - before < 60 * 16);
+}

@@ -69,6 +69,10 @@ public:
     [[nodiscard]] bool retry(time_point now) noexcept;
     /// Ends the transfer in silence's name: with the refusal that was kept, if there is one.
     void give_up() noexcept;
+
+    /// It moves, though the peer has yet to say so: blocks left for the first time.
+    void moved(time_point now) noexcept { last_progress_ = now; }
+
     /// The transfer moved forward.
     void progress(time_point now) noexcept;
     /// The same for one block that was received: fewer than four in 30 s are no progress, or a peer

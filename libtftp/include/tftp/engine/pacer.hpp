@@ -65,6 +65,7 @@ private:
 
     void restrain(std::uint16_t burst) noexcept;
     void set_pace(duration each) noexcept;
+    void leave_link_if_fast() noexcept;
     void on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept;
     void on_link_window(
         duration busy, std::uint64_t burst_blocks, duration spread, std::uint64_t blocks
@@ -98,6 +99,8 @@ private:
     /// Times in a row that it grew, and gaps in a row.
     std::uint8_t growths_ = 0;
     std::uint8_t gaps_ = 0;
+    /// Gaps while bursts are one block and nothing is known.
+    std::uint8_t blind_ = 0;
     /// The only estimate is the first one, of which little is sure.
     bool guessed_ = false;
 };

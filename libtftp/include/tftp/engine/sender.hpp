@@ -108,6 +108,8 @@ private:
     static constexpr std::uint64_t max_block_without_rollover = 65535;
     /// Timeouts in a row that send one block of a window only.
     static constexpr unsigned probes_max = 2;
+    /// Doublings of the time after which a repeated ACK is honoured again.
+    static constexpr std::uint8_t honoured_max = 7;
     /// Blocks that are sent again, at least, until one is acknowledged; else as many as a window.
     static constexpr std::uint32_t unproven_repeats_min = 7;
 
@@ -149,11 +151,15 @@ private:
     /// The window was sent again for a repeated ACK; not twice for the same base.
     bool repeat_honoured_ = false;
     bool oack_repeated_ = false;
+    /// Repeated ACKs that were honoured again since the last new one.
+    std::uint8_t honoured_ = 0;
     /// Blocks left again that the receiver may have had: since the last new ACK, or before it.
     bool window_repeated_ = false;
     bool after_repeats_ = false;
     /// What is under way began with blocks that had left before.
     bool again_ = false;
+    /// Its first block is acknowledged, and when the others left is not known.
+    bool mixed_ = false;
     bool paced_ = false;
     bool timing_ = false;
     /// The first or the last block of the window is to leave once more, alone.
