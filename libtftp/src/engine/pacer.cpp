@@ -125,7 +125,7 @@ void pacer::on_link_window(
     if (guessed_ && busy * 2 <= each_ * burst_) {
         // The queue was empty, so the last burst tells what the link needs at most.
         const duration most = busy / static_cast<duration::rep>(burst_blocks);
-        set_pace(std::max(most * 9 / 8, each_ / 8));
+        set_pace(std::max(most * 9 / 8, each_ / 4));
         return;
     }
     guessed_ = false;

@@ -218,10 +218,8 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     // Nor is a gap evidence of a queue that was told when all had left and should have arrived.
     const bool told_by_timer = pacer_.link_is_slow() && !next_run(1) &&
                                now - left_at_ > pacer_.queued() + x_.rto.overdue();
-    const bool unknown = window_repeated_ || mixed_;
-    if (!told_by_timer) {
-        pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed));
-    }
+    const bool unknown = window_repeated_ || mixed_ || told_by_timer;
+    pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed));
     x_.rto.on_gap(passed, taken);
     if (!pacer_.link_is_slow()) {
         x_.rto.on_loss();

@@ -154,7 +154,7 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
     CHECK(p.time_for(10) == 10 * each);
     SECTION("faster, when the first guess was too long") {
         p.on_burst(1ms + 500us, 1, 63 * each, 64);
-        CHECK(p.pause() == duration(500us) * 9 / 8);
+        CHECK(p.pause() == each / 4);
     }
     SECTION("slower behind gaps whose blocks had waited, until the queue is empty") {
         p.on_gap(4, 1ms + 5 * each + 10ms);
