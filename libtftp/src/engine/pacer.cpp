@@ -88,7 +88,9 @@ void pacer::on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) no
     if (!elapsed) {
         // Nothing is known of the queue.
         queued_ = duration::zero();
-        set_pace(each_ + each_ / 8);
+        if (each_ * window_ < first_window_max) {
+            set_pace(each_ + each_ / 8);
+        }
         return;
     }
     if (queued_ * 4 < each_ * burst_) {
