@@ -32,7 +32,8 @@ public:
     enum class state : std::uint8_t { free, reduced, silent };
 
     /// seed: one that strangers cannot guess.
-    explicit destination_budget(std::uint64_t seed) : by_address_(0, keyed_hash{seed}, {}, &memory_) {}
+    explicit destination_budget(std::uint64_t seed)
+        : by_address_(0, keyed_hash{seed}, {}, &memory_) {}
 
     /// Returns what `peer` may get now.
     [[nodiscard]] state of(const endpoint& peer, time_point now) const noexcept;
