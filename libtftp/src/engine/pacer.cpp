@@ -80,9 +80,9 @@ void pacer::set_pace(duration each) noexcept {
     growths_ = 0;
 }
 
-void pacer::on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept {
-    // The gap shows when the block behind it arrives.
-    const duration spread = each_ * static_cast<duration::rep>(taken + 1);
+void pacer::on_link_gap(
+    std::uint64_t taken, std::optional<duration> elapsed, duration spread
+) noexcept {
     const duration late = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());
     queued_ = std::clamp<duration>(late - spread, duration::zero(), queue_max);
     if (!elapsed) {
@@ -160,14 +160,14 @@ void pacer::leave_link_if_fast() noexcept {
     proven_ = burst_;
 }
 
-void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept {
+void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed, duration spread) noexcept {
     if (elapsed && !shortest_) {
         // The block behind the gap was answered after a round trip, at least, and after what waited
         // in the queue.
         shortest_ = std::min<duration>(*elapsed, round_trip_unknown_max);
     }
     if (link_is_slow()) {
-        on_link_gap(taken, elapsed);
+        on_link_gap(taken, elapsed, spread);
         return;
     }
     const duration busy = elapsed.value_or(duration::zero()) - shortest_.value_or(duration::zero());

@@ -219,11 +219,22 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     const bool told_by_timer = pacer_.link_is_slow() && !next_run(1) &&
                                now - left_at_ > pacer_.queued() + x_.rto.overdue();
     const bool unknown = window_repeated_ || mixed_ || told_by_timer;
-    pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed));
+    pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed), spread_of(taken + 1));
     x_.rto.on_gap(passed, taken);
     if (!pacer_.link_is_slow()) {
         x_.rto.on_loss();
     }
+}
+
+/// Returns how long after the first block of the window the block `further` behind it left. Timers
+/// are late, so this is not what the pauses come to.
+duration sender::spread_of(std::uint64_t further) const noexcept {
+    const std::uint64_t out = next_ - 1 - base_;
+    if (out == 0 || left_at_ < base_first_sent_at_) {
+        return duration::zero();
+    }
+    const auto part = static_cast<duration::rep>(std::min(further, out));
+    return (left_at_ - base_first_sent_at_) * part / static_cast<duration::rep>(out);
 }
 
 void sender::on_repeated_ack(time_point now) noexcept {

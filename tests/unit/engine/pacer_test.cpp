@@ -157,16 +157,16 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
         CHECK(p.pause() == each / 4);
     }
     SECTION("slower behind gaps whose blocks had waited, until the queue is empty") {
-        p.on_gap(4, 1ms + 5 * each + 10ms);
+        p.on_gap(4, 1ms + 5 * each + 10ms, 5 * each);
         const duration slower = each * 9 / 8;
         CHECK(p.pause() == slower);
         CHECK(p.pause_after_gap() == slower + 10ms);
         CHECK(p.queued() == duration(10ms));
-        p.on_gap(4, 1ms + 5 * slower + 10ms);
+        p.on_gap(4, 1ms + 5 * slower + 10ms, 5 * slower);
         CHECK(p.pause() == slower + slower * 2 / 8);
     }
     SECTION("not slower behind a gap that shows at once: that is loss on the wire") {
-        p.on_gap(30, 1ms + 31 * each);
+        p.on_gap(30, 1ms + 32 * each, 32 * each);
         CHECK(p.pause() == each - each / 4);
     }
     SECTION("slower when a window shows that the queue fills") {

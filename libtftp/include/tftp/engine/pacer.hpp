@@ -31,7 +31,10 @@ public:
     /// A gap was reported after `taken` blocks of the window had arrived in order.
     ///
     /// elapsed: since the first block of the window left; empty when it was sent again meanwhile.
-    void on_gap(std::uint64_t taken, std::optional<duration> elapsed = std::nullopt) noexcept;
+    /// spread: from there until the block behind the gap left, which showed it.
+    void on_gap(
+        std::uint64_t taken, std::optional<duration> elapsed = std::nullopt, duration spread = {}
+    ) noexcept;
     /// A whole window was acknowledged without a gap.
     void on_clean_window() noexcept;
     /// A window of `blocks` was acknowledged `round_trip` after its last burst of `burst_blocks`
@@ -66,7 +69,8 @@ private:
     void restrain(std::uint16_t burst) noexcept;
     void set_pace(duration each) noexcept;
     void leave_link_if_fast() noexcept;
-    void on_link_gap(std::uint64_t taken, std::optional<duration> elapsed) noexcept;
+    void
+    on_link_gap(std::uint64_t taken, std::optional<duration> elapsed, duration spread) noexcept;
     void on_link_window(
         duration busy, std::uint64_t burst_blocks, duration spread, std::uint64_t blocks
     ) noexcept;

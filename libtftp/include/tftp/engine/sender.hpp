@@ -121,6 +121,7 @@ private:
     void on_new_ack(std::uint64_t block, time_point now) noexcept;
     void measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept;
     void measure_gap(std::uint64_t taken, time_point now) noexcept;
+    [[nodiscard]] duration spread_of(std::uint64_t further) const noexcept;
     void on_repeated_ack(time_point now) noexcept;
     void on_oack(const oack_view& oack, const endpoint& from, time_point now) noexcept;
     [[nodiscard]] bool on_copy_answered(time_point now) noexcept;
