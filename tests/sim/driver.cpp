@@ -127,7 +127,9 @@ void driver::fire(network& net) {
 
 void driver::arm(network& net, time_point at) {
     timer_ = at;
-    net.wake(*this, at, ++timer_number_);
+    const bool late = config_.timer_lag != duration::zero();
+    const duration lag = late ? random_.up_to(config_.timer_lag) : duration::zero();
+    net.wake(*this, at + lag, ++timer_number_);
 }
 
 void driver::disturb(network& net) {

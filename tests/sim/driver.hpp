@@ -21,6 +21,8 @@ struct driver_config {
     std::uint16_t batch_max = 16;
     /// Time from an arrival until the program looks: 0..wake_lag.
     duration wake_lag{};
+    /// Timers fire 0..timer_lag late.
+    duration timer_lag{};
     /// Time that each datagram costs the program, one at a time; the answer leaves behind it.
     duration busy{};
     /// The program stops for `stall` at each datagram whose number is a multiple of `stall_every`;

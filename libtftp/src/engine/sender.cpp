@@ -250,11 +250,9 @@ void sender::on_repeated_ack(time_point now) noexcept {
     }
     // The more often it was heard without a step forward, the later it is heard again: whoever
     // forges one may forge more.
-    if (repeat_honoured_ || after_repeats_) {
-        if (now - base_sent_at_ < x_.rto.overdue() * (1U << honoured_)) {
-            return;
-        }
-        honoured_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(honoured_ + 1), honoured_max);
+    const bool again = repeat_honoured_ || after_repeats_;
+    if (again && now - base_sent_at_ < x_.rto.overdue() * (1U << honoured_)) {
+        return;
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
@@ -262,6 +260,9 @@ void sender::on_repeated_ack(time_point now) noexcept {
     if (x_.timeouts_in_a_row() == 0 &&
         now - base_sent_at_ < std::max(x_.rto.least(), pacer_.queued())) {
         return;
+    }
+    if (again) {
+        honoured_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(honoured_ + 1), honoured_max);
     }
     measure_gap(0, now);
     if (base_ == 1) {

@@ -129,7 +129,8 @@ private:
 
     /// In lockstep it is the sender that repeats, and some (lwIP) end a transfer at a repeated ACK:
     /// this one waits for longer than they are known to pause, and than our own sender waits, which
-    /// would take the repeated ACK for the answer of a slow peer.
+    /// would take the repeated ACK for the answer of a slow peer. With windows it does the same
+    /// while no loss was seen: other transfers may join on the link.
     static constexpr duration wait_min = std::chrono::milliseconds(1250);
     /// Longest pause of a sender that is remembered; longer ones are timers of its own.
     static constexpr duration stall_max = std::chrono::seconds(2);
@@ -154,7 +155,7 @@ private:
     bool timing_ = false;
     /// The timer had the last ACK sent again.
     bool asked_again_ = false;
-    /// It was for the rest of a window.
+    /// That ACK asked for the rest of a window.
     bool inside_ = false;
     /// The last ACK is to leave once more, unasked, while it dallies until `gone_at_`.
     bool last_ack_again_ = false;

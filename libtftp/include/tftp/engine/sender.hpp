@@ -151,6 +151,7 @@ private:
     bool initiator_;
     /// The window was sent again for a repeated ACK; not twice for the same base.
     bool repeat_honoured_ = false;
+    /// The OACK came again once since the options were settled.
     bool oack_repeated_ = false;
     /// Repeated ACKs that were honoured again since the last new one.
     std::uint8_t honoured_ = 0;
