@@ -160,6 +160,10 @@ TEST_CASE("receiver believes an ERROR to one of several copies later", "[engine]
             .expect_failure(peer_errc::access_violation)
             .expect_closed();
     }
+    SECTION("and sends nothing meanwhile") {
+        r.on_repeated_request();
+        t.expect_idle_until(3100ms);
+    }
     SECTION("though its copies come again") {
         t.receive(error(peer_errc::not_found, "busy"), other).expect_failure(peer_errc::not_found);
     }

@@ -301,6 +301,10 @@ TEST_CASE("sender believes an ERROR to one of several copies later", "[engine][s
         t.at(3100ms).wake().expect_failure(peer_errc::file_exists).expect_closed();
         CHECK(s.peer_text() == "busy");
     }
+    SECTION("and sends nothing meanwhile") {
+        s.on_repeated_request();
+        t.expect_idle_until(3100ms);
+    }
     SECTION("at once when each copy was refused") {
         t.receive(error(peer_errc::file_exists, "busy"), other)
             .expect_failure(peer_errc::file_exists)

@@ -89,10 +89,13 @@ public:
     /// Next control datagram, if any is waiting.
     [[nodiscard]] std::optional<send_control> next_control() noexcept;
 
-    /// Karn's rule: no round trip is taken from an opening sent twice.
+    /// Sends the opening once more, unless a refusal is kept, which took its place. Karn's rule: no
+    /// round trip is taken from an opening sent twice.
     void repeat_opening() noexcept {
-        opening_due_ = true;
-        opening_repeated_ = true;
+        if (refusals_ == 0) {
+            opening_due_ = true;
+            opening_repeated_ = true;
+        }
     }
 
     [[nodiscard]] bool has_opening() const noexcept { return buffer_used_ != 0; }
