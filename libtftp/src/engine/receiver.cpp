@@ -160,7 +160,7 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
             ++x_.counters.gaps;
             spacing_.on_loss();
             x_.rto.on_loss();
-        } else if (now - acked_at_ >= std::max(x_.rto.smoothed().value_or(x_.config.rto.variance_min), window_time())) {
+        } else if (now - acked_at_ >= std::max(round_trip(), window_time())) {
             repeat_due_ = true;
         }
     } else if (acked_ + 1 == expected_) {
@@ -173,6 +173,11 @@ void receiver::on_data(const data_view& data, const endpoint& from, time_point n
             x_.rto.on_loss();
         }
     }
+}
+
+/// Returns the usual round trip, or what stands for it.
+duration receiver::round_trip() const noexcept {
+    return x_.rto.smoothed().value_or(x_.config.rto.variance_min);
 }
 
 /// Returns how long a window takes on the link, as far as that is bearable to wait for.
@@ -190,9 +195,9 @@ bool receiver::is_repeat(time_point now) const noexcept {
         return now - acked_at_ >= std::max(*shortest, repeat_min);
     }
     // The rest of a repeated window takes as long as a window does.
-    const duration round_trip = x_.rto.smoothed().value_or(x_.config.rto.variance_min);
     return now - acked_at_ >=
-           std::max({std::min(round_trip, x_.rto.least() + repeat_min), repeat_min, window_time()});
+           std::max({std::min(round_trip(), x_.rto.least() + repeat_min), repeat_min, window_time()}
+           );
 }
 
 void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
@@ -353,7 +358,7 @@ void receiver::on_deadline(time_point now) noexcept {
         return;
     }
     if (x_.state == phase::dallying) {
-        if (last_ack_again_) {
+        if (last_ack_again_ && now < gone_at_) {
             repeat_last_ack();
         } else {
             x_.state = phase::finished;

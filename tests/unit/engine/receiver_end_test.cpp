@@ -234,6 +234,9 @@ TEST_CASE("receiver repeats the last ACK of a window", "[engine][receiver][rfc74
         t.expect_idle_until(1010ms).at(1010ms).expect_no_timeout().expect_ack(3);
         t.expect_idle_until(3410ms).at(3410ms).expect_no_timeout().expect_closed();
     }
+    SECTION("not after that time, when its timer comes too late") {
+        t.expect_idle_until(1010ms).at(3410ms).expect_no_timeout().expect_closed();
+    }
 }
 
 TEST_CASE("receiver does not repeat the last ACK of a second window", "[engine][receiver]") {

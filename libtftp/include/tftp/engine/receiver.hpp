@@ -123,6 +123,7 @@ private:
     void complete(time_point now) noexcept;
     void repeat_last_ack() noexcept;
     [[nodiscard]] bool is_repeat(time_point now) const noexcept;
+    [[nodiscard]] duration round_trip() const noexcept;
     [[nodiscard]] duration window_time() const noexcept;
     [[nodiscard]] duration wait() const noexcept;
     [[nodiscard]] time_point missed_at(time_point now) const noexcept;
