@@ -238,14 +238,15 @@ void receiver::on_next_block(bytes_view payload, time_point now) noexcept {
 /// Takes what a new block says of the times that pass.
 void receiver::measure(time_point now) noexcept {
     const bool first = expected_ == acked_ + 1;
-    const duration age = first ? now - first_acked_at_ : now - block_at_;
+    // The next block of a window, which may have been on the way when it was asked for.
+    const bool rest = first && asked_again_ && inside_;
+    const duration age = first && !rest ? now - first_acked_at_ : now - block_at_;
     if (age > stall_max) {
         // This was a timer of the sender's. Two sides that each wait for longer than the other was
         // seen to wait would end in waiting for ever.
         x_.rto.on_loss();
-    } else if (asked_again_ && first && inside_) {
-        // The next block of a window, which may have been on the way.
-        spacing_.on_repeated_answer(now - block_at_, now - acked_at_);
+    } else if (rest) {
+        spacing_.on_repeated_answer(age, now - acked_at_);
     } else if (asked_again_ && first) {
         // A sender that ignores repeated ACKs, as it should, answers by its own time.
         if (now - acked_at_ > x_.interval() / 2) {
@@ -314,11 +315,11 @@ void receiver::on_stored(time_point now) noexcept {
 }
 
 void receiver::acknowledge(bool repeat, time_point now) noexcept {
-    acked_ = expected_ - 1;
-    acked_at_ = now;
-    if (!repeat) {
+    if (!repeat || acked_ != expected_ - 1) {
         first_acked_at_ = now;
     }
+    acked_ = expected_ - 1;
+    acked_at_ = now;
     timing_ = !repeat;
     x_.counters.retransmissions += repeat ? 1U : 0U;
     x_.queue_ack(to_wire(acked_, x_.config.wrap));

@@ -4,7 +4,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <type_traits>
+#include <variant>
 
 using namespace tftp;
 using namespace tftp::test;
@@ -264,6 +267,57 @@ TEST_CASE(
     t.at(62ms).receive_block(3).expect_idle_until(370002us);
     t.at(120ms).receive_block(4).receive_block(5).receive_block(6).expect_ack(6);
     CHECK(r.counters().retransmissions == 1);
+}
+
+TEST_CASE("receiver learns how far apart blocks are that it asks for", "[engine][receiver]") {
+    // Two losses are seen, then the sender leaves 100 ms from one block to the next. It takes each
+    // ACK for a reason to send the next at once: no window is ever full.
+    receiver r = serve_write(window_16);
+    time_point now = start;
+    datagram octets;
+    std::uint16_t next = 1;
+    unsigned asked = 0;
+    const auto settle = [&] {
+        for (;;) {
+            const receiver::effect e = r.next();
+            if (const auto* rest = std::get_if<idle>(&e)) {
+                return rest->deadline.value_or(now);
+            }
+        }
+    };
+    const auto take = [&](std::uint16_t block) {
+        octets = data(block);
+        r.on_datagram(octets, peer, now);
+        settle();
+        r.on_stored(now);
+        settle();
+    };
+    settle();
+    now += 1ms;
+    for (; next <= 8; ++next) {
+        take(next);
+        now += 100us;
+        if (next % 4 == 0) {
+            take(static_cast<std::uint16_t>(next + 2));
+            now += 1ms;
+        }
+    }
+    // It was long ago that a window was full.
+    now += 2500ms;
+    for (; next <= 250; ++next) {
+        const time_point due = now + 100ms;
+        const time_point asks = settle();
+        now = std::clamp<time_point>(asks, now, due);
+        if (asks < due) {
+            r.on_deadline(now);
+            ++asked;
+            settle();
+            now = std::min<time_point>(due, now + 5ms);
+        }
+        take(next);
+    }
+    INFO(asked);
+    CHECK(asked < 20);
 }
 
 static_assert(std::is_nothrow_move_constructible_v<receiver>);
