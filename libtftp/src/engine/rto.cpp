@@ -61,7 +61,8 @@ constexpr duration memory_max = std::chrono::seconds(4);
 void rto_estimator::sample_opening(duration round_trip) noexcept {
     smoothed_ = bounded(round_trip);
     variance_ = smoothed_ / 2;
-    measured_ = true;
+    // As long as the other side's timer it is most likely its timer, after a loss.
+    measured_ = smoothed_ < limits_.initial - limits_.initial / 16;
 }
 
 void rto_estimator::sample(duration round_trip, std::uint64_t blocks) noexcept {

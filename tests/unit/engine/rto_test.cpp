@@ -56,7 +56,15 @@ TEST_CASE("the round trip of the opening shortens nothing", "[engine][rto]") {
     }
     SECTION("but a long one lengthens the interval") {
         rto.sample_opening(700ms);
+        CHECK(rto.smoothed() == duration(700ms));
         CHECK(rto.interval() == 2100ms);
+    }
+    SECTION("and one as long as a timer is no round trip") {
+        rto_estimator other{rto_limits{}};
+        other.sample_opening(1000ms);
+        CHECK_FALSE(other.smoothed().has_value());
+        CHECK(other.least() == duration(20ms));
+        CHECK(other.interval() == 3s);
     }
 }
 

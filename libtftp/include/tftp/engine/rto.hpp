@@ -31,7 +31,8 @@ public:
     explicit rto_estimator(const rto_limits& limits) noexcept : limits_(limits) {}
 
     /// Takes the round trip of the opening. It says little about DATA, which takes longer on the
-    /// wire and has to be stored: it counts for `smoothed` and `least` until the first sample.
+    /// wire and has to be stored: it counts for `smoothed` and `least` until the first sample, and
+    /// not even for these when it took as long as `rto_limits::initial`, somebody's timer.
     void sample_opening(duration round_trip) noexcept;
 
     /// Takes one measured round trip of `blocks` that were answered together.
