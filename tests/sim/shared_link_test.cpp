@@ -12,6 +12,7 @@ namespace {
 
 using namespace tftp;
 using namespace tftp::sim;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t sharers = 4;
@@ -54,11 +55,14 @@ TEST_CASE("four transfers share a slow link", "[sim][slow][pacing]") {
     const auto queue = GENERATE(50, 400, 2000);
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4, 16, 64);
     const bool read = GENERATE(true, false);
+    const auto timer_lag = GENERATE(as<duration>(), microseconds(0), microseconds(300));
     schedule plan = plain_read(blocks * 1468 + 1, milliseconds(1));
     plan.read = read;
     plan.asked.blksize = 1468;
     plan.asked.windowsize = windowsize;
     plan.server_driver.commit_lag = duration::zero();
+    plan.client_driver.timer_lag = timer_lag;
+    plan.server_driver.timer_lag = timer_lag;
     constexpr double packet_bytes = 1468 + 4 + 28;
     const double per_packet = packet_bytes * 8 / rate;
     plan.to_client.per_octet = duration(static_cast<duration::rep>(per_packet * 1e9 / 1472));
@@ -69,6 +73,11 @@ TEST_CASE("four transfers share a slow link", "[sim][slow][pacing]") {
         // No room for one packet of each: who is shut out stays out, whatever he does.
         return;
     }
+    const bool holds = narrow.queue >= windowsize * sharers;
+    const bool lags = timer_lag != duration::zero();
+    if (holds && lags) {
+        return;
+    }
     const auto of_each = static_cast<double>(blocks + 1);
     const double of_link = sharers * of_each * per_packet;
     const double of_windows = of_each * (per_packet + 0.001 / windowsize);
@@ -76,15 +85,18 @@ TEST_CASE("four transfers share a slow link", "[sim][slow][pacing]") {
     INFO(
         rate << " bit/s, queue of " << narrow.queue << ", window " << windowsize
              << (read ? ", read" : ", write") << ": goodput " << seen.goodput << ", repeated "
-             << seen.repeated << ", ACKs again " << seen.acks_again
+             << seen.repeated << ", ACKs again " << seen.acks_again << (lags ? ", timers late" : "")
     );
     CHECK(seen.failed == 0);
-    if (narrow.queue >= windowsize * sharers) {
+    if (holds) {
         CHECK(seen.repeated == 0);
         CHECK(seen.acks_again <= seeds);
         CHECK(seen.goodput >= 0.95);
-    } else {
-        CHECK(seen.repeated <= 0.25);
-        CHECK(seen.goodput >= 0.65);
+        return;
     }
+    // Each loses most of its first window, and of a second that finds the queue full. Where that is
+    // a large part of the file, there is more than 5 %.
+    const double most = narrow.queue < windowsize ? 0.09 : 0.05;
+    CHECK(seen.repeated <= (lags ? 0.15 : most));
+    CHECK(seen.goodput >= (lags ? 0.75 : 0.80));
 }

@@ -34,6 +34,24 @@ constexpr std::uint32_t calm_before_leap = 32;
 /// Gaps in a row that are told apart; each slows down by an eighth more.
 constexpr std::uint8_t gaps_max = 4;
 
+/// So many gaps in a row of which nothing is known are no loss on the wire.
+constexpr std::uint8_t unknown_max = 4;
+
+/// The pace that is tried first is so much slower than what the first gap tells: others that begin
+/// at the same time see the same gap.
+constexpr int first_pace = 4;
+
+/// Others may take so much of a link that was fast once.
+constexpr int share_max = 16;
+
+/// Blocks that tell how fast a link is.
+constexpr std::uint64_t blocks_that_tell = 8;
+
+/// A window of which nothing arrived in this time was lost as a whole: there was no room in a
+/// queue. This is the pace that follows, of a block of 1468 bytes at 400 kbit/s.
+constexpr duration told_late = milliseconds(250);
+constexpr duration pace_unknown = milliseconds(30);
+
 /// As long a round trip is believed of a path whose opening was not measured.
 constexpr duration round_trip_unknown_max = milliseconds(50);
 
@@ -72,12 +90,19 @@ bool pacer::takes_its_time() const noexcept {
 
 /// Sets the pace of a slow link: `each` from one block to the next.
 void pacer::set_pace(duration each) noexcept {
-    each_ = std::clamp<duration>(each, microseconds(1), pace_max);
+    each_ = std::clamp<duration>(each, microseconds(1), std::min(pace_max, fastest_ * share_max));
     const duration::rep least = pause_worth_a_timer.count() / each_.count() + 1;
     burst_ = static_cast<std::uint16_t>(std::min<duration::rep>(least, window_));
     proven_ = burst_;
     calm_ = 0;
     growths_ = 0;
+}
+
+/// So many blocks took so long, with the round trip in it.
+void pacer::see_speed(duration elapsed, std::uint64_t blocks) noexcept {
+    if (blocks >= blocks_that_tell) {
+        fastest_ = std::min(fastest_, elapsed / static_cast<duration::rep>(blocks));
+    }
 }
 
 void pacer::on_link_gap(
@@ -88,11 +113,13 @@ void pacer::on_link_gap(
     if (!elapsed) {
         // Nothing is known of the queue.
         queued_ = duration::zero();
-        if (each_ * window_ < first_window_max) {
+        unknown_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(unknown_ + 1), unknown_max);
+        if (each_ * window_ < first_window_max || unknown_ == unknown_max) {
             set_pace(each_ + each_ / 8);
         }
         return;
     }
+    unknown_ = 0;
     if (queued_ * 4 < each_ * burst_) {
         // Nothing waited on the way, or next to nothing: it was lost on the wire.
         const bool empty = guessed_ || queued_ * 16 < each_ * burst_;
@@ -103,9 +130,13 @@ void pacer::on_link_gap(
     guessed_ = false;
     // The more of them come without a window between them, the further off the pace is.
     gaps_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(gaps_ + 1), gaps_max);
+    if (gaps_ == gaps_max) {
+        // The link may have become slower, or more may share it.
+        fastest_ = std::min<duration>(fastest_ + fastest_ / 2, pace_max);
+    }
     duration each = each_ + each_ * gaps_ / 8;
-    if (taken >= 8) {
-        each = std::clamp(late / static_cast<duration::rep>(taken), each, each_ * 2);
+    if (taken >= blocks_that_tell) {
+        each = std::clamp(late / static_cast<duration::rep>(taken), each, each_ * 4);
     }
     set_pace(each);
 }
@@ -115,6 +146,7 @@ void pacer::on_link_window(
 ) noexcept {
     const auto count = static_cast<duration::rep>(blocks);
     queued_ = std::min(busy, queue_max);
+    unknown_ = 0;
     if (busy > each_ * 4) {
         guessed_ = false;
         // What the link took for a block, and so much more that half of what waits has gone when
@@ -133,9 +165,13 @@ void pacer::on_link_window(
     guessed_ = false;
     gaps_ = 0;
     calm_ += static_cast<std::uint32_t>(blocks);
-    if (busy * 2 <= each_ && calm_ >= calm_before_leap) {
+    // Far from what the link gave once: a window then lasts so long that small steps do not help.
+    const bool behind = each_ > fastest_ * 2;
+    if (busy * 2 <= each_ && (calm_ >= calm_before_leap || behind)) {
         // Nothing waits: others have left the link.
-        set_pace(each_ - each_ / 4);
+        set_pace(each_ - each_ / (behind ? 2 : 4));
+    } else if (behind && busy <= each_ * 5 / 4) {
+        set_pace(each_ - each_ / 8);
     } else if (busy <= each_ * 9 / 4 && calm_ >= calm_before_growth) {
         const std::uint8_t before = growths_;
         set_pace(each_ - each_ / (64 >> before));
@@ -166,6 +202,9 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed, duratio
         // in the queue.
         shortest_ = std::min<duration>(*elapsed, round_trip_unknown_max);
     }
+    if (elapsed) {
+        see_speed(*elapsed, taken);
+    }
     if (link_is_slow()) {
         on_link_gap(taken, elapsed, spread);
         return;
@@ -193,6 +232,12 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed, duratio
     recent_[0] = place;
     recent_count_ =
         static_cast<std::uint8_t>(std::min<std::size_t>(recent_count_ + 1U, recent_.size()));
+    if (taken == 0 && busy > told_late && window_ > 1) {
+        guessed_ = true;
+        set_pace(std::min<duration>(first_window_max / window_, pace_unknown));
+        queued_ = duration::zero();
+        return;
+    }
     if (burst_ > proven_) {
         // The larger burst was a trial.
         restrain(proven_);
@@ -206,7 +251,7 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed, duratio
         restrain(*std::max_element(recent_.begin(), recent_.end()));
     }
     if (busy > noise && takes_its_time()) {
-        set_pace(*per_block() * 2);
+        set_pace(std::min<duration>(*per_block() * first_pace, 2 * first_window_max / window_));
         queued_ = duration::zero();
     }
 }
@@ -244,6 +289,7 @@ void pacer::on_burst(
     duration round_trip, std::uint64_t burst_blocks, duration spread, std::uint64_t blocks
 ) noexcept {
     shortest_ = std::min(shortest_.value_or(round_trip), round_trip);
+    see_speed(round_trip + spread, blocks);
     // After the last burst left, the receiver was busy for this long. If its queue was empty
     // before, all of it went into that burst; if not, it was busy from the first block on.
     const duration busy = round_trip - *shortest_;

@@ -148,8 +148,8 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
     REQUIRE(p.link_is_slow());
     CHECK(p.burst() == 1);
     const duration each = p.pause();
-    CHECK(each / 2 >= 2ms);
-    CHECK(each / 2 <= 2100us);
+    CHECK(each / 4 >= 2ms);
+    CHECK(each / 4 <= 2100us);
     CHECK(p.pause_after_gap() == each);
     CHECK(p.time_for(10) == 10 * each);
     SECTION("faster, when the first guess was too long") {
@@ -188,6 +188,74 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
     }
 }
 
+TEST_CASE("pacer sends block by block after a window that was lost as a whole", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    SECTION("when that was told late") {
+        p.on_gap(0, 1s);
+        CHECK(p.burst() == 1);
+        CHECK(p.pause() == 30ms);
+        // Nothing waits anywhere: it was no queue, or there is room now.
+        p.on_burst(1ms, 1, 63 * 30ms, 64);
+        CHECK(p.pause() == 7500us);
+    }
+    SECTION("within two seconds") {
+        pacer large(256, 1ms);
+        large.on_gap(0, 1s);
+        CHECK(large.pause() == duration(2s) / 256);
+    }
+    SECTION("but not when its first block was, and that told at once") {
+        p.on_gap(0, 2ms);
+        CHECK(p.burst() == 64);
+    }
+}
+
+TEST_CASE("pacer believes in no link that is far slower than it was", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    // 32 blocks in 1.6 ms; then a receiver's timer tells a gap.
+    p.on_gap(32, 1600us);
+    p.on_gap(17, 333ms);
+    REQUIRE(p.link_is_slow());
+    CHECK(p.time_for(1) == 16 * 50us);
+    SECTION("until gaps tell that it is") {
+        for (int i = 0; i < 40; ++i) {
+            p.on_gap(4, 1ms + 5 * p.time_for(1) + 10s, 5 * p.time_for(1));
+        }
+        CHECK(p.time_for(1) == duration(500ms));
+    }
+}
+
+TEST_CASE("pacer slows down when gaps tell nothing, time and again", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    p.on_gap(2, 1100ms);
+    const duration each = p.pause();
+    REQUIRE(each == duration(2s) / 64 * 2);
+    for (int i = 0; i < 3; ++i) {
+        p.on_gap(3);
+        CHECK(p.pause() == each);
+    }
+    p.on_gap(3);
+    CHECK(p.pause() == each + each / 8);
+}
+
+TEST_CASE("pacer makes large steps when it is far from what the link gave", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    p.on_burst(1ms + 128ms, 64, 0ms, 64);
+    p.on_gap(20, 1ms + 42ms);
+    for (int i = 0; i < 8; ++i) {
+        p.on_gap(4, 1ms + 5 * p.pause() + 100ms, 5 * p.pause());
+    }
+    const duration each = p.pause();
+    REQUIRE(each > 10ms);
+    SECTION("where nothing waits") {
+        p.on_burst(1ms + each / 4, 1, 63 * each, 64);
+        CHECK(p.pause() == each - each / 2);
+    }
+    SECTION("where next to nothing does") {
+        p.on_burst(1ms + each, 1, 63 * each, 64);
+        CHECK(p.pause() == each - each / 8);
+    }
+}
+
 TEST_CASE("pacer leaves a link that has become fast", "[engine][pacer]") {
     pacer p(64, 1ms);
     p.on_burst(1ms + 128ms, 64, 0ms, 64);
@@ -211,8 +279,8 @@ TEST_CASE("pacer keeps bursts whose pause is worth a timer", "[engine][pacer]") 
     p.on_burst(1ms + 64 * 50us, 64, 0ms, 64);
     p.on_gap(60, 1ms + 61 * 50us);
     REQUIRE(p.link_is_slow());
-    CHECK(p.burst() == 3);
-    CHECK(p.pause() == duration(50us) * 2 * 3);
+    CHECK(p.burst() == 2);
+    CHECK(p.pause() == duration(50us) * 4 * 2);
 }
 
 TEST_CASE(

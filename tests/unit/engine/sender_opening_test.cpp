@@ -320,7 +320,8 @@ TEST_CASE("sender takes an OACK that comes again for a window that was lost", "[
     // Once the blocks may be on the way still; then the first and the last show what was lost.
     t.at(1s).receive(oack(window_4)).expect_idle();
     t.at(3s).receive(oack(window_4)).expect_data_again(1, 1).expect_data_again(4, 1).expect_idle();
-    t.at(3010ms).receive(ack(4)).expect_data(5, 4);
+    // There was no room for them anywhere: the next leave one by one.
+    t.at(3010ms).receive(ack(4)).expect_data(5, 1);
     SECTION("but not once DATA was acknowledged, at the rollover least of all") {
         t.at(3020ms).receive(oack(window_4)).expect_idle();
         CHECK(s.base() == 5);

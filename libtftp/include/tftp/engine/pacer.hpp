@@ -3,6 +3,7 @@
 #include <tftp/wire/time.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -68,6 +69,7 @@ private:
 
     void restrain(std::uint16_t burst) noexcept;
     void set_pace(duration each) noexcept;
+    void see_speed(duration elapsed, std::uint64_t blocks) noexcept;
     void leave_link_if_fast() noexcept;
     void
     on_link_gap(std::uint64_t taken, std::optional<duration> elapsed, duration spread) noexcept;
@@ -96,6 +98,8 @@ private:
     std::uint8_t grow_after_ = 8;
     /// On a slow link, the time from one block to the next; zero elsewhere.
     duration each_{};
+    /// The least time that a block was seen to take, from above: no pace is far slower.
+    duration fastest_ = std::chrono::hours(1);
     /// How long what is in the queue takes to leave it.
     duration queued_{};
     /// Blocks that came through since the pace changed.
@@ -103,6 +107,8 @@ private:
     /// Times in a row that it grew, and gaps in a row.
     std::uint8_t growths_ = 0;
     std::uint8_t gaps_ = 0;
+    /// Gaps in a row of which nothing is known.
+    std::uint8_t unknown_ = 0;
     /// Gaps while bursts are one block and nothing is known.
     std::uint8_t blind_ = 0;
     /// The only estimate is the first one, of which little is sure.
