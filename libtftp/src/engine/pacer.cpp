@@ -168,8 +168,12 @@ void pacer::on_link_window(
     // Far from what the link gave once: a window then lasts so long that small steps do not help.
     const bool behind = each_ > fastest_ * 2;
     if (busy * 2 <= each_ && (calm_ >= calm_before_leap || behind)) {
-        // Nothing waits: others have left the link.
-        set_pace(each_ - each_ / (behind ? 2 : 4));
+        // Nothing waits: the pace is a little too slow, or others have left the link. Too large a
+        // step would fill a small queue within one window.
+        const std::uint8_t before = growths_;
+        const int first_step = std::max(4, window_ / 8);
+        set_pace(each_ - each_ / (behind ? 2 : before == 0 ? first_step : 4));
+        growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
     } else if (behind && busy <= each_ * 5 / 4) {
         set_pace(each_ - each_ / 8);
     } else if (busy <= each_ * 9 / 4 && calm_ >= calm_before_growth) {

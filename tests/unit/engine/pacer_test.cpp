@@ -174,6 +174,14 @@ TEST_CASE("pacer sends block by block over a slow link", "[engine][pacer]") {
         const duration link = (63 * each + 64ms) / 64;
         CHECK(p.pause() == link * 17 / 16 + 500us);
     }
+    SECTION("faster when nothing waits, at first so little that a small queue holds it") {
+        p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
+        REQUIRE(p.pause() == each);
+        p.on_burst(1ms + each / 4, 1, 63 * each, 64);
+        CHECK(p.pause() == each - each / 8);
+        p.on_burst(1ms + each / 4, 1, 63 * each, 64);
+        CHECK(p.pause() == (each - each / 8) - (each - each / 8) / 4);
+    }
     SECTION("a little faster for each two windows when it does not") {
         p.on_burst(1ms + 2 * each, 1, 63 * each, 64);
         CHECK(p.pause() == each);
