@@ -21,6 +21,8 @@ constexpr duration first_window_max = std::chrono::seconds(2);
 /// path.
 constexpr duration per_block_max = milliseconds(60);
 
+constexpr duration pace_min = microseconds(1);
+
 /// The slowest pace: a quarter of 96 kbit/s. The least patient receiver asks again after a second.
 constexpr duration pace_max = milliseconds(500);
 
@@ -45,7 +47,7 @@ constexpr int first_pace = 4;
 constexpr int share_max = 16;
 
 /// Blocks that tell how fast a link is.
-constexpr std::uint64_t blocks_that_tell = 8;
+constexpr std::uint64_t blocks_that_tell = 4;
 
 /// A window of which nothing arrived in this time was lost as a whole: there was no room in a
 /// queue. This is the pace that follows, of a block of 1468 bytes at 400 kbit/s.
@@ -90,7 +92,7 @@ bool pacer::takes_its_time() const noexcept {
 
 /// Sets the pace of a slow link: `each` from one block to the next.
 void pacer::set_pace(duration each) noexcept {
-    each_ = std::clamp<duration>(each, microseconds(1), std::min(pace_max, fastest_ * share_max));
+    each_ = std::clamp(each, pace_min, std::min(pace_max, fastest_ * share_max));
     const duration::rep least = pause_worth_a_timer.count() / each_.count() + 1;
     burst_ = static_cast<std::uint16_t>(std::min<duration::rep>(least, window_));
     proven_ = burst_;
@@ -101,7 +103,8 @@ void pacer::set_pace(duration each) noexcept {
 /// So many blocks took so long, with the round trip in it.
 void pacer::see_speed(duration elapsed, std::uint64_t blocks) noexcept {
     if (blocks >= blocks_that_tell) {
-        fastest_ = std::min(fastest_, elapsed / static_cast<duration::rep>(blocks));
+        const duration each = elapsed / static_cast<duration::rep>(blocks);
+        fastest_ = std::min(fastest_, std::max(each, pace_min));
     }
 }
 
@@ -123,7 +126,7 @@ void pacer::on_link_gap(
     if (queued_ * 4 < each_ * burst_) {
         // Nothing waited on the way, or next to nothing: it was lost on the wire.
         const bool empty = guessed_ || queued_ * 16 < each_ * burst_;
-        set_pace(each_ - each_ / (empty ? 4 : 16));
+        set_pace(each_ - each_ / (!empty ? 16 : far_behind() ? 2 : 4));
         leave_link_if_fast();
         return;
     }
@@ -135,7 +138,7 @@ void pacer::on_link_gap(
         fastest_ = std::min<duration>(fastest_ + fastest_ / 2, pace_max);
     }
     duration each = each_ + each_ * gaps_ / 8;
-    if (taken >= blocks_that_tell) {
+    if (taken >= 8) {
         each = std::clamp(late / static_cast<duration::rep>(taken), each, each_ * 4);
     }
     set_pace(each);
@@ -165,8 +168,7 @@ void pacer::on_link_window(
     guessed_ = false;
     gaps_ = 0;
     calm_ += static_cast<std::uint32_t>(blocks);
-    // Far from what the link gave once: a window then lasts so long that small steps do not help.
-    const bool behind = each_ > fastest_ * 2;
+    const bool behind = far_behind();
     if (busy * 2 <= each_ && (calm_ >= calm_before_leap || behind)) {
         // Nothing waits: the pace is a little too slow, or others have left the link. Too large a
         // step would fill a small queue within one window.

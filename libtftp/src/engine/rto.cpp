@@ -36,6 +36,9 @@ constexpr unsigned losses_that_matter = 6;
 constexpr unsigned windows_alone = 16;
 constexpr duration queue_max = std::chrono::seconds(2);
 
+/// Jitter alone hardly makes an answer come in this part of the usual time.
+constexpr int far_below = 8;
+
 constexpr std::uint16_t samples_to_forget_a_loss = 512;
 constexpr std::uint16_t samples_max = 1000;
 
@@ -157,6 +160,14 @@ void rto_estimator::on_loss() noexcept {
     if (lossy()) {
         // The memory of one long answer must not make every loss dear.
         longest_ = duration::zero();
+    }
+}
+
+void rto_estimator::on_answer_within(duration elapsed) noexcept {
+    if (measured_ && elapsed < smoothed_ / far_below) {
+        smoothed_ = bounded(elapsed);
+        variance_ = smoothed_ / 2;
+        shortest_ = std::min(shortest_, smoothed_);
     }
 }
 

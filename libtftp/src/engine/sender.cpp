@@ -221,6 +221,9 @@ void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
     const bool unknown = window_repeated_ || mixed_ || told_by_timer;
     pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed), spread_of(taken + 1));
     x_.rto.on_gap(passed, taken);
+    if (taken != 0 && !window_repeated_) {
+        x_.rto.on_answer_within(elapsed);
+    }
     if (!pacer_.link_is_slow()) {
         x_.rto.on_loss();
     }

@@ -68,6 +68,26 @@ TEST_CASE("the round trip of the opening shortens nothing", "[engine][rto]") {
     }
 }
 
+TEST_CASE("an answer far within the mean shows that it was a timer's", "[engine][rto]") {
+    rto_estimator rto{rto_limits{}};
+    rto.sample(1250ms);
+    rto.on_loss();
+    rto.on_loss();
+    SECTION("from an eighth of it on") {
+        rto.on_answer_within(150ms);
+        CHECK(rto.smoothed() == duration(150ms));
+        CHECK(rto.shortest() == duration(150ms));
+        rto.on_answer_within(1ms);
+        CHECK(rto.smoothed() == duration(1ms));
+        CHECK(rto.least() < 1ms);
+        CHECK(rto.overdue() <= 25ms);
+    }
+    SECTION("which jitter does not") {
+        rto.on_answer_within(160ms);
+        CHECK(rto.smoothed() == duration(1250ms));
+    }
+}
+
 TEST_CASE("the first round trip sets mean and variance", "[engine][rto][rfc6298]") {
     rto_estimator rto{rto_limits{}};
     rto.sample(600ms);

@@ -138,6 +138,19 @@ TEST_CASE(
     CHECK(s.counters().retransmissions == 2);
 }
 
+TEST_CASE("sender sees in a gap that it had measured a timer", "[engine][sender][rfc7440]") {
+    sender s = serve_read(window_16, 1000000);
+    auto t = script(s);
+    t.expect_datagram(oack(window_16)).receive(ack(0)).expect_data(1, 16);
+    // The ACK was lost; this one is the work of the receiver's timer.
+    t.at(1250ms).receive(ack(16)).expect_data(17, 16);
+    t.at(1251ms).receive(ack(20)).expect_data_again(21, 16);
+    REQUIRE(s.round_trip() == duration(1ms));
+    // Block 21 was lost again: that is believed as soon as the path allows.
+    t.at(1280ms).receive(ack(20)).expect_idle_until(1284ms);
+    t.at(1284ms).expect_no_timeout().expect_data_again(21, 1);
+}
+
 TEST_CASE("sender starts after the last ACK when a window times out", "[engine][sender][rfc7440]") {
     sender s = serve_read(window_4, 100000);
     script(s)

@@ -65,6 +65,10 @@ public:
     /// Tells that something was seen to be lost, without a timeout.
     void on_loss() noexcept;
 
+    /// Tells that something sent once was answered within `elapsed`. A mean that is far above it was
+    /// learned from somebody's timer.
+    void on_answer_within(duration elapsed) noexcept;
+
     /// Tells that a gap was reported behind the first `taken` blocks of a window, `elapsed` after
     /// they left: a loss, and before the first sample a hint at the time that a window takes.
     void on_gap(duration elapsed, std::uint64_t taken) noexcept;
