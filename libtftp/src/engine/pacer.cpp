@@ -123,9 +123,11 @@ void pacer::on_link_gap(
         return;
     }
     unknown_ = 0;
-    if (queued_ * 4 < each_ * burst_) {
+    // Timers and threads are late by so much.
+    const bool unclear = queued_ < noise / 2;
+    if (queued_ * 4 < each_ * burst_ || unclear) {
         // Nothing waited on the way, or next to nothing: it was lost on the wire.
-        const bool empty = guessed_ || queued_ * 16 < each_ * burst_;
+        const bool empty = guessed_ || queued_ * 16 < each_ * burst_ || unclear;
         set_pace(each_ - each_ / (!empty ? 16 : far_behind() ? 2 : 4));
         leave_link_if_fast();
         return;

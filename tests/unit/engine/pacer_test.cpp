@@ -232,6 +232,16 @@ TEST_CASE("pacer believes in no link that is far slower than it was", "[engine][
     }
 }
 
+TEST_CASE("pacer does not take what timers are late by for a queue", "[engine][pacer]") {
+    pacer p(64, 1ms);
+    p.on_burst(1ms + 64 * 50us, 64, 0ms, 64);
+    p.on_gap(60, 1ms + 61 * 50us);
+    REQUIRE(p.link_is_slow());
+    const duration each = p.time_for(1);
+    p.on_gap(10, 1ms + 11 * each + 900us, 11 * each);
+    CHECK(p.time_for(1) < each);
+}
+
 TEST_CASE("pacer slows down when gaps tell nothing, time and again", "[engine][pacer]") {
     pacer p(64, 1ms);
     p.on_gap(2, 1100ms);
