@@ -123,8 +123,8 @@ void pacer::on_link_gap(
         return;
     }
     unknown_ = 0;
-    // Timers and threads are late by so much.
-    const bool unclear = queued_ < noise / 2;
+    // Timers and threads are late by so much; a queue worth the name holds a part of a window.
+    const bool unclear = queued_ < std::min(noise / 2, each_ * window_ / 16);
     if (queued_ * 4 < each_ * burst_ || unclear) {
         // Nothing waited on the way, or next to nothing: it was lost on the wire.
         const bool empty = guessed_ || queued_ * 16 < each_ * burst_ || unclear;
