@@ -230,6 +230,10 @@ bool load::ended(
     const site& at, const io::request& asked, const io::transfer_summary& summary, how_to how
 ) {
     counts_.retransmissions += summary.counters.retransmissions;
+    if (summary.elapsed > counts_.slowest_took) {
+        counts_.slowest_took = summary.elapsed;
+        counts_.slowest = describe(asked, summary) + (how.lossy ? ", through loss" : "");
+    }
     if (!summary.outcome.failed()) {
         ++counts_.whole;
         counts_.bytes += summary.counters.bytes;

@@ -42,6 +42,9 @@ struct totals {
     std::uint64_t cut = 0;
     std::uint64_t daemon_ends = 0;
     std::uint64_t datagrams_lost = 0;
+    /// The transfer that took longest, and how long.
+    duration slowest_took{};
+    std::string slowest;
     std::vector<std::string> defects;
 
     /// Returns how many transfers were begun and came to their end, whichever.

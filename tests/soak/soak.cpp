@@ -284,6 +284,7 @@ private:
         fmt::print("{:<44}{:>14}\n", "octets compared", t.bytes);
         fmt::print("{:<44}{:>14}\n", "datagrams lost", t.datagrams_lost);
         fmt::print("{:<44}{:>14}\n", "sent again by our clients", t.retransmissions);
+        fmt::print("slowest: {}\n", t.slowest);
         fmt::print("{:<44}{:>14}\n", "daemons ended by SIGTERM", t.daemon_ends);
         fmt::print(
             "{:<44}{:>14}\n",
