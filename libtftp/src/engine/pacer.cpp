@@ -241,6 +241,7 @@ void pacer::on_gap(std::uint64_t taken, std::optional<duration> elapsed, duratio
     recent_count_ =
         static_cast<std::uint8_t>(std::min<std::size_t>(recent_count_ + 1U, recent_.size()));
     if (taken == 0 && busy > told_late && window_ > 1) {
+        // Any block that came would have been answered at once.
         guessed_ = true;
         set_pace(std::min<duration>(first_window_max / window_, pace_unknown));
         queued_ = duration::zero();
