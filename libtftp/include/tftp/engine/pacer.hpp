@@ -80,8 +80,9 @@ private:
     /// Returns what the path needs for one block: the least of the newest estimates, each of which
     /// may be too long and none too short.
     [[nodiscard]] std::optional<duration> per_block() const noexcept;
-    /// The pace is far from what the link gave once: a window then lasts so long that small steps do
-    /// not help.
+
+    /// The pace is far from what the link gave once: a window then lasts so long that small steps
+    /// do not help.
     [[nodiscard]] bool far_behind() const noexcept { return each_ > fastest_ * 2; }
 
     /// A whole window takes so long that something on the path must have a queue for it.

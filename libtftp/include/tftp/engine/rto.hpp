@@ -65,8 +65,8 @@ public:
     /// Tells that something was seen to be lost, without a timeout.
     void on_loss() noexcept;
 
-    /// Tells that something sent once was answered within `elapsed`. A mean that is far above it was
-    /// learned from somebody's timer.
+    /// Tells that something sent once was answered within `elapsed`. A mean that is far above it
+    /// was learned from somebody's timer.
     void on_answer_within(duration elapsed) noexcept;
 
     /// Tells that a gap was reported behind the first `taken` blocks of a window, `elapsed` after
