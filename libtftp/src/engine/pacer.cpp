@@ -21,6 +21,7 @@ constexpr duration first_window_max = std::chrono::seconds(2);
 /// path.
 constexpr duration per_block_max = milliseconds(60);
 
+/// Never zero: times are divided by a pace.
 constexpr duration pace_min = microseconds(1);
 
 /// The slowest pace: a quarter of 96 kbit/s. The least patient receiver asks again after a second.
@@ -43,15 +44,18 @@ constexpr std::uint8_t unknown_max = 4;
 /// at the same time see the same gap.
 constexpr int first_pace = 4;
 
-/// Others may take so much of a link that was fast once.
+/// A pace is at most so many times as slow as blocks were once seen to come: others may share the
+/// link now.
 constexpr int share_max = 16;
 
-/// Blocks that tell how fast a link is.
+/// From so many blocks on, the time that they took tells how fast a link is.
 constexpr std::uint64_t blocks_that_tell = 4;
 
-/// A window of which nothing arrived in this time was lost as a whole: there was no room in a
-/// queue. This is the pace that follows, of a block of 1468 bytes at 400 kbit/s.
+/// A window of which nothing has arrived after this time was lost as a whole: some queue had no
+/// room for it.
 constexpr duration told_late = milliseconds(250);
+
+/// The pace after such a window: a block of 1468 bytes at 400 kbit/s.
 constexpr duration pace_unknown = milliseconds(30);
 
 /// As long a round trip is believed of a path whose opening was not measured.
@@ -100,7 +104,14 @@ void pacer::set_pace(duration each) noexcept {
     growths_ = 0;
 }
 
-/// So many blocks took so long, with the round trip in it.
+/// Makes the pace faster by the `part`-th part of it, once more in a row.
+void pacer::speed_up(int part) noexcept {
+    const std::uint8_t before = growths_;
+    set_pace(each_ - each_ / part);
+    growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
+}
+
+/// Takes how long so many blocks took, the round trip included.
 void pacer::see_speed(duration elapsed, std::uint64_t blocks) noexcept {
     if (blocks >= blocks_that_tell) {
         const duration each = elapsed / static_cast<duration::rep>(blocks);
@@ -123,7 +134,8 @@ void pacer::on_link_gap(
         return;
     }
     unknown_ = 0;
-    // Timers and threads are late by so much; a queue worth the name holds a part of a window.
+    // Timers and threads are late by up to a millisecond, and a full queue holds more than the 16th
+    // part of a window.
     const bool unclear = queued_ < std::min(noise / 2, each_ * window_ / 16);
     if (queued_ * 4 < each_ * burst_ || unclear) {
         // Nothing waited on the way, or next to nothing: it was lost on the wire.
@@ -174,16 +186,12 @@ void pacer::on_link_window(
     if (busy * 2 <= each_ && (calm_ >= calm_before_leap || behind)) {
         // Nothing waits: the pace is a little too slow, or others have left the link. Too large a
         // step would fill a small queue within one window.
-        const std::uint8_t before = growths_;
         const int first_step = std::max(4, window_ / 8);
-        set_pace(each_ - each_ / (behind ? 2 : before == 0 ? first_step : 4));
-        growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
+        speed_up(behind ? 2 : growths_ == 0 ? first_step : 4);
     } else if (behind && busy <= each_ * 5 / 4) {
         set_pace(each_ - each_ / 8);
     } else if (busy <= each_ * 9 / 4 && calm_ >= calm_before_growth) {
-        const std::uint8_t before = growths_;
-        set_pace(each_ - each_ / (64 >> before));
-        growths_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(before + 1), growths_max);
+        speed_up(64 >> growths_);
     }
     leave_link_if_fast();
 }

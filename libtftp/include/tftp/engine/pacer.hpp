@@ -69,6 +69,7 @@ private:
 
     void restrain(std::uint16_t burst) noexcept;
     void set_pace(duration each) noexcept;
+    void speed_up(int part) noexcept;
     void see_speed(duration elapsed, std::uint64_t blocks) noexcept;
     void leave_link_if_fast() noexcept;
     void
@@ -81,8 +82,8 @@ private:
     /// may be too long and none too short.
     [[nodiscard]] std::optional<duration> per_block() const noexcept;
 
-    /// The pace is far from what the link gave once: a window then lasts so long that small steps
-    /// do not help.
+    /// Returns true when the pace is far from what the link gave once: a window then lasts so long
+    /// that small steps do not help.
     [[nodiscard]] bool far_behind() const noexcept { return each_ > fastest_ * 2; }
 
     /// A whole window takes so long that something on the path must have a queue for it.
@@ -103,7 +104,8 @@ private:
     std::uint8_t grow_after_ = 8;
     /// On a slow link, the time from one block to the next; zero elsewhere.
     duration each_{};
-    /// The least time that a block was seen to take, from above: no pace is far slower.
+    /// The least time in which a block was seen to come, the round trip included. The link is no
+    /// slower than this while nobody else uses it.
     duration fastest_ = std::chrono::hours(1);
     /// How long what is in the queue takes to leave it.
     duration queued_{};

@@ -32,7 +32,8 @@ public:
 
     /// Takes the round trip of the opening. It says little about DATA, which takes longer on the
     /// wire and has to be stored: it counts for `smoothed` and `least` until the first sample, and
-    /// not even for these when it took as long as `rto_limits::initial`, somebody's timer.
+    /// not even for these when it took nearly as long as `rto_limits::initial` or longer: then it
+    /// was most likely a timer of the other side.
     void sample_opening(duration round_trip) noexcept;
 
     /// Takes one measured round trip of `blocks` that were answered together.
