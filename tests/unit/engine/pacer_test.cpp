@@ -268,6 +268,10 @@ TEST_CASE("pacer makes large steps when it is far from what the link gave", "[en
         p.on_burst(1ms + each / 4, 1, 63 * each, 64);
         CHECK(p.pause() == each - each / 2);
     }
+    SECTION("where a block was lost on the wire") {
+        p.on_gap(30, 1ms + 31 * each, 31 * each);
+        CHECK(p.pause() == each - each / 2);
+    }
     SECTION("where next to nothing does") {
         p.on_burst(1ms + each, 1, 63 * each, 64);
         CHECK(p.pause() == each - each / 8);
