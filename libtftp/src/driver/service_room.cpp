@@ -57,11 +57,12 @@ void service::drop_stale_openings(time_point now) noexcept {
 }
 
 /// Has a transfer make room of which nothing was acknowledged: the oldest of the client that asks,
-/// so that it pays for itself; else any, so that a flood cannot choose whom it shuts out. Returns
-/// false when there is none.
+/// so that it pays for itself; else the older of any two, so that a flood cannot choose whom it
+/// shuts out and who has just been answered can answer. Returns false when there is none.
 bool service::crowd_out(const endpoint& asking, time_point now) noexcept {
+    const std::uint64_t first = random_();
     served* const own = half_open_.oldest_of(asking);
-    served* const chosen = own != nullptr ? own : half_open_.any(random_());
+    served* const chosen = own != nullptr ? own : half_open_.one_of_two(first, random_());
     if (chosen == nullptr) {
         return false;
     }
