@@ -179,15 +179,15 @@ private:
     );
 }
 
-[[nodiscard]] io::segmentation parse_sends(const std::string& text) {
+[[nodiscard]] segmentation parse_sends(const std::string& text) {
     if (text == "gso") {
-        return io::segmentation::gso;
+        return segmentation::gso;
     }
     if (text == "batch") {
-        return io::segmentation::batch;
+        return segmentation::batch;
     }
     if (text == "single") {
-        return io::segmentation::single;
+        return segmentation::single;
     }
     throw usage_error(
         fmt::format("--sends is gso, batch or single, not '{}'", escape_for_terminal(text))
@@ -264,7 +264,7 @@ void take_host(const std::string& word, arguments& out) {
 }
 
 void take_get(operand_list& operands, const values& given, arguments& out) {
-    out.verb = io::verb::read;
+    out.verb = transfer_direction::read;
     const std::string where = operands.need("HOST");
     if (is_uri(where)) {
         take_uri(where, out);
@@ -294,7 +294,7 @@ void take_get(operand_list& operands, const values& given, arguments& out) {
 }
 
 void take_put(operand_list& operands, const values& given, arguments& out) {
-    out.verb = io::verb::write;
+    out.verb = transfer_direction::write;
     if (given.has("output")) {
         throw usage_error("--output is for get; the second name of put is the name on the server");
     }
@@ -338,12 +338,12 @@ void take_options(const values& given, arguments& out) {
     out.give_up = given.seconds("give-up");
     out.max_time = given.seconds("max-time", max_time_max);
     out.max_size = given.size("max-size");
-    if (out.max_size && out.verb == io::verb::write) {
+    if (out.max_size && out.verb == transfer_direction::write) {
         throw usage_error("--max-size is for get: put sends a file whose size is known here");
     }
     out.retries = static_cast<std::uint8_t>(given.number("retries", 1, retries_max).value_or(5));
     if (given.has("sends")) {
-        if (out.verb == io::verb::read) {
+        if (out.verb == transfer_direction::read) {
             throw usage_error("--sends is for put: get receives whatever the server sends");
         }
         out.sends = parse_sends(given.text("sends"));

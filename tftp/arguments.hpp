@@ -1,10 +1,10 @@
 #pragma once
 
-#include <tftp/driver/request.hpp>
-#include <tftp/io/datagram_port.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/socket/datagram_socket.hpp>
+#include <tftp/transfer/summary.hpp>
 #include <tftp/wire/packet.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -22,7 +22,7 @@ enum class action : std::uint8_t { transfer, show_help, show_version };
 /// A command line, checked.
 struct arguments {
     cli::action action = action::transfer;
-    io::verb verb = io::verb::read;
+    transfer_direction verb = transfer_direction::read;
     /// A name or an address; IPv6 without brackets.
     std::string host;
     std::uint16_t port = 69;
@@ -48,7 +48,7 @@ struct arguments {
     /// Family `none`: either.
     address_family family = address_family::none;
     /// How the blocks of a window leave (put).
-    io::segmentation sends = io::segmentation::gso;
+    segmentation sends = segmentation::gso;
     bool no_options = false;
     bool quiet = false;
     bool json = false;

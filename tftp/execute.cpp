@@ -4,10 +4,10 @@
 #include "progress.hpp"
 #include "resolve.hpp"
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/io/file_sink.hpp>
-#include <tftp/io/file_source.hpp>
-#include <tftp/io/route.hpp>
+#include <tftp/client/blocking.hpp>
+#include <tftp/file/file_sink.hpp>
+#include <tftp/file/file_source.hpp>
+#include <tftp/socket/route_table.hpp>
 
 #include <boost/system/errc.hpp>
 
@@ -30,9 +30,9 @@ constexpr std::uint16_t blksize_of_unknown_route = 1428;
 constexpr std::uint16_t blksize_unasked_max = 8192;
 
 /// Keeps in mind what the file answered, since its errors look like those of a socket.
-class observed_sink final : public io::sink {
+class observed_sink final : public sink {
 public:
-    explicit observed_sink(std::unique_ptr<io::sink> file) noexcept : file_(std::move(file)) {}
+    explicit observed_sink(std::unique_ptr<sink> file) noexcept : file_(std::move(file)) {}
 
     [[nodiscard]] error_code reserve(std::uint64_t size_bytes) noexcept override {
         return failure_ = file_->reserve(size_bytes);
@@ -48,25 +48,25 @@ public:
     [[nodiscard]] const error_code& failure() const noexcept { return failure_; }
 
 private:
-    std::unique_ptr<io::sink> file_;
+    std::unique_ptr<sink> file_;
     error_code failure_;
 };
 
 /// As `observed_sink`.
-class observed_source final : public io::source {
+class observed_source final : public source {
 public:
-    explicit observed_source(std::unique_ptr<io::source> file) noexcept : file_(std::move(file)) {}
+    explicit observed_source(std::unique_ptr<source> file) noexcept : file_(std::move(file)) {}
 
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override {
         return file_->size();
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return observe(file_->try_read(offset, gaps));
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return observe(file_->read(offset, gaps));
     }
@@ -74,14 +74,14 @@ public:
     [[nodiscard]] const error_code& failure() const noexcept { return failure_; }
 
 private:
-    [[nodiscard]] result<io::read_outcome> observe(result<io::read_outcome> outcome) noexcept {
+    [[nodiscard]] result<read_outcome> observe(result<read_outcome> outcome) noexcept {
         if (!outcome) {
             failure_ = outcome.error();
         }
         return outcome;
     }
 
-    std::unique_ptr<io::source> file_;
+    std::unique_ptr<source> file_;
     error_code failure_;
 };
 
@@ -89,16 +89,16 @@ private:
 /// times as fast as in pages.
 constexpr std::size_t piece_octets = std::size_t{256} << 10;
 
-[[nodiscard]] result<std::unique_ptr<io::sink>> open_sink(const arguments& asked) {
+[[nodiscard]] result<std::unique_ptr<sink>> open_sink(const arguments& asked) {
     if (asked.local.empty()) {
-        return std::unique_ptr<io::sink>(std::make_unique<io::fd_sink>(STDOUT_FILENO));
+        return std::unique_ptr<sink>(std::make_unique<fd_sink>(STDOUT_FILENO));
     }
-    io::file_sink_options options;
+    file_sink_options options;
     // As cp(1) and curl(1) do: whoever needs the file on the disk now calls sync(1).
     options.fsync = false;
     options.permissions.reset();
     options.piece_octets = piece_octets;
-    return io::make_file_sink(asked.local.c_str(), options);
+    return make_file_sink(asked.local.c_str(), options);
 }
 
 [[nodiscard]] offer make_offer(const arguments& asked, const endpoint& server) {
@@ -108,18 +108,18 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     std::uint16_t blksize = blksize_of_unknown_route;
     if (asked.blksize) {
         blksize = *asked.blksize;
-    } else if (const result<std::uint32_t> mtu = io::route_mtu(server)) {
-        blksize = std::min(io::blksize_for_mtu(*mtu, server.family), blksize_unasked_max);
+    } else if (const result<std::uint32_t> mtu = route_mtu(server)) {
+        blksize = std::min(blksize_for_mtu(*mtu, server.family), blksize_unasked_max);
     }
-    offer offered = io::default_offer(blksize);
+    offer offered = default_offer(blksize);
     if (asked.windowsize) {
         offered.windowsize = *asked.windowsize;
     }
     return offered;
 }
 
-[[nodiscard]] io::request make_request(const arguments& asked, const endpoint& server) {
-    io::request request;
+[[nodiscard]] client_request make_request(const arguments& asked, const endpoint& server) {
+    client_request request;
     request.server = server;
     request.filename = asked.remote;
     request.mode = asked.mode;
@@ -161,7 +161,7 @@ void try_addresses(
 ) {
     const time_point begun = clock::now();
     for (const endpoint& server : addresses) {
-        io::request request = make_request(r.asked, server);
+        client_request request = make_request(r.asked, server);
         if (r.asked.max_time) {
             // All addresses share it.
             request.time_max = *r.asked.max_time - (clock::now() - begun);
@@ -180,7 +180,7 @@ void try_addresses(
 void get(
     report& r, const std::vector<endpoint>& addresses, int terminal, const std::atomic<int>& stop
 ) {
-    result<std::unique_ptr<io::sink>> opened = open_sink(r.asked);
+    result<std::unique_ptr<sink>> opened = open_sink(r.asked);
     if (!opened) {
         conclude(r, opened.error(), true);
         return;
@@ -190,9 +190,9 @@ void get(
     try_addresses(
         r,
         addresses,
-        [&](const io::request& request) {
+        [&](const tftp::client_request& request) {
             error_code error;
-            return io::get(request, file, error, &monitor);
+            return get(request, file, error, &monitor);
         },
         [&file] { return file.failure(); }
     );
@@ -201,7 +201,7 @@ void get(
 void put(
     report& r, const std::vector<endpoint>& addresses, int terminal, const std::atomic<int>& stop
 ) {
-    result<std::unique_ptr<io::source>> opened = io::make_file_source(r.asked.local.c_str());
+    result<std::unique_ptr<source>> opened = make_file_source(r.asked.local.c_str());
     if (!opened) {
         conclude(r, opened.error(), true);
         return;
@@ -211,9 +211,9 @@ void put(
     try_addresses(
         r,
         addresses,
-        [&](const io::request& request) {
+        [&](const tftp::client_request& request) {
             error_code error;
-            return io::put(request, file, error, &monitor);
+            return put(request, file, error, &monitor);
         },
         [&file] { return file.failure(); }
     );
@@ -233,7 +233,7 @@ report execute(const arguments& asked, int terminal, const std::atomic<int>& sto
     }
     r.addresses = found.addresses.size();
     r.server = found.addresses.front();
-    if (asked.verb == io::verb::read) {
+    if (asked.verb == transfer_direction::read) {
         get(r, found.addresses, terminal, stop);
     } else {
         put(r, found.addresses, terminal, stop);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/error.hpp>
+#include <tftp/base/error.hpp>
 
 #include <cstdint>
 

@@ -87,7 +87,8 @@ void tell(const std::string& line) {
 void recognise_standard_output(cli::arguments& asked) {
     struct ::stat named = {};
     struct ::stat output = {};
-    const bool same = asked.verb == io::verb::read && ::stat(asked.local.c_str(), &named) == 0 &&
+    const bool same = asked.verb == transfer_direction::read &&
+                      ::stat(asked.local.c_str(), &named) == 0 &&
                       ::fstat(STDOUT_FILENO, &output) == 0 && S_ISREG(named.st_mode) &&
                       named.st_dev == output.st_dev && named.st_ino == output.st_ino;
     if (same && asked.json) {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/client/blocking.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -42,7 +42,7 @@ private:
 };
 
 /// Ends a transfer at a signal, and shows its progress on a terminal.
-class transfer_monitor final : public io::progress_monitor {
+class transfer_monitor final : public progress_monitor {
 public:
     /// stop: becomes non-zero when the transfer is to end; borrowed.
     /// terminal: where progress is shown in one line that is written again and again; -1 for

@@ -3,7 +3,7 @@
 #include "escape.hpp"
 #include "progress.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <fmt/format.h>
 
@@ -24,7 +24,7 @@ namespace {
 constexpr std::size_t peer_text_max = 200;
 
 [[nodiscard]] bool reads(const report& r) noexcept {
-    return r.asked.verb == io::verb::read;
+    return r.asked.verb == transfer_direction::read;
 }
 
 /// The name that stands for the transfer.
@@ -86,7 +86,7 @@ constexpr std::size_t peer_text_max = 200;
         std::string line = fmt::format(
             "no answer from {} in {}: is a TFTP server running there, and does no firewall stop "
             "UDP, from any of its ports?",
-            io::to_string(r.server),
+            to_string(r.server),
             waited
         );
         if (r.addresses > 1) {
@@ -120,7 +120,7 @@ constexpr std::size_t peer_text_max = 200;
 [[nodiscard]] std::string out_of_time(const report& r) {
     if (!answered(r)) {
         return fmt::format(
-            "no answer from {} in the time that --max-time allows", io::to_string(r.server)
+            "no answer from {} in the time that --max-time allows", to_string(r.server)
         );
     }
     return fmt::format(
@@ -166,7 +166,7 @@ constexpr std::size_t peer_text_max = 200;
 }
 
 [[nodiscard]] std::string network_failure(const report& r) {
-    const std::string address = io::to_string(r.server);
+    const std::string address = to_string(r.server);
     switch (r.summary.outcome.value()) {
     case ECONNREFUSED:
         return answered(r)
@@ -263,7 +263,7 @@ std::string error_line(const report& r) {
 }
 
 std::string summary_line(const report& r) {
-    const io::transfer_summary& s = r.summary;
+    const transfer_summary& s = r.summary;
     std::string line = fmt::format(
         "{}: {} in {} ({}/s), blksize {}, windowsize {}, {} retransmitted",
         escape_for_terminal(subject(r)),
@@ -313,12 +313,12 @@ std::string refusal_line(const report& r) {
 }
 
 std::string json_object(const report& r) {
-    const io::transfer_summary& s = r.summary;
+    const transfer_summary& s = r.summary;
     std::string out = fmt::format(
         "{{\"verb\":\"{}\",\"host\":{},\"address\":{},\"file\":{},\"local\":{}",
         reads(r) ? "get" : "put",
         json_string(r.asked.host),
-        r.server.family == address_family::none ? "null" : json_string(io::to_string(r.server)),
+        r.server.family == address_family::none ? "null" : json_string(to_string(r.server)),
         json_string(r.asked.remote),
         json_string(r.asked.local)
     );

@@ -3,9 +3,9 @@
 #include "arguments.hpp"
 #include "exit_code.hpp"
 
-#include <tftp/driver/request.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/error.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/transfer/summary.hpp>
 
 #include <cstddef>
 #include <string>
@@ -21,7 +21,7 @@ struct report {
     std::size_t addresses = 0;
     /// What was offered to the server.
     offer offered;
-    io::transfer_summary summary;
+    transfer_summary summary;
     /// Where `summary.outcome` comes from, when it is a failure.
     origin from = origin::client;
     exit_code code = exit_code::ok;

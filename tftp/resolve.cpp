@@ -1,6 +1,6 @@
 #include "resolve.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -68,10 +68,10 @@ look_up(const std::string& host, std::uint16_t port, address_family family) {
     }
     resolution out;
     for (const ::addrinfo* a = list.get(); a != nullptr; a = a->ai_next) {
-        if (a->ai_addrlen > io::socket_address::capacity) {
+        if (a->ai_addrlen > socket_address::capacity) {
             continue;
         }
-        io::socket_address address;
+        socket_address address;
         std::memcpy(address.data(), a->ai_addr, a->ai_addrlen);
         const endpoint e = address.to_endpoint().with_port(port);
         if (e.family != address_family::none &&
@@ -88,7 +88,7 @@ resolution resolve(const std::string& host, std::uint16_t port, address_family f
     // Numeric addresses first: the errors of a zone are clearer here than from getaddrinfo.
     const bool has_port = host.find(':') == host.rfind(':') && host.find(':') != std::string::npos;
     if (!has_port && !host.starts_with('[')) {
-        const result<endpoint> numeric = io::parse_endpoint(host, port);
+        const result<endpoint> numeric = parse_endpoint(host, port);
         if (numeric) {
             if (family != address_family::none && numeric->family != family) {
                 return failed(std::string("this is no ") + name_of(family) + " address");

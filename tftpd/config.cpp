@@ -1,7 +1,7 @@
 #include "config.hpp"
 
-#include <tftp/driver/limits.hpp>
-#include <tftp/io/socket_address.hpp>
+#include <tftp/server/limits.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/program_options.hpp>
 #include <fmt/format.h>
@@ -94,7 +94,7 @@ template <class Value, std::size_t Count>
 }
 
 [[nodiscard]] tftp::endpoint address(const std::string& text) {
-    const auto parsed = tftp::io::parse_endpoint(text, tftp_port);
+    const auto parsed = tftp::parse_endpoint(text, tftp_port);
     if (!parsed) {
         throw usage_error(fmt::format(
             "--listen takes ADDR or ADDR:PORT with a numeric address ([ADDR]:PORT for IPv6), not "
@@ -110,7 +110,7 @@ template <class Value, std::size_t Count>
     return *parsed;
 }
 
-[[nodiscard]] tftp::io::port_range range(std::string_view text) {
+[[nodiscard]] tftp::port_range range(std::string_view text) {
     const auto colon = text.find(':');
     if (colon == std::string_view::npos) {
         throw usage_error(fmt::format("--port-range takes FIRST:LAST, not '{}'", text));
@@ -118,7 +118,7 @@ template <class Value, std::size_t Count>
     const auto port = [](std::string_view part) {
         return static_cast<std::uint16_t>(number("port-range", part, 1, 65535));
     };
-    const tftp::io::port_range r{port(text.substr(0, colon)), port(text.substr(colon + 1))};
+    const tftp::port_range r{port(text.substr(0, colon)), port(text.substr(colon + 1))};
     if (r.first > r.last) {
         throw usage_error(fmt::format("--port-range {}: the first port is above the last", text));
     }
@@ -126,7 +126,7 @@ template <class Value, std::size_t Count>
 }
 
 [[nodiscard]] po::options_description described() {
-    const tftp::io::limits defaults;
+    const tftp::limits defaults;
     const std::string transfers_help =
         fmt::format("transfers at the same time (default: {})", defaults.transfers_max);
     const std::string per_client_help = fmt::format(
@@ -241,8 +241,8 @@ private:
     po::variables_map map_;
 };
 
-void read_overwrite(const std::string& text, tftp::io::access_policy& out) {
-    using tftp::io::overwrite;
+void read_overwrite(const std::string& text, tftp::access_policy& out) {
+    using tftp::overwrite;
     constexpr std::string_view keep = "keep=";
     if (text.starts_with(keep)) {
         out.overwrite = overwrite::keep;
@@ -287,8 +287,8 @@ void refuse_upload_options(const values& given) {
     }
 }
 
-void read_links(const values& given, tftp::io::access_policy& out) {
-    using tftp::io::symlinks;
+void read_links(const values& given, tftp::access_policy& out) {
+    using tftp::symlinks;
     if (const auto* text = given.text("symlinks")) {
         out.symlinks = word<symlinks>(
             "symlinks",
@@ -314,8 +314,8 @@ void read_links(const values& given, tftp::io::access_policy& out) {
     }
 }
 
-void read_access(const values& given, tftp::io::access_policy& out) {
-    using tftp::io::writable;
+void read_access(const values& given, tftp::access_policy& out) {
+    using tftp::writable;
     if (const auto* text = given.text("serve")) {
         out.require_world_readable =
             word<bool>("serve", *text, {{"world", true}, {"readable", false}});
@@ -334,7 +334,7 @@ void read_access(const values& given, tftp::io::access_policy& out) {
         read_overwrite(*text, out);
     }
     if (const auto* text = given.text("upload-method")) {
-        using tftp::io::upload_method;
+        using tftp::upload_method;
         out.method = word<upload_method>(
             "upload-method",
             *text,
@@ -395,7 +395,7 @@ void read_protocol(const values& given, config& out) {
     }
 }
 
-void read_limits(const values& given, tftp::io::limits& out) {
+void read_limits(const values& given, tftp::limits& out) {
     constexpr std::uint64_t most = 1'000'000;
     if (const auto* text = given.text("max-transfers")) {
         out.transfers_max = number("max-transfers", *text, 1, most);
@@ -424,7 +424,7 @@ void read_process(const values& given, config& out) {
         out.user = *text;
     }
     if (const auto* text = given.text("tid-mode")) {
-        using tftp::io::tid_mode;
+        using tftp::tid_mode;
         out.tids = word<tid_mode>(
             "tid-mode",
             *text,
@@ -434,7 +434,7 @@ void read_process(const values& given, config& out) {
         );
     }
     if (const auto* text = given.text("sends")) {
-        using tftp::io::segmentation;
+        using tftp::segmentation;
         out.sends = word<segmentation>(
             "sends",
             *text,
@@ -444,7 +444,7 @@ void read_process(const values& given, config& out) {
         );
     }
     if (const auto* text = given.text("port-range")) {
-        if (out.tids == tftp::io::tid_mode::single) {
+        if (out.tids == tftp::tid_mode::single) {
             throw usage_error("--port-range has no meaning with --tid-mode single");
         }
         out.port_range = range(*text);
@@ -470,7 +470,7 @@ void read_places(const values& given, config& out) {
         out.upload_directory = *text;
     }
     if (const auto* text = given.text("spool-dir")) {
-        if (out.access.method == tftp::io::upload_method::rename) {
+        if (out.access.method == tftp::upload_method::rename) {
             throw usage_error("--spool-dir has no meaning with --upload-method rename");
         }
         out.spool_directory = *text;

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <tftp/driver/limits.hpp>
-#include <tftp/driver/service.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
 #include <tftp/engine/config.hpp>
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/udp_port.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/server/limits.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/udp_socket.hpp>
 #include <tftp/wire/options.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -43,17 +43,17 @@ struct config {
     std::vector<tftp::endpoint> listen;
     /// Empty: `tftp`, else `nobody`, when started as root.
     std::optional<std::string> user;
-    tftp::io::access_policy access;
+    tftp::access_policy access;
     /// Empty: what the route to the client takes unfragmented.
     std::optional<std::uint16_t> blksize_max;
     std::optional<std::uint16_t> windowsize_max;
     tftp::engine_config engine;
     bool allow_timeout = true;
-    tftp::io::tid_mode tids = tftp::io::tid_mode::exclusive;
-    tftp::io::segmentation sends = tftp::io::segmentation::gso;
-    std::optional<tftp::io::port_range> port_range;
+    tftp::tid_mode tids = tftp::tid_mode::exclusive;
+    tftp::segmentation sends = tftp::segmentation::gso;
+    std::optional<tftp::port_range> port_range;
     unsigned threads = 0;
-    tftp::io::limits limits;
+    tftp::limits limits;
     tftp::duration grace = std::chrono::seconds(10);
     bool verbose = false;
     /// Empty: standard error.

@@ -1,6 +1,6 @@
 #include "sandbox.hpp"
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <fmt/format.h>
 
@@ -117,7 +117,7 @@ int restrict_reach(const std::vector<confinement::directory>& directories) {
         return 0;
     }
     const ruleset_attributes handled = all_of(version);
-    const tftp::io::unique_fd ruleset(
+    const tftp::unique_fd ruleset(
         static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0))
     );
     if (!ruleset) {

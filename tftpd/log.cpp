@@ -2,7 +2,7 @@
 
 #include "log_sink.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -26,7 +26,7 @@ namespace {
            outcome == tftp::errc::crowded_out;
 }
 
-[[nodiscard]] std::string result_of(const tftp::io::transfer_summary& ended) {
+[[nodiscard]] std::string result_of(const tftp::transfer_summary& ended) {
     if (!ended.outcome) {
         return "ok";
     }
@@ -46,7 +46,7 @@ namespace {
     return ended.outcome.message();
 }
 
-[[nodiscard]] std::string rate_of(const tftp::io::transfer_summary& ended, double seconds) {
+[[nodiscard]] std::string rate_of(const tftp::transfer_summary& ended, double seconds) {
     if (seconds <= 0) {
         return "-";
     }
@@ -78,12 +78,12 @@ std::string quoted(std::string_view text) {
     return out += '"';
 }
 
-std::string line_of(const tftp::io::transfer_summary& ended) {
+std::string line_of(const tftp::transfer_summary& ended) {
     const double seconds = std::chrono::duration<double>(ended.elapsed).count();
     return fmt::format(
         "{} {} {} {} bytes {:.3f} s {} blksize {} windowsize {} retransmitted {} {}",
-        tftp::io::to_string(ended.peer),
-        ended.verb == tftp::io::verb::read ? "read" : "write",
+        tftp::to_string(ended.peer),
+        ended.verb == tftp::transfer_direction::read ? "read" : "write",
         quoted(ended.filename),
         ended.counters.bytes,
         seconds,
@@ -99,7 +99,7 @@ log::log(bool verbose, std::optional<log_file> file)
     : file_(std::move(file)),
       sink_(std::make_shared<log_sink>(file_ ? file_->get() : STDERR_FILENO)),
       mutex_(std::make_unique<std::mutex>()),
-      gate_(tftp::io::limits().log_lines_per_second, tftp::clock::now()) {
+      gate_(tftp::limits().log_lines_per_second, tftp::clock::now()) {
     auto logger = std::make_shared<spdlog::logger>("tftpd", sink_);
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
     logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
@@ -108,7 +108,7 @@ log::log(bool verbose, std::optional<log_file> file)
     spdlog::set_default_logger(std::move(logger));
 }
 
-void log::finished(const tftp::io::transfer_summary& ended) noexcept {
+void log::finished(const tftp::transfer_summary& ended) noexcept {
     try {
         const auto level = ordinary(ended.outcome) ? spdlog::level::debug : spdlog::level::info;
         const bool wanted = spdlog::should_log(level);

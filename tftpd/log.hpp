@@ -3,7 +3,7 @@
 #include "log_file.hpp"
 #include "log_gate.hpp"
 
-#include <tftp/driver/request.hpp>
+#include <tftp/transfer/summary.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -26,7 +26,7 @@ inline constexpr std::size_t quoted_bytes_max = 256;
 [[nodiscard]] std::string quoted(std::string_view text);
 
 /// Returns the line of a finished or refused transfer.
-[[nodiscard]] std::string line_of(const tftp::io::transfer_summary& ended);
+[[nodiscard]] std::string line_of(const tftp::transfer_summary& ended);
 
 /// Lines on standard error or in a file, with the time in front; what does not take them at once,
 /// such as a pipe that nobody reads, loses lines, nothing else. Thread-safe but for reopen().
@@ -36,7 +36,7 @@ public:
     explicit log(bool verbose, std::optional<log_file> file = std::nullopt);
 
     /// Logs a finished or refused transfer, unless `log_gate` leaves it out.
-    void finished(const tftp::io::transfer_summary& ended) noexcept;
+    void finished(const tftp::transfer_summary& ended) noexcept;
 
     /// Logs what the program has to say of itself.
     void say(std::string_view text) const noexcept;

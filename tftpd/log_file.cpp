@@ -13,7 +13,7 @@ namespace tftpd {
 
 namespace {
 
-using tftp::io::unique_fd;
+using tftp::unique_fd;
 
 constexpr ::mode_t mode = 0640;
 

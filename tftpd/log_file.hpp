@@ -3,8 +3,8 @@
 #include "privileges.hpp"
 #include "start_error.hpp"
 
-#include <tftp/io/unique_fd.hpp>
-#include <tftp/wire/error.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <optional>
 #include <string>
@@ -38,14 +38,14 @@ public:
     /// Opens what has the name now, and makes it when nothing has.
     ///
     /// Returns the file that was written to until then. After an error nothing has changed.
-    [[nodiscard]] tftp::result<tftp::io::unique_fd> reopen() noexcept;
+    [[nodiscard]] tftp::result<tftp::unique_fd> reopen() noexcept;
 
 private:
-    [[nodiscard]] tftp::result<tftp::io::unique_fd> open() const noexcept;
+    [[nodiscard]] tftp::result<tftp::unique_fd> open() const noexcept;
 
-    tftp::io::unique_fd directory_;
+    tftp::unique_fd directory_;
     std::string name_;
-    tftp::io::unique_fd file_;
+    tftp::unique_fd file_;
 };
 
 } // namespace tftpd

@@ -12,9 +12,8 @@ constexpr auto shortage_rest = std::chrono::seconds(5);
 
 } // namespace
 
-log_gate::decision log_gate::decide(
-    const tftp::io::transfer_summary& ended, bool wanted, tftp::time_point now
-) noexcept {
+log_gate::decision
+log_gate::decide(const tftp::transfer_summary& ended, bool wanted, tftp::time_point now) noexcept {
     decision out;
     if (current_.met != 0 && now - last_met_ >= shortage_rest) {
         out.over = std::exchange(current_, {});

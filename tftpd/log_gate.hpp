@@ -1,9 +1,9 @@
 #pragma once
 
-#include <tftp/driver/admission.hpp>
-#include <tftp/driver/request.hpp>
-#include <tftp/wire/error.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/server/admission.hpp>
+#include <tftp/transfer/summary.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -39,10 +39,10 @@ public:
 
     /// Decides about a transfer that ended at `now`. wanted: it is of interest at all.
     [[nodiscard]] decision
-    decide(const tftp::io::transfer_summary& ended, bool wanted, tftp::time_point now) noexcept;
+    decide(const tftp::transfer_summary& ended, bool wanted, tftp::time_point now) noexcept;
 
 private:
-    tftp::io::token_bucket lines_;
+    tftp::token_bucket lines_;
     std::uint64_t left_out_ = 0;
     shortage current_;
     tftp::time_point last_met_;

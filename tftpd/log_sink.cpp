@@ -18,13 +18,13 @@ namespace {
 
 /// Opens the terminal behind `fd` again, for writes that do not wait; none when it is no terminal,
 /// or one of another user.
-[[nodiscard]] tftp::io::unique_fd open_terminal(int fd) noexcept {
+[[nodiscard]] tftp::unique_fd open_terminal(int fd) noexcept {
     if (::isatty(fd) != 1) {
         return {};
     }
     std::array<char, 32> path{};
     std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", fd);
-    return tftp::io::unique_fd(::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    return tftp::unique_fd(::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <spdlog/sinks/base_sink.h>
 
@@ -34,7 +34,7 @@ private:
     [[nodiscard]] bool write(const spdlog::details::log_msg& message);
     [[nodiscard]] bool write_line(std::string_view line) noexcept;
 
-    tftp::io::unique_fd terminal_;
+    tftp::unique_fd terminal_;
     int fd_;
     /// A file took only a part of the last line.
     bool torn_ = false;

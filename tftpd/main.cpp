@@ -6,11 +6,11 @@
 #include "start_error.hpp"
 #include "top_level.hpp"
 
-#include <tftp/driver/content.hpp>
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/socket_address.hpp>
-#include <tftp/io/unique_fd.hpp>
-#include <tftp/net/server.hpp>
+#include <tftp/base/unique_fd.hpp>
+#include <tftp/file/directory_provider.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/server/async/server.hpp>
+#include <tftp/socket/socket_address.hpp>
 #include <tftp/version.hpp>
 
 #include <boost/asio/signal_set.hpp>
@@ -72,8 +72,8 @@ void print(const std::string& text) {
 }
 
 /// Opens a directory, as a place only. what_for: for the text of the error.
-[[nodiscard]] tftp::io::unique_fd open_directory(const std::string& path, const char* what_for) {
-    tftp::io::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+[[nodiscard]] tftp::unique_fd open_directory(const std::string& path, const char* what_for) {
+    tftp::unique_fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
         throw tftpd::start_error(
             fmt::format("cannot {} {}: {}", what_for, path, tftpd::why_not_opened(path, errno))
@@ -82,14 +82,14 @@ void print(const std::string& text) {
     return directory;
 }
 
-[[nodiscard]] tftp::io::export_root
-open_root(const std::string& directory, const tftp::io::access_policy& access) {
+[[nodiscard]] tftp::export_root
+open_root(const std::string& directory, const tftp::access_policy& access) {
     // For their own words: what export_root says could be of any of them.
     static_cast<void>(open_directory(directory, "serve"));
     for (const std::string& each : access.link_targets) {
         static_cast<void>(open_directory(each, "follow links to"));
     }
-    auto root = tftp::io::export_root::open(directory.c_str(), access);
+    auto root = tftp::export_root::open(directory.c_str(), access);
     if (!root) {
         throw tftpd::start_error(
             fmt::format("cannot serve {}: {}", directory, root.error().message())
@@ -100,8 +100,8 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
 
 /// Returns whether uploads may have to be collected in another directory than their own.
 [[nodiscard]] bool spools(const tftpd::config& wanted) {
-    return wanted.access.writable != tftp::io::writable::never &&
-           wanted.access.method != tftp::io::upload_method::rename;
+    return wanted.access.writable != tftp::writable::never &&
+           wanted.access.method != tftp::upload_method::rename;
 }
 
 /// Returns where they are collected then; empty for nowhere.
@@ -114,25 +114,25 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     }
     const char* const named = ::secure_getenv("TMPDIR");
     std::string temporary = named != nullptr && *named != '\0' ? named : "/tmp";
-    const tftp::io::unique_fd there(::open(temporary.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const tftp::unique_fd there(::open(temporary.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     return there ? temporary : std::string();
 }
 
-[[nodiscard]] std::shared_ptr<tftp::io::content> open_content(const tftpd::config& wanted) {
-    using tftp::io::directory_content;
-    tftp::io::access_policy writes = wanted.access;
+[[nodiscard]] std::shared_ptr<tftp::content_provider> open_content(const tftpd::config& wanted) {
+    using tftp::directory_provider;
+    tftp::access_policy writes = wanted.access;
     writes.spool_directory = spool_directory(wanted);
     if (!writes.spool_directory.empty()) {
         // Told by its own name when it cannot be had.
         static_cast<void>(open_directory(writes.spool_directory, "use"));
     }
     if (!wanted.upload_directory) {
-        return std::make_shared<directory_content>(open_root(wanted.directory, writes));
+        return std::make_shared<directory_provider>(open_root(wanted.directory, writes));
     }
-    tftp::io::access_policy reads = wanted.access;
-    reads.writable = tftp::io::writable::never;
+    tftp::access_policy reads = wanted.access;
+    reads.writable = tftp::writable::never;
     reads.total_size_max = 0;
-    return std::make_shared<directory_content>(
+    return std::make_shared<directory_provider>(
         open_root(wanted.directory, reads), open_root(*wanted.upload_directory, writes)
     );
 }
@@ -154,14 +154,14 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     return {};
 }
 
-[[nodiscard]] tftp::net::server make_server(
+[[nodiscard]] tftp::server make_server(
     const tftpd::config& wanted,
-    std::shared_ptr<tftp::io::content> files,
+    std::shared_ptr<tftp::content_provider> files,
     std::size_t descriptors_max,
     tftpd::log& log,
     std::function<void()> on_started
 ) {
-    tftp::net::server::config setup;
+    tftp::server::config setup;
     setup.listen = wanted.listen;
     setup.files = std::move(files);
     if (wanted.windowsize_max) {
@@ -182,14 +182,14 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
     setup.service.sends = wanted.sends;
     setup.transfer_ports = wanted.port_range;
     setup.workers = wanted.threads;
-    setup.on_finished = [&log](const tftp::io::transfer_summary& ended) { log.finished(ended); };
+    setup.on_finished = [&log](const tftp::transfer_summary& ended) { log.finished(ended); };
     setup.on_started = std::move(on_started);
     try {
-        return tftp::net::server(std::move(setup));
-    } catch (const tftp::net::listen_error& failed) {
+        return tftp::server(std::move(setup));
+    } catch (const tftp::listen_error& failed) {
         throw tftpd::start_error(fmt::format(
             "cannot listen on {}: {}{}",
-            tftp::io::to_string(failed.address()),
+            tftp::to_string(failed.address()),
             failed.code().message(),
             bind_advice(failed.code())
         ));
@@ -200,7 +200,7 @@ open_root(const std::string& directory, const tftp::io::access_policy& access) {
 /// the end the process ends whatever its threads wait for.
 class end_on_signal {
 public:
-    end_on_signal(tftp::net::server& server, tftp::duration grace)
+    end_on_signal(tftp::server& server, tftp::duration grace)
         : server_(server),
           grace_(grace),
           signals_(server.get_executor(), SIGINT, SIGTERM),
@@ -241,7 +241,7 @@ private:
         });
     }
 
-    tftp::net::server& server_;
+    tftp::server& server_;
     tftp::duration grace_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer limit_;
@@ -288,10 +288,10 @@ void forget_start() {
 /// Requires of the directory of --upload-dir what the user needs there. Files that exist are
 /// written in place when the directory cannot be.
 void require_upload_directory(const tftpd::config& wanted) {
-    using tftp::io::upload_method;
-    const tftp::io::access_policy& access = wanted.access;
-    const bool listed = access.overwrite == tftp::io::overwrite::keep;
-    if (listed || access.writable == tftp::io::writable::create ||
+    using tftp::upload_method;
+    const tftp::access_policy& access = wanted.access;
+    const bool listed = access.overwrite == tftp::overwrite::keep;
+    if (listed || access.writable == tftp::writable::create ||
         access.method == upload_method::rename) {
         tftpd::require_uploads(*wanted.upload_directory, listed);
     } else {
@@ -317,7 +317,7 @@ void require_upload_directory(const tftpd::config& wanted) {
     }
     std::vector<std::string> doubts;
     // Uploads can be meant for directories below it alone.
-    if (wanted.access.writable != tftp::io::writable::never && !wanted.upload_directory) {
+    if (wanted.access.writable != tftp::writable::never && !wanted.upload_directory) {
         if (auto doubt = tftpd::doubt_uploads(wanted.directory)) {
             doubts.push_back(std::move(*doubt));
         }
@@ -334,14 +334,13 @@ void require_upload_directory(const tftpd::config& wanted) {
 
 /// Opens the directory where uploads are collected, if the user can make files there, for a rule of
 /// the confinement.
-[[nodiscard]] tftp::io::unique_fd open_spool(const tftpd::config& wanted, tftpd::reach& allowed) {
+[[nodiscard]] tftp::unique_fd open_spool(const tftpd::config& wanted, tftpd::reach& allowed) {
     const std::string path = spool_directory(wanted);
     if (path.empty() || tftpd::why_no_files(path)) {
         return {};
     }
-    tftp::io::unique_fd spool = open_directory(path, "use");
-    const tftp::io::unique_fd nameless(
-        ::openat(spool.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+    tftp::unique_fd spool = open_directory(path, "use");
+    const tftp::unique_fd nameless(::openat(spool.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
     );
     allowed = nameless ? tftpd::reach::spool : tftpd::reach::named_spool;
     return spool;
@@ -352,21 +351,21 @@ tftpd::confined confine(const tftpd::config& wanted, const tftpd::log& log) {
     // What is read once and lies outside of the directories.
     ::tzset();
     using tftpd::reach;
-    const bool writes = wanted.access.writable != tftp::io::writable::never;
-    const tftp::io::unique_fd root = open_directory(wanted.directory, "serve");
-    const tftp::io::unique_fd uploads =
+    const bool writes = wanted.access.writable != tftp::writable::never;
+    const tftp::unique_fd root = open_directory(wanted.directory, "serve");
+    const tftp::unique_fd uploads =
         open_directory(wanted.upload_directory.value_or(wanted.directory), "take uploads in");
-    std::vector<tftp::io::unique_fd> targets;
+    std::vector<tftp::unique_fd> targets;
     for (const std::string& each : wanted.access.link_targets) {
         targets.push_back(open_directory(each, "follow links to"));
     }
     tftpd::confinement needed;
     needed.directories.push_back({root.get(), reach::read});
-    for (const tftp::io::unique_fd& each : targets) {
+    for (const tftp::unique_fd& each : targets) {
         needed.directories.push_back({each.get(), writes ? reach::write : reach::read});
     }
     reach of_spool = reach::spool;
-    const tftp::io::unique_fd spool = open_spool(wanted, of_spool);
+    const tftp::unique_fd spool = open_spool(wanted, of_spool);
     if (writes) {
         needed.directories.push_back({uploads.get(), reach::write});
     }
@@ -415,7 +414,7 @@ open_log(const tftpd::config& wanted, const std::optional<tftpd::identity>& user
 
 int check(const tftpd::config& wanted) {
     const auto user = tftpd::choose_identity(wanted.user);
-    const std::shared_ptr<tftp::io::content> files = open_content(wanted);
+    const std::shared_ptr<tftp::content_provider> files = open_content(wanted);
     tftpd::drop_privileges(user);
     for (const std::string& warning : require_rights(wanted)) {
         static_cast<void>(std::fprintf(stderr, "tftpd: %s\n", warning.c_str()));
@@ -443,7 +442,7 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
     const auto user = tftpd::choose_identity(wanted.user);
     tftpd::log log = open_log(wanted, user);
     std::function<void()> on_started;
-    tftp::net::server server =
+    tftp::server server =
         make_server(wanted, open_content(wanted), descriptors_max, log, [&on_started] {
             on_started();
         });
@@ -463,7 +462,7 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
     );
     // Both mechanisms hold for a thread and those it starts: the first one starts in server.run().
     const tftpd::confined confined = confine(wanted, log);
-    tftpd::require_calls(wanted.access.writable != tftp::io::writable::never);
+    tftpd::require_calls(wanted.access.writable != tftp::writable::never);
     // A start that fails is told in one line alone.
     on_started = [&] {
         for (const std::string& warning : warnings) {
@@ -471,7 +470,7 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
         }
         tell_confinement(wanted, confined, name, log);
         for (const tftp::endpoint& local : server.endpoints()) {
-            log.say(fmt::format("serving files on {}", tftp::io::to_string(local)));
+            log.say(fmt::format("serving files on {}", tftp::to_string(local)));
         }
         forget_start();
         started = true;
@@ -493,7 +492,7 @@ int serve(const tftpd::config& wanted) {
         return set_up_and_serve(wanted, started);
     } catch (const tftpd::start_error&) {
         throw;
-    } catch (const tftp::net::threads_error& why) {
+    } catch (const tftp::threads_error& why) {
         throw tftpd::start_error(fmt::format(
             "cannot start threads: {} (see ulimit -u, TasksMax= and pids.max, or lower --threads)",
             why.code().message()

@@ -1,6 +1,6 @@
 #include "privileges.hpp"
 
-#include <tftp/io/access.hpp>
+#include <tftp/file/access.hpp>
 
 #include <fmt/format.h>
 
@@ -89,7 +89,7 @@ void become(const identity& target) {
 
 /// Returns errno, or 0 when this process has these rights.
 [[nodiscard]] int try_access(const std::string& directory, int rights) noexcept {
-    return tftp::io::check_access(AT_FDCWD, directory.c_str(), rights).value();
+    return tftp::check_access(AT_FDCWD, directory.c_str(), rights).value();
 }
 
 /// Returns the first directory on the way to `directory`, itself included, that this process may

@@ -2,7 +2,7 @@
 
 #include "start_error.hpp"
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <fmt/format.h>
 
@@ -85,7 +85,7 @@ void require(const char* name, long outcome) {
 
 void require_network_calls() {
     for (const int family : {AF_INET, AF_INET6}) {
-        const tftp::io::unique_fd made(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        const tftp::unique_fd made(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
         if (!made && errno != EAFNOSUPPORT && errno != EMFILE && errno != ENFILE) {
             require("socket", -1);
         }
@@ -114,7 +114,7 @@ void require_waiting_calls() {
     require("epoll_wait", ::epoll_wait(-1, &event, 1, 0));
     require("epoll_ctl", ::epoll_ctl(-1, EPOLL_CTL_ADD, -1, &event));
     // Asio goes without timers that it cannot have, but not without those that it cannot set.
-    const tftp::io::unique_fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+    const tftp::unique_fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
     if (timer) {
         require("timerfd_settime", ::timerfd_settime(timer.get(), 0, &never, nullptr));
     }
@@ -190,9 +190,9 @@ std::size_t raise_descriptor_limit() noexcept {
 }
 
 void require_descriptors(std::size_t least, std::size_t limit) {
-    std::vector<tftp::io::unique_fd> more;
+    std::vector<tftp::unique_fd> more;
     while (more.size() < least) {
-        tftp::io::unique_fd one(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+        tftp::unique_fd one(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
         if (!one && (errno == EMFILE || errno == ENFILE || errno == EINVAL)) {
             throw start_error(fmt::format(
                 "cannot serve with {} open files: raise the limit (ulimit -H -n, LimitNOFILE=) to "

@@ -1,6 +1,6 @@
 #include "top_level.hpp"
 
-#include <tftp/io/access.hpp>
+#include <tftp/file/access.hpp>
 
 #include <fmt/format.h>
 
@@ -42,7 +42,7 @@ struct private_files {
             !S_ISREG(about.st_mode) || (about.st_mode & S_IROTH) != 0) {
             continue;
         }
-        const bool readable = !tftp::io::check_access(directory, entry->d_name, R_OK);
+        const bool readable = !tftp::check_access(directory, entry->d_name, R_OK);
         ++(readable ? found.readable : found.unreadable);
     }
     return found;

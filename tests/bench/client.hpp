@@ -5,8 +5,8 @@
 #include "bench/tally.hpp"
 #include "sim/prng.hpp"
 
-#include <tftp/io/unique_fd.hpp>
-#include <tftp/wire/bytes.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/unique_fd.hpp>
 #include <tftp/wire/options.hpp>
 #include <tftp/wire/packet.hpp>
 
@@ -95,7 +95,7 @@ private:
     void on_receive_error();
     void agree(const parameters& agreed);
 
-    io::unique_fd fd_;
+    unique_fd fd_;
     offer offered_;
     std::string name_;
     std::uint32_t requests_ = 0;

@@ -4,11 +4,11 @@
 #include "support/files.hpp"
 #include "support/loopback.hpp"
 
-#include <tftp/driver/client_transfer.hpp>
-#include <tftp/driver/content.hpp>
-#include <tftp/driver/epoll_poller.hpp>
-#include <tftp/driver/service.hpp>
-#include <tftp/io/udp_port.hpp>
+#include <tftp/client/client_transfer.hpp>
+#include <tftp/file/directory_provider.hpp>
+#include <tftp/server/epoll_loop.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/udp_socket.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -29,7 +29,7 @@ namespace {
 
 struct workload {
     std::string_view name;
-    io::verb verb;
+    transfer_direction verb;
     std::size_t size;
     std::uint16_t blksize;
     std::uint16_t windowsize;
@@ -39,40 +39,40 @@ struct workload {
 constexpr std::size_t mebi = std::size_t{1} << 20;
 
 constexpr workload workloads[] = {
-    {"read-512", io::verb::read, mebi, 512, 1, 1},
-    {"read-1468", io::verb::read, 3 * mebi, 1468, 1, 1},
-    {"read-1468x16", io::verb::read, 8 * mebi, 1468, 16, 1},
-    {"read-1468x64", io::verb::read, 16 * mebi, 1468, 64, 1},
-    {"read-65464", io::verb::read, 16 * mebi, 65464, 1, 1},
-    {"read-small", io::verb::read, 300, 512, 1, 500},
-    {"write-1468", io::verb::write, 3 * mebi, 1468, 1, 1},
-    {"write-1468x16", io::verb::write, 8 * mebi, 1468, 16, 1},
+    {"read-512", transfer_direction::read, mebi, 512, 1, 1},
+    {"read-1468", transfer_direction::read, 3 * mebi, 1468, 1, 1},
+    {"read-1468x16", transfer_direction::read, 8 * mebi, 1468, 16, 1},
+    {"read-1468x64", transfer_direction::read, 16 * mebi, 1468, 64, 1},
+    {"read-65464", transfer_direction::read, 16 * mebi, 65464, 1, 1},
+    {"read-small", transfer_direction::read, 300, 512, 1, 500},
+    {"write-1468", transfer_direction::write, 3 * mebi, 1468, 1, 1},
+    {"write-1468x16", transfer_direction::write, 8 * mebi, 1468, 16, 1},
 };
 
-class silent final : public io::observer {
-    void on_finished(const io::transfer_summary&) noexcept override {}
+class silent final : public observer {
+    void on_finished(const transfer_summary&) noexcept override {}
 };
 
-[[nodiscard]] io::directory_content open_root(const std::string& path) {
-    io::access_policy policy;
-    policy.writable = io::writable::create;
-    policy.overwrite = io::overwrite::replace;
-    return io::directory_content(io::export_root::open(path.c_str(), policy).value());
+[[nodiscard]] directory_provider open_root(const std::string& path) {
+    access_policy policy;
+    policy.writable = writable::create;
+    policy.overwrite = overwrite::replace;
+    return directory_provider(export_root::open(path.c_str(), policy).value());
 }
 
 } // namespace
 
 // Instructions are counted from their first to their last: they are found by name.
 extern "C" {
-[[gnu::noinline]] bool count_server(io::epoll_poller& poller, io::service& service, time_point now);
-[[gnu::noinline]] bool count_client(io::transfer& client, io::scratch& memory, time_point now);
+[[gnu::noinline]] bool count_server(epoll_loop& loop, tftp::service& service, time_point now);
+[[gnu::noinline]] bool count_client(transfer& client, scratch& memory, time_point now);
 }
 
-bool count_server(io::epoll_poller& poller, io::service& service, time_point now) {
-    return poller.dispatch(service, now) > 0;
+bool count_server(epoll_loop& loop, tftp::service& service, time_point now) {
+    return loop.dispatch(service, now) > 0;
 }
 
-bool count_client(io::transfer& client, io::scratch& memory, time_point now) {
+bool count_client(transfer& client, scratch& memory, time_point now) {
     client.on_readable(memory, now);
     return true;
 }
@@ -84,12 +84,12 @@ public:
     explicit pair(const workload& what)
         : what_(what), content_(test::make_content(what.size, 1)), files_(open_root(root_.path())) {
         test::write_file(root_.path() / "file", content_);
-        io::port_options options;
+        socket_options options;
         options.local_addresses = true;
         options.waiting_times = true;
-        auto port = io::udp_port::open(test::loopback(address_family::ipv4), options).value();
+        auto port = udp_socket::open(test::loopback(address_family::ipv4), options).value();
         asked_.server = port->local_endpoint();
-        asked_.filename = what.verb == io::verb::read ? "file" : "upload";
+        asked_.filename = what.verb == transfer_direction::read ? "file" : "upload";
         if (what.windowsize > 1 || what.blksize != 512) {
             asked_.options.blksize = what.blksize;
             asked_.options.windowsize = what.windowsize;
@@ -111,10 +111,10 @@ public:
 private:
     [[nodiscard]] std::uint64_t transfer() {
         test::counting_sink into;
-        io::memory_source from(std::as_bytes(std::span(content_)));
-        const auto client = what_.verb == io::verb::read
-                                ? io::begin_get(asked_, into, ports_, now_).value()
-                                : io::begin_put(asked_, from, ports_, now_).value();
+        memory_source from(std::as_bytes(std::span(content_)));
+        const auto client = what_.verb == transfer_direction::read
+                                ? begin_get(asked_, into, ports_, now_).value()
+                                : begin_put(asked_, from, ports_, now_).value();
         client->start(memory_, now_);
         for (bool busy = true; busy || service_.transfers() != 0;) {
             now_ += 10us;
@@ -131,7 +131,7 @@ private:
                 client->on_deadline(memory_, now_);
             }
         }
-        const io::transfer_summary summary = client->summary();
+        const transfer_summary summary = client->summary();
         if (summary.outcome || summary.counters.bytes != what_.size ||
             summary.counters.retransmissions != 0) {
             throw std::runtime_error("a transfer failed, or lost something");
@@ -142,14 +142,14 @@ private:
     workload what_;
     test::temp_dir root_;
     std::string content_;
-    io::udp_port_factory ports_;
-    io::epoll_poller poller_;
-    io::directory_content files_;
+    udp_socket_factory ports_;
+    epoll_loop poller_;
+    directory_provider files_;
     silent observer_;
-    io::scratch memory_;
+    scratch memory_;
     time_point now_ = clock::now();
-    io::request asked_;
-    io::service service_{{files_, ports_, poller_, observer_}, {}, now_};
+    client_request asked_;
+    service service_{{files_, ports_, poller_, observer_}, {}, now_};
 };
 
 } // namespace

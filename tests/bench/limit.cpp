@@ -3,7 +3,7 @@
 #include "bench/batch.hpp"
 #include "bench/tally.hpp"
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <boost/program_options.hpp>
@@ -108,11 +108,11 @@ void stay_on(int cpu) {
 }
 
 /// Two sockets on loopback, connected to each other.
-[[nodiscard]] std::pair<io::unique_fd, io::unique_fd> connected_pair() {
-    std::array<io::unique_fd, 2> fds;
+[[nodiscard]] std::pair<unique_fd, unique_fd> connected_pair() {
+    std::array<unique_fd, 2> fds;
     std::array<sockaddr_in, 2> addresses{};
     for (std::size_t i = 0; i < 2; ++i) {
-        fds[i] = io::unique_fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        fds[i] = unique_fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
         addresses[i].sin_family = AF_INET;
         addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         auto* address = reinterpret_cast<sockaddr*>(&addresses[i]);
@@ -178,7 +178,7 @@ public:
 
 private:
     void map(const std::string& path) {
-        const io::unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         struct stat about = {};
         if (!fd || ::fstat(fd.get(), &about) != 0) {
             fail(path);
@@ -230,7 +230,7 @@ public:
         if (path.empty()) {
             return;
         }
-        file_ = io::unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+        file_ = unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
         if (!file_) {
             fail(path);
         }
@@ -267,7 +267,7 @@ public:
 private:
     static constexpr std::size_t piece_octets = std::size_t{256} << 10;
 
-    io::unique_fd file_;
+    unique_fd file_;
     std::vector<std::byte> piece_;
 };
 
@@ -312,8 +312,8 @@ void receive_all(int fd, const plan& how) {
 
 /// Both ends of many sockets.
 struct crowd {
-    std::vector<io::unique_fd> senders;
-    std::vector<io::unique_fd> receivers;
+    std::vector<unique_fd> senders;
+    std::vector<unique_fd> receivers;
 };
 
 [[nodiscard]] crowd connected_pairs(std::size_t count) {
@@ -334,9 +334,9 @@ struct crowd {
 /// Waits for all of `fds` by epoll and calls take(fd) for each that can be read, until it returns
 /// false.
 template <typename Take>
-void serve_crowd(const std::vector<io::unique_fd>& fds, Take&& take) {
-    const io::unique_fd set(::epoll_create1(EPOLL_CLOEXEC));
-    for (const io::unique_fd& fd : fds) {
+void serve_crowd(const std::vector<unique_fd>& fds, Take&& take) {
+    const unique_fd set(::epoll_create1(EPOLL_CLOEXEC));
+    for (const unique_fd& fd : fds) {
         epoll_event wanted{};
         wanted.events = EPOLLIN;
         wanted.data.fd = fd.get();
@@ -360,7 +360,7 @@ void serve_crowd(const std::vector<io::unique_fd>& fds, Take&& take) {
 }
 
 /// One block to each, and the next to whoever acknowledges.
-void send_to_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
+void send_to_crowd(const std::vector<unique_fd>& fds, const plan& how) {
     const std::vector<std::byte> block(how.blksize + header_size);
     std::uint64_t sent = 0;
     const auto send_block = [&](int fd) {
@@ -369,7 +369,7 @@ void send_to_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
         }
         ++sent;
     };
-    for (const io::unique_fd& fd : fds) {
+    for (const unique_fd& fd : fds) {
         send_block(fd.get());
     }
     std::uint64_t acknowledged = 0;
@@ -385,7 +385,7 @@ void send_to_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
     });
 }
 
-void receive_in_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
+void receive_in_crowd(const std::vector<unique_fd>& fds, const plan& how) {
     std::vector<std::byte> block(how.blksize + header_size);
     std::uint64_t received = 0;
     serve_crowd(fds, [&](int fd) {
@@ -401,7 +401,7 @@ void receive_in_crowd(const std::vector<io::unique_fd>& fds, const plan& how) {
 }
 
 /// The receiver as a process of its own; ends the process. The CPU time goes through `report`.
-[[noreturn]] void run_receiver(const std::vector<io::unique_fd>& fds, int report, const plan& how) {
+[[noreturn]] void run_receiver(const std::vector<unique_fd>& fds, int report, const plan& how) {
     // It must not outlive a sender that fails.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {

@@ -3,7 +3,7 @@
 #include "bench/plan.hpp"
 #include "bench/tally.hpp"
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <fmt/format.h>
 
@@ -36,7 +36,7 @@ namespace {
 class mapped_file {
 public:
     explicit mapped_file(const std::string& path) {
-        const io::unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 
         struct stat about {};
 
@@ -248,7 +248,7 @@ private:
     }
 
     const plan& how_;
-    io::unique_fd epoll_;
+    unique_fd epoll_;
     tally counts_;
     receive_ring ring_;
     common common_;

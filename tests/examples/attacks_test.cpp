@@ -2,7 +2,7 @@
 #include "examples/example.hpp"
 #include "support/files.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -259,7 +259,7 @@ TEST_CASE("dns_check believes only the server, the ID and the question", "[examp
     INFO(result.output);
     CHECK(result.errors.empty());
     CHECK(result.status == 0);
-    const std::string from_stranger = tftp::io::to_string(stranger.local());
+    const std::string from_stranger = tftp::to_string(stranger.local());
     CHECK_THAT(
         result.output, Contains(": ignored, from " + from_stranger + ": that one was not asked\n")
     );

@@ -3,7 +3,7 @@
 #include "support/octets.hpp"
 #include "support/udp_client.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -98,7 +98,7 @@ public:
     dns_responder& operator=(const dns_responder&) = delete;
 
     /// ADDRESS:PORT.
-    [[nodiscard]] std::string address() const { return io::to_string(socket_.local()); }
+    [[nodiscard]] std::string address() const { return to_string(socket_.local()); }
 
     /// What was asked so far.
     [[nodiscard]] std::vector<dns_question> questions() const {

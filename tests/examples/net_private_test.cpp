@@ -4,8 +4,8 @@
 #include "support/process.hpp"
 #include "support/skip.hpp"
 
-#include <tftp/io/socket_address.hpp>
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -24,8 +24,8 @@
 using namespace tftp::test;
 using namespace std::string_literals;
 using Catch::Matchers::Contains;
-using tftp::io::socket_address;
-using tftp::io::unique_fd;
+using tftp::socket_address;
+using tftp::unique_fd;
 
 namespace {
 
@@ -106,7 +106,7 @@ std::string line_of(const std::string& output, std::string protocol, const std::
 /// A socket of this process, bound to a free port of the loopback interface.
 struct own_socket {
     own_socket(const char* address, int type) {
-        const socket_address free_port(tftp::io::parse_endpoint(address, 0).value());
+        const socket_address free_port(tftp::parse_endpoint(address, 0).value());
         socket.reset(::socket(free_port.data()->sa_family, type | SOCK_CLOEXEC, 0));
         REQUIRE(::bind(socket.get(), free_port.data(), free_port.size()) == 0);
     }
@@ -115,11 +115,11 @@ struct own_socket {
         socket_address out;
         ::socklen_t size = socket_address::capacity;
         REQUIRE(::getsockname(socket.get(), out.data(), &size) == 0);
-        return tftp::io::to_string(out.to_endpoint());
+        return tftp::to_string(out.to_endpoint());
     }
 
     void connect(const std::string& to) const {
-        const socket_address peer(tftp::io::parse_endpoint(to, 0).value());
+        const socket_address peer(tftp::parse_endpoint(to, 0).value());
         REQUIRE(::connect(socket.get(), peer.data(), peer.size()) == 0);
     }
 
@@ -151,7 +151,7 @@ public:
 
     /// The line of half_open_watch that begins with its address, up to the number.
     [[nodiscard]] std::string line(int count) const {
-        std::string out = tftp::io::to_string(address_.to_endpoint());
+        std::string out = tftp::to_string(address_.to_endpoint());
         out.resize(29, ' ');
         return out + std::to_string(count) + " half-open";
     }

@@ -3,7 +3,7 @@
 #include "support/files.hpp"
 #include "support/udp_client.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -22,7 +22,7 @@ constexpr auto limit = example_limit;
 /// A server whose every packet is written in the test: a port for requests, one for the transfer.
 /// It serves blocks of 512 octets, each the low octet of its number.
 struct manual_server {
-    [[nodiscard]] std::string address() const { return tftp::io::to_string(requests.local()); }
+    [[nodiscard]] std::string address() const { return tftp::to_string(requests.local()); }
 
     udp_client requests;
     udp_client transfer;

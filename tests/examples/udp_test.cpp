@@ -2,7 +2,7 @@
 #include "support/octets.hpp"
 #include "support/udp_client.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -18,11 +18,11 @@ namespace {
 constexpr auto limit = example_limit;
 
 std::string name_of(const udp_client& socket) {
-    return tftp::io::to_string(socket.local());
+    return tftp::to_string(socket.local());
 }
 
 tftp::endpoint at(const running_server& server) {
-    return tftp::io::parse_endpoint(server.address, 0).value();
+    return tftp::parse_endpoint(server.address, 0).value();
 }
 
 } // namespace

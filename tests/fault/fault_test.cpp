@@ -121,7 +121,7 @@ std::map<std::string, unsigned> fail_each(const fault_case& what, fault_family f
 TEST_CASE("a transfer bears a fault of every call", "[fault]") {
     const auto family = GENERATE(fault_family::socket, fault_family::file, fault_family::memory);
     const auto faulty = GENERATE(side::server, side::client);
-    const auto verb = GENERATE(io::verb::read, io::verb::write);
+    const auto verb = GENERATE(transfer_direction::read, transfer_direction::write);
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4);
     const auto mode = GENERATE(transfer_mode::octet, transfer_mode::netascii);
     const bool pooled = GENERATE(false, true);
@@ -134,17 +134,17 @@ TEST_CASE("a transfer bears a fault of every call", "[fault]") {
     INFO(
         (faulty == side::server ? "server" : "client")
         << (pooled ? " with a pool" : "") << (remote ? ", remote" : "")
-        << (verb == io::verb::read ? ", read" : ", write") << ", windowsize " << windowsize
-        << (mode == transfer_mode::octet ? ", octet" : ", netascii")
+        << (verb == transfer_direction::read ? ", read" : ", write") << ", windowsize "
+        << windowsize << (mode == transfer_mode::octet ? ", octet" : ", netascii")
     );
     const auto seen = fail_each(what, family);
     CHECK(seen.size() > 1);
 }
 
 TEST_CASE("a transfer through a shared port bears a fault of every call", "[fault][tid]") {
-    const auto tids = GENERATE(io::tid_mode::pooled, io::tid_mode::single);
+    const auto tids = GENERATE(tid_mode::pooled, tid_mode::single);
     const auto family = GENERATE(fault_family::socket, fault_family::memory);
-    const auto verb = GENERATE(io::verb::read, io::verb::write);
+    const auto verb = GENERATE(transfer_direction::read, transfer_direction::write);
     const auto windowsize = GENERATE(as<std::uint16_t>(), 1, 4);
     const bool remote = GENERATE(false, true);
     if (remote && windowsize == 1) {
@@ -157,8 +157,8 @@ TEST_CASE("a transfer through a shared port bears a fault of every call", "[faul
     what.remote = remote;
     what.tids = tids;
     INFO(
-        (tids == io::tid_mode::pooled ? "pooled" : "single")
-        << (remote ? ", remote" : "") << (verb == io::verb::read ? ", read" : ", write")
+        (tids == tid_mode::pooled ? "pooled" : "single")
+        << (remote ? ", remote" : "") << (verb == transfer_direction::read ? ", read" : ", write")
         << ", windowsize " << windowsize
     );
     const auto seen = fail_each(what, family);

@@ -2,9 +2,9 @@
 
 #include "support/loopback.hpp"
 
-#include <tftp/driver/client_transfer.hpp>
-#include <tftp/io/file_sink.hpp>
-#include <tftp/io/file_source.hpp>
+#include <tftp/client/client_transfer.hpp>
+#include <tftp/file/file_sink.hpp>
+#include <tftp/file/file_source.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -45,8 +45,8 @@ private:
     std::optional<armed> scope_;
 };
 
-[[nodiscard]] short ready_events(const io::transfer& t) noexcept {
-    const io::interest wanted = t.wants();
+[[nodiscard]] short ready_events(const transfer& t) noexcept {
+    const interest wanted = t.wants();
     ::pollfd p{wanted.fd, POLLIN, 0};
     if (wanted.write) {
         p.events |= POLLOUT;
@@ -78,7 +78,7 @@ fault_world::fault_world() {
     write_file(local_.path() / source_name, content());
 }
 
-error_code fault_world::start(bool faulty, bool pooled, io::tid_mode tids) {
+error_code fault_world::start(bool faulty, bool pooled, tid_mode tids) {
     const maybe_armed scope(faulty);
     try {
         return open_service(pooled, tids);
@@ -89,28 +89,26 @@ error_code fault_world::start(bool faulty, bool pooled, io::tid_mode tids) {
     }
 }
 
-error_code fault_world::open_service(bool pooled, io::tid_mode tids) {
-    io::access_policy policy;
-    policy.writable = io::writable::create;
-    policy.overwrite = io::overwrite::replace;
-    auto root = io::export_root::open(root_.path().c_str(), policy);
+error_code fault_world::open_service(bool pooled, tid_mode tids) {
+    access_policy policy;
+    policy.writable = writable::create;
+    policy.overwrite = overwrite::replace;
+    auto root = export_root::open(root_.path().c_str(), policy);
     if (!root) {
         return root.error();
     }
     files_.emplace(std::move(*root));
     poller_.emplace();
-    io::service_config config;
+    service_config config;
     config.tids = tids;
-    service_ = std::make_unique<io::service>(
-        io::service_parts{*files_, ports_, *poller_, observer_, pooled ? &pool_ : nullptr},
-        config,
-        now_
+    service_ = std::make_unique<service>(
+        service_parts{*files_, ports_, *poller_, observer_, pooled ? &pool_ : nullptr}, config, now_
     );
-    io::port_options options;
+    socket_options options;
     options.local_addresses = true;
     options.waiting_times = true;
-    options.coalesce = tids == io::tid_mode::single;
-    auto port = io::udp_port::open(loopback(address_family::ipv4), options);
+    options.coalesce = tids == tid_mode::single;
+    auto port = udp_socket::open(loopback(address_family::ipv4), options);
     if (!port) {
         return port.error();
     }
@@ -118,8 +116,8 @@ error_code fault_world::open_service(bool pooled, io::tid_mode tids) {
     return service_->listen(std::move(*port));
 }
 
-io::request fault_world::request_for(const fault_case& what, const char* name) const {
-    io::request asked;
+client_request fault_world::request_for(const fault_case& what, const char* name) const {
+    client_request asked;
     asked.server = server_;
     asked.filename = name;
     asked.mode = what.mode;
@@ -132,7 +130,7 @@ io::request fault_world::request_for(const fault_case& what, const char* name) c
 }
 
 /// Lets both act on what is there. Returns false when nothing was.
-bool fault_world::turn(const fault_case& what, io::transfer* client) {
+bool fault_world::turn(const fault_case& what, transfer* client) {
     bool any = false;
     {
         const maybe_armed scope(what.faulty == side::server);
@@ -152,7 +150,7 @@ bool fault_world::turn(const fault_case& what, io::transfer* client) {
     return any;
 }
 
-std::optional<time_point> fault_world::next_deadline(const io::transfer* client) const {
+std::optional<time_point> fault_world::next_deadline(const transfer* client) const {
     const std::optional<time_point> due = service_->deadline();
     if (client == nullptr || client->closed() || !client->deadline()) {
         return due;
@@ -161,7 +159,7 @@ std::optional<time_point> fault_world::next_deadline(const io::transfer* client)
 }
 
 /// Moves the clock, and tells those whose deadline it has reached.
-void fault_world::pass_time(const fault_case& what, io::transfer* client, time_point until) {
+void fault_world::pass_time(const fault_case& what, transfer* client, time_point until) {
     now_ = std::max(now_, until);
     {
         const maybe_armed scope(what.faulty == side::server);
@@ -176,7 +174,7 @@ void fault_world::pass_time(const fault_case& what, io::transfer* client, time_p
 }
 
 /// Runs both to their end. Returns false when they do not come to it.
-bool fault_world::drive(const fault_case& what, io::transfer* client) {
+bool fault_world::drive(const fault_case& what, transfer* client) {
     const time_point limit = now_ + time_max;
     int busy = 0;
     for (int turns = 0; turns < turns_max && now_ < limit; ++turns) {
@@ -207,7 +205,7 @@ bool fault_world::drive(const fault_case& what, io::transfer* client) {
 template <class Open, class Begin>
 error_code fault_world::run_client(const fault_case& what, Open open, Begin begin, bool& stuck) {
     typename std::invoke_result_t<Open>::value_type file;
-    std::unique_ptr<io::transfer> t;
+    std::unique_ptr<transfer> t;
     {
         const maybe_armed scope(what.faulty == side::client);
         auto opened = open();
@@ -228,37 +226,37 @@ error_code fault_world::run_client(const fault_case& what, Open open, Begin begi
 
 error_code fault_world::run_read(const fault_case& what, bool& stuck) {
     const std::string path = local_.path() / target_name;
-    const io::request asked = request_for(what, source_name);
+    const client_request asked = request_for(what, source_name);
     return run_client(
         what,
-        [&] { return io::make_file_sink(path.c_str(), {}); },
-        [&](io::sink& into) { return io::begin_get(asked, into, ports_, now_); },
+        [&] { return make_file_sink(path.c_str(), {}); },
+        [&](sink& into) { return begin_get(asked, into, ports_, now_); },
         stuck
     );
 }
 
 error_code fault_world::run_write(const fault_case& what, bool& stuck) {
     const std::string path = local_.path() / source_name;
-    const io::request asked = request_for(what, target_name);
+    const client_request asked = request_for(what, target_name);
     return run_client(
         what,
-        [&] { return io::make_file_source(path.c_str()); },
-        [&](io::source& from) { return io::begin_put(asked, from, ports_, now_); },
+        [&] { return make_file_source(path.c_str()); },
+        [&](source& from) { return begin_put(asked, from, ports_, now_); },
         stuck
     );
 }
 
 fault_result fault_world::run(const fault_case& what) {
     const std::filesystem::path directory =
-        what.verb == io::verb::read ? local_.path() : root_.path();
+        what.verb == transfer_direction::read ? local_.path() : root_.path();
     std::filesystem::remove(directory / target_name);
     if (what.replaces) {
         write_file(directory / target_name, before());
     }
     fault_result ended;
     try {
-        ended.outcome = what.verb == io::verb::read ? run_read(what, ended.stuck)
-                                                    : run_write(what, ended.stuck);
+        ended.outcome = what.verb == transfer_direction::read ? run_read(what, ended.stuck)
+                                                              : run_write(what, ended.stuck);
     } catch (const std::bad_alloc&) {
         ended.outcome = make_error_code(boost::system::errc::not_enough_memory);
     }

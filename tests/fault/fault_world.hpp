@@ -3,15 +3,16 @@
 #include "fault/faults.hpp"
 #include "support/files.hpp"
 
-#include <tftp/driver/content.hpp>
-#include <tftp/driver/epoll_poller.hpp>
-#include <tftp/driver/service.hpp>
-#include <tftp/driver/transfer.hpp>
-#include <tftp/io/blocking_pool.hpp>
-#include <tftp/io/scratch.hpp>
-#include <tftp/io/udp_port.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/client/client_request.hpp>
+#include <tftp/file/directory_provider.hpp>
+#include <tftp/runtime/thread_pool.hpp>
+#include <tftp/server/epoll_loop.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/scratch.hpp>
+#include <tftp/socket/udp_socket.hpp>
+#include <tftp/transfer/transfer.hpp>
 #include <tftp/wire/packet.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -27,7 +28,7 @@ enum class side : std::uint8_t { server, client };
 
 /// One transfer of a file of some windows, in a fault world.
 struct fault_case {
-    io::verb verb = io::verb::read;
+    transfer_direction verb = transfer_direction::read;
     std::uint16_t windowsize = 1;
     transfer_mode mode = transfer_mode::octet;
     /// Both ends write through names that exist already.
@@ -37,7 +38,7 @@ struct fault_case {
     bool pooled = false;
     /// The service takes its files for those of another machine.
     bool remote = false;
-    io::tid_mode tids = io::tid_mode::exclusive;
+    tid_mode tids = tid_mode::exclusive;
 };
 
 /// How a transfer ended, seen from its client.
@@ -58,8 +59,7 @@ public:
     fault_world();
 
     /// Starts the service; the fault that is planned may hit. Returns why it cannot serve.
-    [[nodiscard]] error_code
-    start(bool faulty, bool pooled, io::tid_mode tids = io::tid_mode::exclusive);
+    [[nodiscard]] error_code start(bool faulty, bool pooled, tid_mode tids = tid_mode::exclusive);
 
     /// Runs one transfer to its end, the planned fault in the way of `what.faulty`.
     [[nodiscard]] fault_result run(const fault_case& what);
@@ -71,15 +71,15 @@ public:
     [[nodiscard]] static const std::string& before();
 
 private:
-    class silent final : public io::observer {
-        void on_finished(const io::transfer_summary&) noexcept override {}
+    class silent final : public observer {
+        void on_finished(const transfer_summary&) noexcept override {}
     };
 
     /// A pool that does each job at once, where faults hit it at the same call each time; only its
     /// end waits for the completion queue.
-    class prompt_pool final : public io::job_runner {
+    class prompt_pool final : public job_runner {
         bool submit(
-            std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing
+            std::unique_ptr<blocking_job> job, completion_queue& completions, queueing
         ) noexcept override {
             accept(*job, completions);
             job->run();
@@ -88,28 +88,28 @@ private:
         }
     };
 
-    [[nodiscard]] error_code open_service(bool pooled, io::tid_mode tids);
-    [[nodiscard]] bool turn(const fault_case& what, io::transfer* client);
-    [[nodiscard]] bool drive(const fault_case& what, io::transfer* client);
-    [[nodiscard]] std::optional<time_point> next_deadline(const io::transfer* client) const;
-    void pass_time(const fault_case& what, io::transfer* client, time_point until);
+    [[nodiscard]] error_code open_service(bool pooled, tid_mode tids);
+    [[nodiscard]] bool turn(const fault_case& what, transfer* client);
+    [[nodiscard]] bool drive(const fault_case& what, transfer* client);
+    [[nodiscard]] std::optional<time_point> next_deadline(const transfer* client) const;
+    void pass_time(const fault_case& what, transfer* client, time_point until);
     template <class Open, class Begin>
     [[nodiscard]] error_code
     run_client(const fault_case& what, Open open, Begin begin, bool& stuck);
     [[nodiscard]] error_code run_read(const fault_case& what, bool& stuck);
     [[nodiscard]] error_code run_write(const fault_case& what, bool& stuck);
-    [[nodiscard]] io::request request_for(const fault_case& what, const char* name) const;
+    [[nodiscard]] client_request request_for(const fault_case& what, const char* name) const;
 
     temp_dir root_;
     temp_dir local_;
-    io::udp_port_factory ports_;
-    std::optional<io::epoll_poller> poller_;
-    std::optional<io::directory_content> files_;
+    udp_socket_factory ports_;
+    std::optional<epoll_loop> poller_;
+    std::optional<directory_provider> files_;
     silent observer_;
     prompt_pool pool_;
-    io::scratch memory_;
+    scratch memory_;
     time_point now_ = clock::now();
-    std::unique_ptr<io::service> service_;
+    std::unique_ptr<service> service_;
     endpoint server_;
 };
 

@@ -34,11 +34,11 @@ std::string seconds_text(duration d) {
     return std::to_string(ms / 1000) + '.' + decimals;
 }
 
-std::string text_of(io::segmentation sends) {
+std::string text_of(segmentation sends) {
     switch (sends) {
-    case io::segmentation::batch:
+    case segmentation::batch:
         return "batch";
-    case io::segmentation::single:
+    case segmentation::single:
         return "single";
     default:
         return "gso";
@@ -61,11 +61,11 @@ std::vector<std::string> written(const cli::arguments& a) {
     add(a.give_up.has_value(), "--give-up=" + seconds_text(a.give_up.value_or(duration(0))));
     add(a.family == address_family::ipv4, "-4");
     add(a.family == address_family::ipv6, "-6");
-    add(a.verb == io::verb::write, "--sends=" + text_of(a.sends));
+    add(a.verb == transfer_direction::write, "--sends=" + text_of(a.sends));
     add(a.no_options, "--no-options");
     add(a.quiet, "--quiet");
     add(a.json, "--json");
-    const bool reads = a.verb == io::verb::read;
+    const bool reads = a.verb == transfer_direction::read;
     const std::string local = a.local.empty() ? "-" : a.local;
     // Behind "--" nothing is an option.
     for (const std::string& word :
@@ -88,7 +88,7 @@ void check_ranges(const cli::arguments& a) {
     require(
         !a.give_up || (*a.give_up > duration(0) && *a.give_up <= std::chrono::hours(1)), "time"
     );
-    require(a.verb == io::verb::read || !a.local.empty(), "an upload of nothing");
+    require(a.verb == transfer_direction::read || !a.local.empty(), "an upload of nothing");
     require(!a.json || !a.local.empty(), "two things on standard output");
 }
 

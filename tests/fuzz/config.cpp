@@ -6,7 +6,7 @@
 
 #include "fuzz/fuzz.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <chrono>
 #include <string>
@@ -18,12 +18,12 @@ using fuzz::require;
 namespace {
 
 void check_address(const std::string& text) {
-    const result<endpoint> read = io::parse_endpoint(text, 69);
+    const result<endpoint> read = parse_endpoint(text, 69);
     if (!read) {
         return;
     }
     require(read->family != address_family::none, "an address of no family");
-    const result<endpoint> again = io::parse_endpoint(io::to_string(*read), 1);
+    const result<endpoint> again = parse_endpoint(to_string(*read), 1);
     require(again.has_value() && *again == *read, "an address changes on its way");
 }
 

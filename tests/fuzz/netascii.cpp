@@ -4,8 +4,8 @@
 // Input: sizes of the pieces, then the text.
 #include "fuzz/fuzz.hpp"
 
-#include <tftp/io/sink.hpp>
-#include <tftp/io/source.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/content/source.hpp>
 #include <tftp/wire/netascii.hpp>
 
 #include <array>
@@ -114,7 +114,7 @@ std::string check_decoder(std::string_view netascii, const pieces& sizes) {
 void check_source(std::string_view text, std::size_t blksize, pieces sizes) {
     const std::string expected = encoded(text);
     const std::size_t window = blksize * 4;
-    io::netascii_source source(std::make_shared<io::memory_source>(octets_of(text)), window);
+    netascii_source source(std::make_shared<memory_source>(octets_of(text)), window);
     std::vector<std::byte> memory(window);
     std::uint64_t base = 0;
     bool stalled = false;
@@ -136,8 +136,8 @@ void check_source(std::string_view text, std::size_t blksize, pieces sizes) {
 
 /// Stores netascii in payloads of any size.
 void check_sink(std::string_view netascii, pieces sizes) {
-    const auto memory = std::make_shared<io::memory_sink>(1 << 20);
-    io::netascii_sink sink(memory);
+    const auto memory = std::make_shared<memory_sink>(1 << 20);
+    netascii_sink sink(memory);
     for (std::size_t at = 0; at < netascii.size();) {
         std::string first(netascii.substr(at, sizes.next()));
         std::string second(netascii.substr(at + first.size(), 1 + sizes.next()));

@@ -5,8 +5,8 @@
 #include "fuzz/fuzz.hpp"
 #include "support/files.hpp"
 
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/name_policy.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/file/name_policy.hpp>
 
 #include <algorithm>
 #include <array>
@@ -136,12 +136,12 @@ bool is_temporary(const std::string& component) {
 }
 
 /// The plain name, or why there is none.
-result<std::string> plain(std::string_view requested, std::size_t room, io::separators between) {
+result<std::string> plain(std::string_view requested, std::size_t room, separators between) {
     const bool control = std::any_of(requested.begin(), requested.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
     });
     const auto separates = [between](char c) {
-        return between == io::separators::both ? is_separator(c) : c == '/';
+        return between == separators::both ? is_separator(c) : c == '/';
     };
     std::string joined;
     std::string component;
@@ -169,9 +169,9 @@ result<std::string> plain(std::string_view requested, std::size_t room, io::sepa
     return joined;
 }
 
-void check_name(std::string_view requested, std::size_t room, io::separators between) {
+void check_name(std::string_view requested, std::size_t room, separators between) {
     std::vector<char> out(room);
-    const result<std::size_t> size = io::normalise_name(requested, out, between);
+    const result<std::size_t> size = normalise_name(requested, out, between);
     const result<std::string> expected = plain(requested, room, between);
     require(size.has_value() == expected.has_value(), "a bad name passes, or a good one does not");
     if (!size) {
@@ -181,11 +181,11 @@ void check_name(std::string_view requested, std::size_t room, io::separators bet
     const std::string_view name(out.data(), *size);
     require(name == *expected, "another name");
     std::vector<char> again(room);
-    const result<std::size_t> same = io::normalise_name(name, again, between);
+    const result<std::size_t> same = normalise_name(name, again, between);
     require(same.has_value() && name == std::string_view(again.data(), *same), "not idempotent");
 }
 
-using opened = result<std::shared_ptr<const io::opened_file>>;
+using opened = result<std::shared_ptr<const opened_file>>;
 
 void check_inside(const opened& file, const tree& exported, bool targets) {
     if (file) {
@@ -210,28 +210,27 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const tree exported;
     fuzz::input in(data, size);
     const std::uint8_t flags = in.u8();
-    const io::symlinks kinds[] = {
-        io::symlinks::inside, io::symlinks::no, io::symlinks::chroot, io::symlinks::follow};
-    io::access_policy policy;
+    const symlinks kinds[] = {symlinks::inside, symlinks::no, symlinks::chroot, symlinks::follow};
+    access_policy policy;
     policy.symlinks = kinds[(flags & 1U) | (flags >> 4U & 2U)];
-    const bool targets = policy.symlinks == io::symlinks::follow;
+    const bool targets = policy.symlinks == symlinks::follow;
     if (targets) {
         policy.link_targets = {exported.target()};
     }
-    policy.writable = (flags & 2U) == 0 ? io::writable::create : io::writable::existing;
+    policy.writable = (flags & 2U) == 0 ? writable::create : writable::existing;
     policy.require_world_writable = (flags & 4U) != 0;
-    policy.overwrite = (flags & 8U) == 0 ? io::overwrite::replace : io::overwrite::deny;
-    const std::size_t room = (flags & 16U) == 0 ? io::name_octets_max : flags >> 3U;
+    policy.overwrite = (flags & 8U) == 0 ? overwrite::replace : overwrite::deny;
+    const std::size_t room = (flags & 16U) == 0 ? name_octets_max : flags >> 3U;
     std::string name(fuzz::as_text(in.rest()));
     if ((flags & 64U) != 0) {
         name.insert(0, exported.root());
     }
-    check_name(name, room, io::separators::slashes);
-    check_name(name, room, io::separators::both);
+    check_name(name, room, separators::slashes);
+    check_name(name, room, separators::both);
 
     const char* const root = exported.root().c_str();
-    const auto by_kernel = io::export_root::open(root, policy).value();
-    const auto by_walk = io::export_root::open(root, policy, io::lookup::walk).value();
+    const auto by_kernel = export_root::open(root, policy).value();
+    const auto by_walk = export_root::open(root, policy, lookup::walk).value();
     const opened read = by_kernel.open_read(name);
     check_inside(read, exported, targets);
     check_same(read, by_walk.open_read(name));
@@ -244,8 +243,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto walked = by_walk.create(name, std::nullopt);
     require(written.has_value() == walked.has_value(), "an upload depends on the way of lookup");
     require(written.has_value() || written.error() == walked.error(), "two refusals");
-    const bool any = plain(name, io::name_octets_max, io::separators::slashes).has_value() ||
-                     plain(name, io::name_octets_max, io::separators::both).has_value();
+    const bool any = plain(name, name_octets_max, separators::slashes).has_value() ||
+                     plain(name, name_octets_max, separators::both).has_value();
     require(any || !(read || written), "a bad name opens");
     return 0;
 }

@@ -9,7 +9,7 @@
 #include "support/memory_content.hpp"
 #include "support/sim_port.hpp"
 
-#include <tftp/driver/service.hpp>
+#include <tftp/server/service.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <algorithm>
@@ -40,11 +40,11 @@ struct conversation {
     std::size_t octets = 0;
 };
 
-class counting final : public io::observer {
+class counting final : public observer {
 public:
     std::size_t finished = 0;
 
-    void on_finished(const io::transfer_summary& summary) noexcept override {
+    void on_finished(const transfer_summary& summary) noexcept override {
         ++finished;
         require(summary.peer.port != 0, "a request from port 0 was taken");
     }
@@ -59,7 +59,7 @@ public:
     void finish();
 
 private:
-    [[nodiscard]] static io::service_config config_from(fuzz::input& in);
+    [[nodiscard]] static service_config config_from(fuzz::input& in);
     [[nodiscard]] test::datagram request_from(fuzz::input& in) const;
     [[nodiscard]] static test::datagram answer_from(fuzz::input& in, const test::datagram& last);
     void ask(const test::datagram& octets, const endpoint& from, bool group);
@@ -76,7 +76,7 @@ private:
     test::sim_poller poller_{network_};
     time_point now_{std::chrono::hours(1)};
     test::sim_port* listener_ = nullptr;
-    std::unique_ptr<io::service> service_;
+    std::unique_ptr<service> service_;
     std::map<std::uint16_t, conversation> conversations_;
     /// The newest datagram of the server to each of its peers, and the port it came from.
     std::unordered_map<endpoint, std::pair<std::uint16_t, test::datagram>> last_;
@@ -86,8 +86,8 @@ private:
     std::size_t requests_ = 0;
 };
 
-io::service_config harness::config_from(fuzz::input& in) {
-    io::service_config config;
+service_config harness::config_from(fuzz::input& in) {
+    service_config config;
     // No route can be asked for its MTU here.
     config.blksize_auto = false;
     const std::uint8_t flags = in.u8();
@@ -112,7 +112,7 @@ io::service_config harness::config_from(fuzz::input& in) {
 }
 
 harness::harness(fuzz::input& in) {
-    const io::service_config config = config_from(in);
+    const service_config config = config_from(in);
     const std::string numbers = "one\ntwo\r\n\rthree\n";
     files_.set("empty", "");
     files_.set("text", numbers);
@@ -134,10 +134,10 @@ harness::harness(fuzz::input& in) {
         on_sent(from, to, octets);
         return false; // Nobody else is on this network.
     };
-    service_ = std::make_unique<io::service>(
-        io::service_parts{files_, host_, poller_, finished_, nullptr}, config, now_
+    service_ = std::make_unique<service>(
+        service_parts{files_, host_, poller_, finished_, nullptr}, config, now_
     );
-    io::port_options options;
+    socket_options options;
     options.local_addresses = true;
     auto port = network_.open(service_address, options);
     listener_ = port.get();

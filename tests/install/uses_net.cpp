@@ -1,10 +1,10 @@
 // A consumer of tftp::net: serves one file made in memory and fetches it with the asynchronous
 // client.
-#include <tftp/driver/content.hpp>
-#include <tftp/io/sink.hpp>
-#include <tftp/io/source.hpp>
-#include <tftp/net/client.hpp>
-#include <tftp/net/server.hpp>
+#include <tftp/client/async/async_client.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/content/source.hpp>
+#include <tftp/server/async/server.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -18,15 +18,15 @@ namespace {
 
 constexpr std::string_view greeting = "hello from memory";
 
-class one_file final : public tftp::io::content {
+class one_file final : public tftp::content_provider {
 public:
-    tftp::result<std::shared_ptr<tftp::io::source>>
-    open_read(const tftp::io::content_request&) noexcept override {
-        return std::make_shared<tftp::io::memory_source>(std::as_bytes(std::span(greeting)));
+    tftp::result<std::shared_ptr<tftp::source>>
+    open_read(const tftp::content_request&) noexcept override {
+        return std::make_shared<tftp::memory_source>(std::as_bytes(std::span(greeting)));
     }
 
-    tftp::result<std::shared_ptr<tftp::io::sink>>
-    open_write(const tftp::io::content_request&) noexcept override {
+    tftp::result<std::shared_ptr<tftp::sink>>
+    open_write(const tftp::content_request&) noexcept override {
         return make_error_code(tftp::errc::forbidden);
     }
 };
@@ -34,20 +34,20 @@ public:
 } // namespace
 
 int main() {
-    tftp::net::server::config setup;
+    tftp::server::config setup;
     setup.listen = {tftp::endpoint::ipv4(127, 0, 0, 1, 0)};
     setup.files = std::make_shared<one_file>();
     setup.workers = 1;
-    tftp::net::server server(setup);
+    tftp::server server(setup);
     std::thread serving([&server] { server.run(); });
 
     boost::asio::io_context loop;
-    tftp::net::client client(loop.get_executor());
-    tftp::io::request asked;
+    tftp::client client(loop.get_executor());
+    tftp::client_request asked;
     asked.server = server.endpoints().front();
     asked.filename = "greeting";
-    tftp::io::memory_sink content(512);
-    client.async_get(asked, content, [&](tftp::error_code error, tftp::io::transfer_summary ended) {
+    tftp::memory_sink content(512);
+    client.async_get(asked, content, [&](tftp::error_code error, tftp::transfer_summary ended) {
         std::printf("%s, %zu octets\n", error.message().c_str(), content.content().size());
         server.stop();
         static_cast<void>(ended);

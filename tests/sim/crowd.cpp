@@ -58,7 +58,7 @@ private:
     crowd_report report_;
     network net_;
     kernel::parts world_;
-    io::scratch memory_;
+    scratch memory_;
     duration slack_;
     crowd_server server_;
     std::vector<std::unique_ptr<own_client>> own_;

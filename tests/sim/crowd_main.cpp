@@ -1,4 +1,4 @@
-// Runs random crowds: many clients and one server with the real driver layer, over a simulated
+// Runs random crowds: many clients and one server with its real code, over a simulated
 // network, kernel and disk. A seed is a run: the same seed is the same run, on every machine.
 
 #include <fmt/core.h>

@@ -311,8 +311,8 @@ bool orderly(const crowd_plan& plan, const client_plan& c, const own_client_plan
            p.wake_lag + s.wake_lag + s.disk.lag + p.late_lag < milliseconds(2) &&
            p.kernel.full_ppm + s.kernel.full_ppm + s.disk.refuse_job_ppm == 0 &&
            !p.vanishes_after && p.engine.rto.initial == seconds(1) &&
-           s.service.limits.requests_per_second == io::limits{}.requests_per_second &&
-           s.service.limits.buffered_octets_max == io::limits{}.buffered_octets_max;
+           s.service.limits.requests_per_second == limits{}.requests_per_second &&
+           s.service.limits.buffered_octets_max == limits{}.buffered_octets_max;
 }
 
 /// A copy of the request that comes more than a second after the first is taken for a new one: on
@@ -397,12 +397,9 @@ injector_plan random_injector(const swarm& s) {
 }
 
 /// How transfers get their ports.
-void random_ports(const swarm& s, io::service_config& service) {
+void random_ports(const swarm& s, service_config& service) {
     static constexpr std::array modes = {
-        io::tid_mode::exclusive,
-        io::tid_mode::exclusive,
-        io::tid_mode::pooled,
-        io::tid_mode::single};
+        tid_mode::exclusive, tid_mode::exclusive, tid_mode::pooled, tid_mode::single};
     service.tids = one_of(s.random, modes);
     if (s.one_in(2)) {
         service.limits.exclusive_ports_max = s.random.between(0, 5);
@@ -413,15 +410,15 @@ void random_ports(const swarm& s, io::service_config& service) {
 }
 
 /// There is a pair of TIDs for a second transfer of one client.
-bool has_two_pairs(const io::service_config& service) {
-    return service.tids == io::tid_mode::exclusive
+bool has_two_pairs(const service_config& service) {
+    return service.tids == tid_mode::exclusive
                ? service.limits.exclusive_ports_max > 1'000
-               : service.tids == io::tid_mode::pooled && service.limits.shared_ports_max > 1;
+               : service.tids == tid_mode::pooled && service.limits.shared_ports_max > 1;
 }
 
 /// No two transfers between the same two addresses use one pair of ports.
-bool has_own_ports(const io::service_config& service) {
-    return service.tids == io::tid_mode::exclusive && has_two_pairs(service);
+bool has_own_ports(const service_config& service) {
+    return service.tids == tid_mode::exclusive && has_two_pairs(service);
 }
 
 /// Adds what somebody sends who knows addresses and ports of clients; drawn after all else, so that
@@ -435,7 +432,7 @@ void add_forger(crowd_plan& plan, prng random, duration spread) {
     // Through a shared port, what is forged in the moment of a client's own request, or of a late
     // packet of its last transfer, is as good as the client's: nothing tells them apart.
     const bool own_ports =
-        plan.server.service.tids == io::tid_mode::exclusive && has_two_pairs(plan.server.service);
+        plan.server.service.tids == tid_mode::exclusive && has_two_pairs(plan.server.service);
     if (random.below(2) == 0 || !own_ports) {
         return;
     }
@@ -515,7 +512,7 @@ double ms(duration d) {
     return std::chrono::duration<double, std::milli>(d).count();
 }
 
-const char* name_of(io::tid_mode tids) {
+const char* name_of(tid_mode tids) {
     static constexpr std::array names = {"exclusive", "pooled", "single"};
     return names[static_cast<std::size_t>(tids)];
 }

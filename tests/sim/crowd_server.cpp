@@ -44,20 +44,20 @@ crowd_server::crowd_server(
             world_.net.wake(*this, world_.net.now() + random_.up_to(plan_.wake_lag), wake_work);
         }
     };
-    io::job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
+    job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
     const std::size_t before = heap::blocks();
-    service_ = std::make_unique<io::service>(
-        io::service_parts{files_, kernel_, *this, *this, pool, &admission_},
+    service_ = std::make_unique<service>(
+        service_parts{files_, kernel_, *this, *this, pool, &admission_},
         plan_.service,
         world_.net.now()
     );
     blocks_at_start_ = heap::blocks() - before;
-    io::port_options options;
+    socket_options options;
     options.local_addresses = true;
     options.waiting_times = true;
     port_use use = port_use::requests;
-    if (plan_.service.tids == io::tid_mode::single) {
-        // As net::server opens it.
+    if (plan_.service.tids == tid_mode::single) {
+        // As server opens it.
         options.coalesce = true;
         options.receive_buffer = std::size_t{4} << 20;
         use = port_use::shared;
@@ -82,7 +82,7 @@ crowd_server::~crowd_server() {
     service_.reset();
 }
 
-error_code crowd_server::watch(const io::interest& wanted, void* token) noexcept {
+error_code crowd_server::watch(const interest& wanted, void* token) noexcept {
     const bool transfers = wanted.fd != listener_fd && kernel_.find(wanted.fd) != nullptr;
     if (transfers && random_.chance(plan_.kernel.watch_ppm)) {
         world_.seen.note(happening::watch_failed);
@@ -171,7 +171,7 @@ void crowd_server::work() {
     after();
 }
 
-/// As a poller does that knows of many.
+/// As an event loop does that knows of many.
 void crowd_server::look_again() {
     const time_point now = world_.net.now();
     if (looks_.below(2) == 0) {
@@ -207,7 +207,7 @@ void crowd_server::expire() {
 
 void crowd_server::after() {
     const time_point now = world_.net.now();
-    const io::limits& limits = plan_.service.limits;
+    const tftp::limits& limits = plan_.service.limits;
     require(admission_.transfers() <= limits.transfers_max, "more transfers than allowed");
     require(service_->transfers() <= admission_.transfers(), "transfers that are not counted");
     require(service_->running() <= service_->transfers(), "more transfers run than there are");
@@ -226,19 +226,19 @@ void crowd_server::after() {
 }
 
 std::size_t crowd_server::ports_max() const noexcept {
-    const io::limits& limits = plan_.service.limits;
+    const tftp::limits& limits = plan_.service.limits;
     switch (plan_.service.tids) {
-    case io::tid_mode::exclusive:
+    case tid_mode::exclusive:
         return 1 + limits.exclusive_ports_max + limits.shared_ports_max;
-    case io::tid_mode::pooled:
+    case tid_mode::pooled:
         return 1 + limits.shared_ports_max;
-    case io::tid_mode::single:
+    case tid_mode::single:
         break;
     }
     return 1;
 }
 
-void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
+void crowd_server::on_finished(const transfer_summary& summary) noexcept {
     if (world_.log.on()) {
         world_.log.line(
             world_.net.now(),
@@ -247,7 +247,7 @@ void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
         );
     }
     count(summary);
-    if (summary.local == listening && plan_.service.tids != io::tid_mode::single) {
+    if (summary.local == listening && plan_.service.tids != tid_mode::single) {
         world_.judge.require(summary.outcome.failed(), "a refusal without a reason");
         return;
     }
@@ -263,12 +263,12 @@ void crowd_server::on_finished(const io::transfer_summary& summary) noexcept {
             );
         }
     }
-    if (summary.verb == io::verb::write && !summary.outcome.failed()) {
+    if (summary.verb == transfer_direction::write && !summary.outcome.failed()) {
         files_.reported(summary.filename);
     }
 }
 
-void crowd_server::count(const io::transfer_summary& summary) noexcept {
+void crowd_server::count(const transfer_summary& summary) noexcept {
     struct row {
         error_code outcome;
         happening what{};
@@ -291,7 +291,7 @@ void crowd_server::count(const io::transfer_summary& summary) noexcept {
     } else if (summary.outcome.category() == peer_category()) {
         seen.note(happening::ended_by_peer);
     } else if (!summary.outcome.failed()) {
-        const bool reads = summary.verb == io::verb::read;
+        const bool reads = summary.verb == transfer_direction::read;
         seen.note(reads ? happening::read_done : happening::write_done);
         seen.note(happening::past_rollover, summary.counters.blocks > 65535 ? 1 : 0);
     }
@@ -303,7 +303,7 @@ void crowd_server::check_idle() {
     require(!service_->deadline(), "a deadline is left though no transfer is");
     service_->close_listeners();
     // The port of requests that transfers use stays.
-    const std::size_t stay = plan_.service.tids == io::tid_mode::single ? 1 : 0;
+    const std::size_t stay = plan_.service.tids == tid_mode::single ? 1 : 0;
     require(kernel_.sockets().size() == stay, "a port is left open");
     require(
         watched_.size() == (plan_.disk.pool ? stay + 1 : stay), "a closed descriptor is watched"

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/driver/admission.hpp>
-#include <tftp/driver/service.hpp>
+#include <tftp/server/admission.hpp>
+#include <tftp/server/service.hpp>
 
 #include <cstdint>
 #include <map>
@@ -15,7 +15,7 @@ namespace tftp::sim {
 
 /// How the server's program and its machine behave.
 struct server_plan {
-    io::service_config service;
+    service_config service;
     kernel_config kernel;
     disk_config disk;
     /// Time from an arrival until the program looks: 0..wake_lag.
@@ -24,8 +24,8 @@ struct server_plan {
     std::optional<duration> stops_at;
 };
 
-/// The server: an `io::service` in an event loop of virtual time.
-class crowd_server final : public program, private io::poller, private io::observer {
+/// The server: an `service` in an event loop of virtual time.
+class crowd_server final : public program, private event_loop, private observer {
 public:
     crowd_server(
         const server_plan& plan, const kernel::parts& world, const watch_rules& rules, prng& seeds
@@ -51,14 +51,14 @@ private:
     static constexpr std::uint32_t wake_timer = 16;
 
     struct watched {
-        io::interest wanted;
+        interest wanted;
         void* token = nullptr;
     };
 
-    [[nodiscard]] error_code watch(const io::interest& wanted, void* token) noexcept override;
+    [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
     void unwatch(int fd) noexcept override;
-    void on_finished(const io::transfer_summary& summary) noexcept override;
-    void count(const io::transfer_summary& summary) noexcept;
+    void on_finished(const transfer_summary& summary) noexcept override;
+    void count(const transfer_summary& summary) noexcept;
 
     void work();
     void look_again();
@@ -75,10 +75,10 @@ private:
     kernel kernel_;
     disk files_;
     virtual_pool pool_;
-    io::admission admission_;
+    admission admission_;
     std::map<int, watched> watched_;
     std::vector<int> turn_;
-    std::unique_ptr<io::service> service_;
+    std::unique_ptr<service> service_;
     /// Allocations that the service holds before its first request.
     std::size_t blocks_at_start_ = 0;
     bool completions_ready_ = false;

@@ -73,9 +73,9 @@ error_code checked_sink::commit() noexcept {
     return {};
 }
 
-result<io::read_outcome>
+result<read_outcome>
 checked_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
-    io::read_outcome outcome;
+    read_outcome outcome;
     for (const ::iovec& gap : gaps) {
         std::size_t filled = 0;
         while (filled < gap.iov_len && offset < name_.size) {
@@ -93,7 +93,7 @@ checked_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexce
     return outcome;
 }
 
-class disk::slow_source final : public io::source {
+class disk::slow_source final : public source {
 public:
     slow_source(disk& owner, const file_name& name) : owner_(owner), file_(name) {}
 
@@ -105,7 +105,7 @@ public:
         return owner_.config_.unsized ? std::nullopt : file_.size();
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         if (owner_.fails(owner_.config_.cold_ppm, happening::cold_read)) {
             return make_error_code(errc::would_block);
@@ -113,7 +113,7 @@ public:
         return read(offset, gaps);
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         if (owner_.fails(owner_.config_.read_error_ppm, happening::read_failed)) {
             return system_error(EIO);
@@ -129,7 +129,7 @@ private:
     checked_source file_;
 };
 
-class disk::upload_sink final : public io::sink {
+class disk::upload_sink final : public sink {
 public:
     upload_sink(disk& owner, std::string name, const file_name& parsed)
         : owner_(owner), name_(std::move(name)), checked_(parsed, false, owner.world_.judge) {}
@@ -177,8 +177,7 @@ bool disk::fails(std::uint32_t ppm, happening what) noexcept {
     return true;
 }
 
-result<std::shared_ptr<io::source>> disk::try_open_read(const io::content_request& wanted
-) noexcept {
+result<std::shared_ptr<source>> disk::try_open_read(const content_request& wanted) noexcept {
     // Half of the files are at hand.
     if (config_.cold_ppm != 0 && random_.below(2) == 0) {
         world_.seen.note(happening::opened_in_pool);
@@ -187,7 +186,7 @@ result<std::shared_ptr<io::source>> disk::try_open_read(const io::content_reques
     return open_read(wanted);
 }
 
-result<std::shared_ptr<io::source>> disk::open_read(const io::content_request& wanted) noexcept {
+result<std::shared_ptr<source>> disk::open_read(const content_request& wanted) noexcept {
     const auto name = file_name::parse(wanted.name);
     if (!name) {
         return make_error_code(peer_errc::not_found);
@@ -198,7 +197,7 @@ result<std::shared_ptr<io::source>> disk::open_read(const io::content_request& w
     return std::make_shared<slow_source>(*this, *name);
 }
 
-result<std::shared_ptr<io::sink>> disk::open_write(const io::content_request& wanted) noexcept {
+result<std::shared_ptr<sink>> disk::open_write(const content_request& wanted) noexcept {
     const auto name = file_name::parse(wanted.name);
     if (!name) {
         return make_error_code(peer_errc::access_violation);
@@ -229,9 +228,9 @@ void virtual_pool::clear() noexcept {
 }
 
 bool virtual_pool::submit(
-    std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing how
+    std::unique_ptr<blocking_job> job, completion_queue& completions, queueing how
 ) noexcept {
-    if (random_.chance(config_.refuse_job_ppm) && how == io::queueing::bounded) {
+    if (random_.chance(config_.refuse_job_ppm) && how == queueing::bounded) {
         world_.seen.note(happening::job_refused);
         return false;
     }
@@ -251,7 +250,7 @@ void virtual_pool::on_wake(network& net, std::uint32_t what) {
     if (found == running_.end()) {
         return;
     }
-    std::unique_ptr<io::blocking_job> job = std::move(found->second);
+    std::unique_ptr<blocking_job> job = std::move(found->second);
     running_.erase(found);
     const auto busy = busy_until_.find(lane_of(*job));
     if (busy != busy_until_.end() && busy->second <= net.now()) {

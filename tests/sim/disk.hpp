@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/driver/content.hpp>
-#include <tftp/io/blocking_pool.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/runtime/thread_pool.hpp>
 
 #include <cstdint>
 #include <deque>
@@ -48,7 +48,7 @@ struct file_name {
 };
 
 /// Compares what comes with what the file holds.
-class checked_sink final : public io::sink {
+class checked_sink final : public sink {
 public:
     /// from_port_before: the port has asked before, so the first DATA may still be one of that
     /// transfer, which nothing tells from the answer: the same octets, of another length.
@@ -74,18 +74,18 @@ private:
 };
 
 /// Reads a file of the simulation.
-class checked_source : public io::source {
+class checked_source : public source {
 public:
     explicit checked_source(const file_name& name) : name_(name) {}
 
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override { return name_.size; }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return read(offset, gaps);
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
 
 private:
@@ -93,16 +93,16 @@ private:
 };
 
 /// The files of the server.
-class disk final : public io::content {
+class disk final : public content_provider {
 public:
     disk(const disk_config& config, const kernel::parts& world, std::uint64_t seed)
         : config_(config), world_(world), random_(seed) {}
 
-    [[nodiscard]] result<std::shared_ptr<io::source>>
-    try_open_read(const io::content_request& wanted) noexcept override;
-    [[nodiscard]] result<std::shared_ptr<io::source>> open_read(const io::content_request& wanted
+    [[nodiscard]] result<std::shared_ptr<source>> try_open_read(const content_request& wanted
     ) noexcept override;
-    [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted
+    [[nodiscard]] result<std::shared_ptr<source>> open_read(const content_request& wanted
+    ) noexcept override;
+    [[nodiscard]] result<std::shared_ptr<sink>> open_write(const content_request& wanted
     ) noexcept override;
 
     /// Returns how often an upload of this name was committed.
@@ -132,7 +132,7 @@ private:
 };
 
 /// A pool without threads: jobs take virtual time.
-class virtual_pool final : public io::job_runner, public station {
+class virtual_pool final : public job_runner, public station {
 public:
     virtual_pool(const disk_config& config, const kernel::parts& world, std::uint64_t seed)
         : station(network::server_host), config_(config), world_(world), random_(seed) {}
@@ -143,7 +143,7 @@ public:
     virtual_pool& operator=(const virtual_pool&) = delete;
 
     [[nodiscard]] bool submit(
-        std::unique_ptr<io::blocking_job> job, io::completion_queue& completions, io::queueing how
+        std::unique_ptr<blocking_job> job, completion_queue& completions, queueing how
     ) noexcept override;
 
     void on_arrival(network&, const datagram&) override {}
@@ -160,7 +160,7 @@ private:
     disk_config config_;
     kernel::parts world_;
     prng random_;
-    std::map<std::uint32_t, std::unique_ptr<io::blocking_job>> running_;
+    std::map<std::uint32_t, std::unique_ptr<blocking_job>> running_;
     std::uint32_t next_ = 0;
     /// When the last job of a key is done: they run one after the other.
     std::unordered_map<std::uint64_t, time_point> busy_until_;

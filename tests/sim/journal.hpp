@@ -1,8 +1,8 @@
 #pragma once
 
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
 
 #include <stdexcept>
 #include <string>

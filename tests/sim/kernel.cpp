@@ -22,8 +22,8 @@ constexpr std::size_t headers_size = 28;
 
 } // namespace
 
-result<std::unique_ptr<io::datagram_port>>
-kernel::open(const endpoint& local, const io::port_options& options) noexcept {
+result<std::unique_ptr<datagram_socket>>
+kernel::open(const endpoint& local, const socket_options& options) noexcept {
     static constexpr std::array errors = {EMFILE, ENFILE, ENOBUFS, EADDRINUSE};
     if (random_.chance(config_.open_ppm)) {
         world_.seen.note(happening::open_failed);
@@ -36,7 +36,7 @@ kernel::open(const endpoint& local, const io::port_options& options) noexcept {
     }
     // Who asks for its address has peers that asked several.
     const port_use use = options.local_addresses ? port_use::shared : port_use::exclusive;
-    return std::unique_ptr<io::datagram_port>(
+    return std::unique_ptr<datagram_socket>(
         std::make_unique<sim_socket>(*this, host_.with_port(port), options, next_fd_++, use)
     );
 }
@@ -54,7 +54,7 @@ sim_socket* kernel::find(const endpoint& local) const noexcept {
 }
 
 sim_socket::sim_socket(
-    kernel& host, const endpoint& local, const io::port_options& options, int fd, port_use use
+    kernel& host, const endpoint& local, const socket_options& options, int fd, port_use use
 )
     : station(local),
       host_(host),
@@ -111,17 +111,17 @@ void sim_socket::on_refusal(network&, const endpoint& closed) {
     }
 }
 
-bool sim_socket::joins(const waiting& next, const io::received& message) const noexcept {
+bool sim_socket::joins(const waiting& next, const received& message) const noexcept {
     // As UDP_GRO has it: equal sizes of one sender, a shorter one ends the run.
     return options_.coalesce && host_.config_.coalesces && next.from == message.from &&
            !next.octets.empty() && next.octets.size() <= message.segment &&
            message.octets.size() % message.segment == 0 &&
-           message.octets.size() + next.octets.size() <= io::scratch::slot_size &&
-           message.octets.size() / message.segment < io::scratch::segments_max;
+           message.octets.size() + next.octets.size() <= scratch::slot_size &&
+           message.octets.size() / message.segment < scratch::segments_max;
 }
 
-result<std::span<const io::received>>
-sim_socket::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept {
+result<std::span<const received>>
+sim_socket::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
     if (pending_error_ != 0) {
         return system_error(std::exchange(pending_error_, 0));
     }
@@ -129,7 +129,7 @@ sim_socket::receive_batch(io::scratch& memory, std::size_t messages_max) noexcep
     while (!queue_.empty()) {
         const waiting& next = queue_.front();
         if (count != 0 && joins(next, memory.messages()[count - 1])) {
-            io::received& message = memory.messages()[count - 1];
+            received& message = memory.messages()[count - 1];
             const std::size_t used = message.octets.size();
             const bytes_span slot = memory.slot(count - 1);
             std::ranges::copy(next.octets, slot.begin() + static_cast<std::ptrdiff_t>(used));
@@ -167,7 +167,7 @@ sim_socket::receive_batch(io::scratch& memory, std::size_t messages_max) noexcep
         charged_ -= next.octets.size() + bookkeeping;
         queue_.pop_front();
     }
-    return std::span<const io::received>(memory.messages()).first(count);
+    return std::span<const received>(memory.messages()).first(count);
 }
 
 sim_socket::fate sim_socket::decide(bytes_view octets) noexcept {
@@ -273,11 +273,11 @@ error_code sim_socket::send(const endpoint& peer, const endpoint&, bytes_view da
     return what == fate::refused ? system_error(send_error_) : error_code();
 }
 
-std::optional<io::refusal> sim_socket::next_refusal() noexcept {
+std::optional<refusal> sim_socket::next_refusal() noexcept {
     if (refusals_.empty()) {
         return std::nullopt;
     }
-    const io::refusal oldest = refusals_.front();
+    const refusal oldest = refusals_.front();
     refusals_.pop_front();
     return oldest;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/io/datagram_port.hpp>
+#include <tftp/socket/datagram_socket.hpp>
 
 #include <cstdint>
 #include <deque>
@@ -52,7 +52,7 @@ public:
 };
 
 /// The kernel of one host: opens sockets on the simulated network.
-class kernel final : public io::port_factory {
+class kernel final : public socket_factory {
 public:
     struct parts {
         network& net;
@@ -73,8 +73,8 @@ public:
     /// Whom the sockets wake. Lifetime: borrowed while sockets are open.
     void serve(program& owner) noexcept { owner_ = &owner; }
 
-    [[nodiscard]] result<std::unique_ptr<io::datagram_port>>
-    open(const endpoint& local, const io::port_options& options) noexcept override;
+    [[nodiscard]] result<std::unique_ptr<datagram_socket>>
+    open(const endpoint& local, const socket_options& options) noexcept override;
 
     /// Port of the next sockets that ask for none; 0 for fresh ones.
     std::uint16_t next_port = 0;
@@ -115,23 +115,23 @@ private:
 };
 
 /// One UDP socket.
-class sim_socket final : public station, public io::datagram_port {
+class sim_socket final : public station, public datagram_socket {
 public:
     sim_socket(
-        kernel& host, const endpoint& local, const io::port_options& options, int fd, port_use use
+        kernel& host, const endpoint& local, const socket_options& options, int fd, port_use use
     );
     sim_socket(const sim_socket&) = delete;
     sim_socket& operator=(const sim_socket&) = delete;
     ~sim_socket() override;
 
-    [[nodiscard]] result<std::span<const io::received>>
-    receive_batch(io::scratch& memory, std::size_t messages_max) noexcept override;
+    [[nodiscard]] result<std::span<const received>>
+    receive_batch(scratch& memory, std::size_t messages_max) noexcept override;
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
-    [[nodiscard]] std::optional<io::refusal> next_refusal() noexcept override;
+    [[nodiscard]] std::optional<refusal> next_refusal() noexcept override;
 
     [[nodiscard]] endpoint local_endpoint() const noexcept override { return address(); }
 
@@ -173,15 +173,15 @@ private:
 
     [[nodiscard]] fate decide(bytes_view octets) noexcept;
     void leave(const endpoint& peer, bytes_view octets, fate what) noexcept;
-    [[nodiscard]] bool joins(const waiting& next, const io::received& message) const noexcept;
+    [[nodiscard]] bool joins(const waiting& next, const received& message) const noexcept;
 
     kernel& host_;
-    io::port_options options_;
+    socket_options options_;
     int fd_;
     std::size_t granted_;
     std::size_t charged_ = 0;
     std::deque<waiting> queue_;
-    std::deque<io::refusal> refusals_;
+    std::deque<refusal> refusals_;
     int pending_error_ = 0;
     int send_error_ = 0;
     time_point full_until_;

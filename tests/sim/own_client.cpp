@@ -16,7 +16,7 @@ own_client::own_client(
     const kernel::parts& world,
     const endpoint& host,
     const watch_rules& rules,
-    io::scratch& memory,
+    scratch& memory,
     disk& files,
     prng& seeds
 )
@@ -66,13 +66,13 @@ void own_client::start(const asked_file& asked, bool plain) {
     request_.options = plain ? offer{} : asked.options;
     request_.fall_back = plan_.fall_back && !plain;
     request_.engine = plan_.engine;
-    result<std::unique_ptr<io::transfer>> made = errc::stopped;
+    result<std::unique_ptr<transfer>> made = errc::stopped;
     if (asked.read) {
         sink_ = std::make_unique<checked_sink>(asked.name, restarted_, world_.judge);
-        made = io::begin_get(request_, *sink_, kernel_, now);
+        made = begin_get(request_, *sink_, kernel_, now);
     } else {
         source_ = std::make_unique<checked_source>(asked.name);
-        made = io::begin_put(request_, *source_, kernel_, now);
+        made = begin_put(request_, *source_, kernel_, now);
     }
     if (!made) {
         report_.ended = true;
@@ -161,7 +161,7 @@ void own_client::work() {
         return;
     }
     const time_point now = world_.net.now();
-    const io::interest wanted = transfer_->wants();
+    const interest wanted = transfer_->wants();
     kernel_.working_on = port->native_handle();
     if (wanted.read && port->readable()) {
         transfer_->on_readable(memory_, now);
@@ -179,7 +179,7 @@ void own_client::after() {
     }
     if (transfer_->closed()) {
         const bool again = !plain_ && !report_.whole && plan_.fall_back &&
-                           io::may_fall_back(request_, transfer_->summary());
+                           may_fall_back(request_, transfer_->summary());
         timer_.reset();
         ++timer_number_;
         transfer_.reset();
@@ -195,7 +195,7 @@ void own_client::after() {
         world_.net.wake(*this, *timer_, ++timer_number_);
     }
     sim_socket& port = *socket();
-    const io::interest wanted = transfer_->wants();
+    const interest wanted = transfer_->wants();
     if ((wanted.read && port.readable()) || (wanted.write && port.writable())) {
         on_socket(port);
     }
@@ -203,7 +203,7 @@ void own_client::after() {
 
 void own_client::finish() {
     reported_ = true;
-    const io::transfer_summary seen = transfer_->summary();
+    const transfer_summary seen = transfer_->summary();
     if (world_.log.on()) {
         world_.log.line(
             world_.net.now(), address(), fmt::format("completed: {}", seen.outcome.message())

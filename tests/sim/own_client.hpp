@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/driver/client_transfer.hpp>
+#include <tftp/client/client_transfer.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -56,7 +56,7 @@ public:
         const kernel::parts& world,
         const endpoint& host,
         const watch_rules& rules,
-        io::scratch& memory,
+        scratch& memory,
         disk& files,
         prng& seeds
     );
@@ -107,14 +107,14 @@ private:
     own_client_plan plan_;
     prng random_;
     kernel kernel_;
-    io::scratch& memory_;
+    scratch& memory_;
     disk& files_;
     client_report report_;
     asked_file asked_;
-    io::request request_;
+    client_request request_;
     std::unique_ptr<checked_sink> sink_;
     std::unique_ptr<checked_source> source_;
-    std::unique_ptr<io::transfer> transfer_;
+    std::unique_ptr<transfer> transfer_;
     bool awaits_restart_ = true;
     bool restarted_ = false;
     /// Of the last request.

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
 #include <tftp/engine/config.hpp>
-#include <tftp/wire/endpoint.hpp>
 #include <tftp/wire/packet.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <cstdint>
 #include <optional>

@@ -126,9 +126,9 @@ std::string inspect(const std::filesystem::path& directory, const file& what) {
     return {};
 }
 
-result<io::read_outcome>
+result<read_outcome>
 generated_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
-    io::read_outcome outcome;
+    read_outcome outcome;
     for (const ::iovec& gap : gaps) {
         const std::uint64_t left = size_bytes_ - std::min(offset, size_bytes_);
         const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(gap.iov_len, left));
@@ -140,7 +140,7 @@ generated_source::try_read(std::uint64_t offset, std::span<const ::iovec> gaps) 
     return outcome;
 }
 
-result<io::read_outcome>
+result<read_outcome>
 generated_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept {
     return try_read(offset, gaps);
 }

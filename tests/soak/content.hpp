@@ -1,9 +1,9 @@
 #pragma once
 
-#include <tftp/io/sink.hpp>
-#include <tftp/io/source.hpp>
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/error.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/content/source.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,7 @@ void create(const std::filesystem::path& directory, const file& what);
 [[nodiscard]] std::string inspect(const std::filesystem::path& directory, const file& what);
 
 /// Offers the content of a file to an upload.
-class generated_source final : public io::source {
+class generated_source final : public source {
 public:
     explicit generated_source(const file& what) noexcept
         : seed_(what.seed), size_bytes_(what.size_bytes) {}
@@ -44,9 +44,9 @@ public:
         return size_bytes_;
     }
 
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
-    [[nodiscard]] result<io::read_outcome>
+    [[nodiscard]] result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override;
 
 private:
@@ -55,7 +55,7 @@ private:
 };
 
 /// Compares what a download brings, octet by octet, and keeps nothing.
-class checking_sink final : public io::sink {
+class checking_sink final : public sink {
 public:
     explicit checking_sink(const file& what) noexcept
         : seed_(what.seed), size_bytes_(what.size_bytes) {}

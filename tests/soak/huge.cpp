@@ -3,7 +3,7 @@
 #include "soak/content.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/driver/blocking.hpp>
+#include <tftp/client/blocking.hpp>
 
 #include <fmt/format.h>
 
@@ -26,12 +26,12 @@ struct shape {
 };
 
 /// Prints how a transfer went and returns whether it went well. wrong: with its content.
-bool tell(const io::transfer_summary& summary, const std::string& wrong) {
+bool tell(const transfer_summary& summary, const std::string& wrong) {
     const auto seconds = std::chrono::duration<double>(summary.elapsed).count();
     fmt::print(
         "{} {} octets, blksize {}, windowsize {}: {} blocks, {} rollovers, {} sent again, "
         "{:.1f} s, {:.0f} MiB/s: {}\n",
-        summary.verb == io::verb::read ? "read" : "wrote",
+        summary.verb == transfer_direction::read ? "read" : "wrote",
         summary.counters.bytes,
         summary.agreed.blksize,
         summary.agreed.windowsize,
@@ -58,7 +58,7 @@ int huge() {
     create(daemon.root(), what);
     bool good = true;
     for (const shape& each : {shape{512, 1}, shape{blksize_max, 64}}) {
-        io::request asked;
+        client_request asked;
         asked.server = daemon.server();
         asked.filename = what.name;
         asked.options.blksize = each.blksize;
@@ -68,14 +68,14 @@ int huge() {
         asked.options.tsize = 0;
         error_code error;
         checking_sink sink(what);
-        const io::transfer_summary got = io::get(asked, sink, error);
+        const transfer_summary got = get(asked, sink, error);
         good = tell(got, sink.whole() && !sink.wrong() ? "" : "wrong octets") && good;
 
         const file copy{"copy", what.seed + 1, four_gib};
         generated_source source(copy);
         asked.filename = copy.name;
-        const io::transfer_summary put = io::put(asked, source, error);
-        good = tell(put, inspect(daemon.root(), copy)) && good;
+        const transfer_summary sent = put(asked, source, error);
+        good = tell(sent, inspect(daemon.root(), copy)) && good;
         std::filesystem::remove(daemon.root() / copy.name);
     }
     return good ? 0 : 1;

@@ -4,7 +4,7 @@
 #include "support/lossy_relay.hpp"
 #include "support/process.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -46,16 +46,16 @@ constexpr std::uint64_t rounds_max = 1500;
 /// A lost datagram costs a timeout, not a round trip.
 constexpr std::uint64_t lossy_rounds_max = 250;
 
-[[nodiscard]] std::uint64_t rounds_of(const io::request& asked, std::uint64_t size_bytes) {
+[[nodiscard]] std::uint64_t rounds_of(const client_request& asked, std::uint64_t size_bytes) {
     const std::uint64_t per_round =
         std::uint64_t{asked.options.blksize.value_or(512)} * asked.options.windowsize.value_or(1);
     return size_bytes / per_round + 1;
 }
 
-[[nodiscard]] std::string describe(const io::request& asked, const io::transfer_summary& summary) {
+[[nodiscard]] std::string describe(const client_request& asked, const transfer_summary& summary) {
     return fmt::format(
         "{} {} blksize {} windowsize {} timeout {} tsize {}: {} bytes in {} ms, {} \"{}\"",
-        summary.verb == io::verb::read ? "read" : "write",
+        summary.verb == transfer_direction::read ? "read" : "write",
         asked.filename,
         asked.options.blksize.value_or(0),
         asked.options.windowsize.value_or(0),
@@ -185,8 +185,8 @@ std::shared_ptr<load::relay> load::a_relay(const site& at) {
     return relay_;
 }
 
-io::request load::request_for(const site& at, const file& what, how_to how) {
-    io::request asked;
+client_request load::request_for(const site& at, const file& what, how_to how) {
+    client_request asked;
     asked.server = at.server();
     asked.filename = what.name;
     asked.mode = random_.below(8) == 0 ? transfer_mode::netascii : transfer_mode::octet;
@@ -227,7 +227,7 @@ io::request load::request_for(const site& at, const file& what, how_to how) {
 }
 
 bool load::ended(
-    const site& at, const io::request& asked, const io::transfer_summary& summary, how_to how
+    const site& at, const client_request& asked, const transfer_summary& summary, how_to how
 ) {
     counts_.retransmissions += summary.counters.retransmissions;
     if (summary.elapsed > counts_.slowest_took) {
@@ -237,7 +237,7 @@ bool load::ended(
     if (!summary.outcome.failed()) {
         ++counts_.whole;
         counts_.bytes += summary.counters.bytes;
-        ++(summary.verb == io::verb::read ? counts_.reads : counts_.writes);
+        ++(summary.verb == transfer_direction::read ? counts_.reads : counts_.writes);
         counts_.netascii += summary.mode == transfer_mode::netascii ? 1 : 0;
         counts_.windows += summary.agreed.windowsize > 1 ? 1 : 0;
         counts_.rollovers += summary.counters.blocks > 65'535 ? 1 : 0;
@@ -257,7 +257,7 @@ bool load::ended(
 asio::awaitable<void> load::read(how_to how) {
     const std::shared_ptr<site> at = serving_;
     const file& what = at->pick(random_);
-    io::request asked = request_for(*at, what, how);
+    client_request asked = request_for(*at, what, how);
     std::shared_ptr<relay> through;
     if (how.lossy) {
         through = a_relay(*at);
@@ -286,7 +286,7 @@ asio::awaitable<void> load::read(how_to how) {
 asio::awaitable<void> load::write(how_to how) {
     const std::shared_ptr<site> at = serving_;
     const file upload = at->new_upload({{}, random_.next(), at->pick(random_).size_bytes});
-    io::request asked = request_for(*at, upload, how);
+    client_request asked = request_for(*at, upload, how);
     std::shared_ptr<relay> through;
     if (how.lossy) {
         through = a_relay(*at);
@@ -323,7 +323,7 @@ asio::awaitable<void> load::killed() {
     const test::temp_dir local;
     file what = at->pick(random_);
     test::command line;
-    const std::string server = io::to_string(at->server());
+    const std::string server = to_string(at->server());
     if (random_.below(2) == 0) {
         line = test::command_of(
             {TFTP_TFTP_PROGRAM, "get", server, what.name, "-o", local.path() / what.name}

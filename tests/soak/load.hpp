@@ -4,8 +4,8 @@
 #include "soak/content.hpp"
 #include "soak/site.hpp"
 
-#include <tftp/driver/request.hpp>
-#include <tftp/net/client.hpp>
+#include <tftp/client/async/async_client.hpp>
+#include <tftp/transfer/summary.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -89,13 +89,12 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> killed();
     [[nodiscard]] boost::asio::awaitable<void> silent();
     [[nodiscard]] boost::asio::awaitable<void> same_port();
-    [[nodiscard]] io::request request_for(const site& at, const file& what, how_to how);
+    [[nodiscard]] client_request request_for(const site& at, const file& what, how_to how);
     [[nodiscard]] std::shared_ptr<relay> a_relay(const site& at);
     [[nodiscard]] boost::asio::awaitable<void> pause(std::uint64_t most_us);
     /// Counts a transfer of our client, and returns whether it ended well.
-    bool ended(
-        const site& at, const io::request& asked, const io::transfer_summary& summary, how_to how
-    );
+    bool
+    ended(const site& at, const client_request& asked, const transfer_summary& summary, how_to how);
     void defect(std::string what);
 
     boost::asio::any_io_executor executor_;
@@ -103,7 +102,7 @@ private:
     totals& counts_;
     double loss_;
     sim::prng random_;
-    net::client client_;
+    client client_;
     std::shared_ptr<relay> relay_;
     std::deque<std::unique_ptr<plain_peer>> silent_;
 };

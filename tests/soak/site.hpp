@@ -4,7 +4,7 @@
 #include "soak/content.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <chrono>
 #include <cstddef>

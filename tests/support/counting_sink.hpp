@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/io/sink.hpp>
+#include <tftp/content/sink.hpp>
 
 #include <cstdint>
 #include <span>
@@ -8,7 +8,7 @@
 namespace tftp::test {
 
 /// Counts what reaches it, committed or not, and keeps none of it.
-class counting_sink final : public io::sink {
+class counting_sink final : public sink {
 public:
     [[nodiscard]] error_code reserve(std::uint64_t) noexcept override { return {}; }
 

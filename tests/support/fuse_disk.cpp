@@ -39,7 +39,7 @@ void require(bool done, const char* what) {
 void fuse_disk::try_here() {
     try_own_mounts();
     // Who may mount anything may mount this, once there is the device.
-    if (!io::unique_fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC))) {
+    if (!unique_fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC))) {
         throw refused_here("/dev/fuse", errno);
     }
 }

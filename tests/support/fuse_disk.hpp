@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -66,9 +66,9 @@ private:
 
     std::filesystem::path where_;
     std::string content_;
-    io::unique_fd device_;
+    unique_fd device_;
     /// Wakes the thread that serves, when `stalled_` was changed.
-    io::unique_fd changed_;
+    unique_fd changed_;
     std::atomic<bool> stalled_ = false;
     std::atomic<std::chrono::milliseconds> delay_{};
     std::atomic<std::uint64_t> reads_ = 0;

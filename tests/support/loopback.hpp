@@ -2,9 +2,9 @@
 
 #include "support/builders.hpp"
 
-#include <tftp/io/scratch.hpp>
-#include <tftp/io/udp_port.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/socket/scratch.hpp>
+#include <tftp/socket/udp_socket.hpp>
 
 #include <boost/system/system_error.hpp>
 
@@ -33,7 +33,7 @@ namespace tftp::test {
 class loopback_peer {
 public:
     explicit loopback_peer(address_family family = address_family::ipv4)
-        : port_(io::udp_port::open(loopback(family), {}).value()) {}
+        : port_(udp_socket::open(loopback(family), {}).value()) {}
 
     [[nodiscard]] endpoint local() const { return port_->local_endpoint(); }
 
@@ -50,13 +50,13 @@ public:
         if (::poll(&wait, 1, static_cast<int>(limit.count())) != 1) {
             return std::nullopt;
         }
-        const io::received& m = port_->receive_batch(memory_, 1).value().front();
+        const received& m = port_->receive_batch(memory_, 1).value().front();
         return std::pair(m.from, datagram(m.octets.begin(), m.octets.end()));
     }
 
 private:
-    std::unique_ptr<io::udp_port> port_;
-    io::scratch memory_;
+    std::unique_ptr<udp_socket> port_;
+    scratch memory_;
 };
 
 } // namespace tftp::test

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <tftp/driver/content.hpp>
-#include <tftp/io/sink.hpp>
-#include <tftp/io/source.hpp>
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/error.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/content/source.hpp>
 
 #include <cstddef>
 #include <map>
@@ -18,7 +18,7 @@
 namespace tftp::test {
 
 /// Files in memory for servers of tests; an upload shows once it is committed. Thread-safe.
-class memory_content final : public io::content {
+class memory_content final : public content_provider {
 public:
     /// Opening `name` for reading or writing gives `why` from now on.
     void fail(const std::string& name, const error_code& why) {
@@ -37,7 +37,7 @@ public:
         return found == files_.end() ? std::nullopt : std::optional(*found->second);
     }
 
-    [[nodiscard]] result<std::shared_ptr<io::source>> open_read(const io::content_request& wanted
+    [[nodiscard]] result<std::shared_ptr<source>> open_read(const content_request& wanted
     ) noexcept override {
         const std::lock_guard lock(mutex_);
         const std::string name(wanted.name);
@@ -51,7 +51,7 @@ public:
         return std::make_shared<owning_source>(found->second, in_place);
     }
 
-    [[nodiscard]] result<std::shared_ptr<io::sink>> open_write(const io::content_request& wanted
+    [[nodiscard]] result<std::shared_ptr<sink>> open_write(const content_request& wanted
     ) noexcept override {
         const std::lock_guard lock(mutex_);
         std::string name(wanted.name);
@@ -65,7 +65,7 @@ public:
     bool in_place = false;
 
 private:
-    class owning_source final : public io::source {
+    class owning_source final : public source {
     public:
         owning_source(std::shared_ptr<const std::string> text, bool placed)
             : text_(std::move(text)), octets_(std::as_bytes(std::span(*text_))), placed_(placed) {}
@@ -81,23 +81,23 @@ private:
             return octets_.size();
         }
 
-        [[nodiscard]] result<io::read_outcome>
+        [[nodiscard]] result<read_outcome>
         try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
             return octets_.try_read(offset, gaps);
         }
 
-        [[nodiscard]] result<io::read_outcome>
+        [[nodiscard]] result<read_outcome>
         read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
             return octets_.read(offset, gaps);
         }
 
     private:
         std::shared_ptr<const std::string> text_;
-        io::memory_source octets_;
+        memory_source octets_;
         bool placed_;
     };
 
-    class publishing_sink final : public io::sink {
+    class publishing_sink final : public sink {
     public:
         publishing_sink(memory_content& owner, std::string name)
             : owner_(owner), name_(std::move(name)), octets_(std::size_t{1} << 30) {}
@@ -120,7 +120,7 @@ private:
     private:
         memory_content& owner_;
         std::string name_;
-        io::memory_sink octets_;
+        memory_sink octets_;
     };
 
     mutable std::mutex mutex_;

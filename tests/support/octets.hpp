@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/bytes.hpp>
+#include <tftp/base/bytes.hpp>
 
 #include <span>
 #include <string>

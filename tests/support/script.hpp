@@ -2,11 +2,11 @@
 
 #include "support/builders.hpp"
 
+#include <tftp/base/time.hpp>
 #include <tftp/engine/effect.hpp>
 #include <tftp/engine/receiver.hpp>
 #include <tftp/engine/sender.hpp>
 #include <tftp/wire/packet.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <catch2/catch.hpp>
 

@@ -3,7 +3,7 @@
 #include "support/loopback.hpp"
 #include "support/memory_content.hpp"
 
-#include <tftp/net/server.hpp>
+#include <tftp/server/async/server.hpp>
 
 #include <exception>
 #include <functional>
@@ -18,7 +18,7 @@ namespace tftp::test {
 /// A server on the loopback interface in a thread of its own, stopped at the end.
 class server_thread {
 public:
-    explicit server_thread(std::function<void(net::server::config&)> adjust = {})
+    explicit server_thread(std::function<void(tftp::server::config&)> adjust = {})
         : server(make_config(adjust)), thread_([this] {
               try {
                   server.run();
@@ -56,7 +56,7 @@ public:
     }
 
     /// Returns the summaries of all requests that ended so far.
-    [[nodiscard]] std::vector<io::transfer_summary> finished() const {
+    [[nodiscard]] std::vector<transfer_summary> finished() const {
         const std::lock_guard lock(mutex_);
         return finished_;
     }
@@ -65,15 +65,15 @@ public:
 
 private:
     mutable std::mutex mutex_;
-    std::vector<io::transfer_summary> finished_;
+    std::vector<transfer_summary> finished_;
     std::exception_ptr failure_;
 
-    net::server::config make_config(const std::function<void(net::server::config&)>& adjust) {
-        net::server::config setup;
+    tftp::server::config make_config(const std::function<void(tftp::server::config&)>& adjust) {
+        tftp::server::config setup;
         setup.listen = {loopback(address_family::ipv4), loopback(address_family::ipv6)};
         setup.files = files;
         setup.workers = 2;
-        setup.on_finished = [this](const io::transfer_summary& s) {
+        setup.on_finished = [this](const transfer_summary& s) {
             const std::lock_guard lock(mutex_);
             finished_.push_back(s);
         };
@@ -84,7 +84,7 @@ private:
     }
 
 public:
-    net::server server;
+    tftp::server server;
 
 private:
     std::thread thread_;

@@ -3,10 +3,10 @@
 #include "support/loopback.hpp"
 #include "support/memory_content.hpp"
 
-#include <tftp/driver/epoll_poller.hpp>
-#include <tftp/driver/service.hpp>
-#include <tftp/io/udp_port.hpp>
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
+#include <tftp/server/epoll_loop.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -21,13 +21,13 @@
 
 namespace tftp::test {
 
-/// A `service` on the loopback interface behind an `epoll_poller`, in a thread of its own: the
+/// A `service` on the loopback interface behind an `epoll_loop`, in a thread of its own: the
 /// smallest server there is.
 class service_thread {
 public:
     service_thread() : stop_(::eventfd(0, EFD_CLOEXEC)) {
         for (const auto family : {address_family::ipv4, address_family::ipv6}) {
-            auto port = io::udp_port::open(loopback(family), {}).value();
+            auto port = udp_socket::open(loopback(family), {}).value();
             addresses_[family == address_family::ipv4 ? 0 : 1] = port->local_endpoint();
             REQUIRE_FALSE(service_.listen(std::move(port)));
         }
@@ -50,8 +50,8 @@ public:
     memory_content files;
 
 private:
-    class silent final : public io::observer {
-        void on_finished(const io::transfer_summary&) noexcept override {}
+    class silent final : public observer {
+        void on_finished(const transfer_summary&) noexcept override {}
     };
 
     void run() {
@@ -74,11 +74,11 @@ private:
         }
     }
 
-    io::unique_fd stop_;
-    io::udp_port_factory ports_;
-    io::epoll_poller poller_;
+    unique_fd stop_;
+    udp_socket_factory ports_;
+    epoll_loop poller_;
     silent observer_;
-    io::service service_{{files, ports_, poller_, observer_}, {}, clock::now()};
+    service service_{{files, ports_, poller_, observer_}, {}, clock::now()};
     std::array<endpoint, 2> addresses_{};
     std::thread thread_;
 };

@@ -1,6 +1,6 @@
 #include "support/sim_port.hpp"
 
-#include <tftp/wire/assert.hpp>
+#include <tftp/base/assert.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,7 +19,7 @@ namespace {
 } // namespace
 
 sim_port::sim_port(
-    sim_network& network, const endpoint& local, const io::port_options& options, int fd
+    sim_network& network, const endpoint& local, const socket_options& options, int fd
 )
     : network_(network), local_(local), options_(options), fd_(fd), queue_(room) {
     for (sim_datagram& slot : queue_) {
@@ -33,8 +33,8 @@ sim_port::~sim_port() {
     network_.remove(*this);
 }
 
-result<std::span<const io::received>>
-sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept {
+result<std::span<const received>>
+sim_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
     if (const auto fault = network_.count(port_call::receive)) {
         return system_error(fault->error);
     }
@@ -47,7 +47,7 @@ sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept 
             break;
         }
         count += joined ? 0U : 1U;
-        io::received& message = messages[count - 1];
+        received& message = messages[count - 1];
         const std::size_t used = joined ? message.octets.size() : 0;
         const bytes_span slot = memory.slot(count - 1).first(used + datagram.octets.size());
         std::ranges::copy(datagram.octets, slot.begin() + static_cast<std::ptrdiff_t>(used));
@@ -63,10 +63,10 @@ sim_port::receive_batch(io::scratch& memory, std::size_t messages_max) noexcept 
             message.waited = waited;
         }
     }
-    return std::span<const io::received>(messages.first(count));
+    return std::span<const received>(messages.first(count));
 }
 
-bool sim_port::joins(const sim_datagram& next, const io::received& message) const noexcept {
+bool sim_port::joins(const sim_datagram& next, const received& message) const noexcept {
     return coalesces && next.from == message.from && !next.octets.empty() &&
            next.octets.size() <= message.segment && message.octets.size() % message.segment == 0;
 }
@@ -92,7 +92,7 @@ error_code sim_port::hold(
     const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
 ) noexcept {
     if (!network_.holds) {
-        return datagram_port::hold(peer, local, parts, segment);
+        return datagram_socket::hold(peer, local, parts, segment);
     }
     TFTP_ASSERT(held_segment_ == 0);
     if (const auto fault = network_.count(port_call::hold)) {
@@ -136,11 +136,11 @@ error_code sim_port::send(const endpoint& peer, const endpoint&, bytes_view data
     return {};
 }
 
-std::optional<io::refusal> sim_port::next_refusal() noexcept {
+std::optional<refusal> sim_port::next_refusal() noexcept {
     if (refusals_.empty()) {
         return std::nullopt;
     }
-    const io::refusal oldest = refusals_.front();
+    const refusal oldest = refusals_.front();
     refusals_.erase(refusals_.begin());
     return oldest;
 }
@@ -156,7 +156,7 @@ void sim_port::deliver(const endpoint& from, const endpoint& to, bytes_view octe
     ++waiting_;
 }
 
-void sim_port::refuse(const io::refusal& what) {
+void sim_port::refuse(const refusal& what) {
     if (options_.refusals) {
         refusals_.push_back(what);
     }
@@ -177,8 +177,7 @@ sim_port* sim_network::find(int fd) const noexcept {
     return found == by_fd_.end() ? nullptr : found->second;
 }
 
-std::unique_ptr<sim_port>
-sim_network::open(const endpoint& local, const io::port_options& options) {
+std::unique_ptr<sim_port> sim_network::open(const endpoint& local, const socket_options& options) {
     const endpoint bound = local.port == 0 ? local.with_port(next_port_++) : local;
     return std::make_unique<sim_port>(*this, bound, options, next_fd_++);
 }
@@ -216,17 +215,16 @@ void sim_network::remove(const sim_port& port) noexcept {
     by_fd_.erase(port.native_handle());
 }
 
-result<std::unique_ptr<io::datagram_port>>
-sim_host::open(const endpoint& local, const io::port_options& options) noexcept {
+result<std::unique_ptr<datagram_socket>>
+sim_host::open(const endpoint& local, const socket_options& options) noexcept {
     if (const auto fault = network_.count(port_call::open)) {
         return system_error(fault->error);
     }
     last_options = options;
-    return std::unique_ptr<io::datagram_port>(network_.open(address_.with_port(local.port), options)
-    );
+    return std::unique_ptr<datagram_socket>(network_.open(address_.with_port(local.port), options));
 }
 
-error_code sim_poller::watch(const io::interest& wanted, void* token) noexcept {
+error_code sim_poller::watch(const interest& wanted, void* token) noexcept {
     if (fail_next != 0) {
         return system_error(std::exchange(fail_next, 0));
     }
@@ -238,7 +236,7 @@ void sim_poller::unwatch(int fd) noexcept {
     watched_.erase(fd);
 }
 
-bool sim_poller::dispatch(io::service& target, time_point now) {
+bool sim_poller::dispatch(service& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);

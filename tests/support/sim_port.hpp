@@ -1,11 +1,11 @@
 #pragma once
 
-#include <tftp/driver/service.hpp>
-#include <tftp/driver/transfer.hpp>
-#include <tftp/io/datagram_port.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/error.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/datagram_socket.hpp>
+#include <tftp/transfer/transfer.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -41,13 +41,13 @@ struct sim_datagram {
 };
 
 /// One port in a `sim_network`. Its descriptor is a number that no system call knows.
-class sim_port final : public io::datagram_port {
+class sim_port final : public datagram_socket {
 public:
-    sim_port(sim_network& network, const endpoint& local, const io::port_options& options, int fd);
+    sim_port(sim_network& network, const endpoint& local, const socket_options& options, int fd);
     ~sim_port() override;
 
-    [[nodiscard]] result<std::span<const io::received>>
-    receive_batch(io::scratch& memory, std::size_t messages_max) noexcept override;
+    [[nodiscard]] result<std::span<const received>>
+    receive_batch(scratch& memory, std::size_t messages_max) noexcept override;
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
@@ -61,7 +61,7 @@ public:
     void discard() noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
-    [[nodiscard]] std::optional<io::refusal> next_refusal() noexcept override;
+    [[nodiscard]] std::optional<refusal> next_refusal() noexcept override;
 
     [[nodiscard]] endpoint local_endpoint() const noexcept override { return local_; }
 
@@ -73,7 +73,7 @@ public:
     /// Queues a datagram; the oldest stay when there is no room, as in a socket's buffer.
     void deliver(const endpoint& from, const endpoint& to, bytes_view octets);
     /// Reports an ICMP error, if the port was opened to hear of them.
-    void refuse(const io::refusal& what);
+    void refuse(const refusal& what);
 
     /// Takes the oldest datagram; empty when there is none. For ports that tests speak through.
     [[nodiscard]] std::optional<sim_datagram> take();
@@ -87,19 +87,19 @@ public:
     bool coalesces = false;
 
 private:
-    [[nodiscard]] bool joins(const sim_datagram& next, const io::received& message) const noexcept;
+    [[nodiscard]] bool joins(const sim_datagram& next, const received& message) const noexcept;
 
     // A ring whose elements keep their memory, so that traffic allocates nothing.
     static constexpr std::size_t room = 512;
 
     sim_network& network_;
     endpoint local_;
-    io::port_options options_;
+    socket_options options_;
     int fd_;
     std::vector<sim_datagram> queue_;
     std::size_t first_ = 0;
     std::size_t waiting_ = 0;
-    std::vector<io::refusal> refusals_;
+    std::vector<refusal> refusals_;
     /// What is held, for whom, and in datagrams of which size; 0 when nothing is.
     std::vector<std::byte> held_;
     endpoint held_for_;
@@ -132,7 +132,7 @@ public:
 
     /// Opens a port; port 0 takes a fresh one.
     [[nodiscard]] std::unique_ptr<sim_port>
-    open(const endpoint& local, const io::port_options& options = {});
+    open(const endpoint& local, const socket_options& options = {});
 
     /// Counts a call and returns the fault it is to end with, if any.
     [[nodiscard]] std::optional<port_fault> count(port_call call) noexcept;
@@ -151,17 +151,17 @@ private:
 };
 
 /// Opens the ports of one host.
-class sim_host final : public io::port_factory {
+class sim_host final : public socket_factory {
 public:
     /// address: its port is not used.
     sim_host(sim_network& network, const endpoint& address)
         : network_(network), address_(address) {}
 
-    [[nodiscard]] result<std::unique_ptr<io::datagram_port>>
-    open(const endpoint& local, const io::port_options& options) noexcept override;
+    [[nodiscard]] result<std::unique_ptr<datagram_socket>>
+    open(const endpoint& local, const socket_options& options) noexcept override;
 
     /// Options of the port that was opened last.
-    io::port_options last_options;
+    socket_options last_options;
 
 private:
     sim_network& network_;
@@ -169,15 +169,15 @@ private:
 };
 
 /// Watches ports of a `sim_network` for a service.
-class sim_poller final : public io::poller {
+class sim_poller final : public event_loop {
 public:
     explicit sim_poller(sim_network& network) : network_(network) {}
 
-    [[nodiscard]] error_code watch(const io::interest& wanted, void* token) noexcept override;
+    [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
     void unwatch(int fd) noexcept override;
 
     /// Tells `target` what is ready, one turn of an event loop. Returns false when nothing was.
-    bool dispatch(io::service& target, time_point now);
+    bool dispatch(service& target, time_point now);
 
     /// Returns how many descriptors are watched.
     [[nodiscard]] std::size_t watched() const noexcept { return watched_.size(); }
@@ -187,7 +187,7 @@ public:
 
 private:
     struct entry {
-        io::interest wanted;
+        interest wanted;
         void* token = nullptr;
     };
 

@@ -5,10 +5,10 @@
 #include "support/script.hpp"
 #include "support/sim_port.hpp"
 
-#include <tftp/driver/client_transfer.hpp>
-#include <tftp/driver/service.hpp>
-#include <tftp/io/blocking_pool.hpp>
-#include <tftp/io/scratch.hpp>
+#include <tftp/client/client_transfer.hpp>
+#include <tftp/runtime/thread_pool.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/scratch.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -26,18 +26,16 @@ inline constexpr endpoint service_address = endpoint::ipv4(192, 0, 2, 2, 69);
 inline constexpr endpoint client_address = endpoint::ipv4(192, 0, 2, 1, 0);
 
 /// Keeps what an observer heard.
-class finished_list final : public io::observer {
+class finished_list final : public observer {
 public:
-    std::vector<io::transfer_summary> all;
+    std::vector<transfer_summary> all;
 
-    void on_finished(const io::transfer_summary& summary) noexcept override {
-        all.push_back(summary);
-    }
+    void on_finished(const transfer_summary& summary) noexcept override { all.push_back(summary); }
 };
 
 /// Options of a service in memory, where no route can be asked for its MTU.
-[[nodiscard]] inline io::service_config sim_config() {
-    io::service_config config;
+[[nodiscard]] inline service_config sim_config() {
+    service_config config;
     config.blksize_auto = false;
     return config;
 }
@@ -45,13 +43,11 @@ public:
 /// One server and its clients in virtual time: nothing here waits.
 class sim_world {
 public:
-    explicit sim_world(
-        const io::service_config& config = sim_config(), io::job_runner* pool = nullptr
-    )
-        : serving(std::make_unique<io::service>(
-              io::service_parts{files, server_host, poller, finished, pool}, config, now
+    explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
+        : serving(std::make_unique<service>(
+              service_parts{files, server_host, loop, finished, pool}, config, now
           )) {
-        io::port_options options;
+        socket_options options;
         options.local_addresses = true;
         options.waiting_times = true;
         auto port = network.open(service_address, options);
@@ -62,15 +58,15 @@ public:
     sim_network network;
     sim_host server_host{network, service_address};
     sim_host client_host{network, client_address};
-    sim_poller poller{network};
+    sim_poller loop{network};
     memory_content files;
     finished_list finished;
     time_point now = start;
-    std::unique_ptr<io::service> serving;
+    std::unique_ptr<service> serving;
     sim_port* listener = nullptr;
-    io::scratch memory;
+    scratch memory;
     /// Driven with the server until they close. Borrowed.
-    std::vector<io::transfer*> clients;
+    std::vector<transfer*> clients;
 
     /// Opens a port that a test speaks through.
     [[nodiscard]] std::unique_ptr<sim_port> peer(std::uint16_t port = 2000) {
@@ -85,8 +81,8 @@ public:
 
     /// One turn of everybody's event loop. Returns false when nothing was ready.
     bool turn() {
-        bool any = poller.dispatch(*serving, now);
-        for (io::transfer* const t : clients) {
+        bool any = loop.dispatch(*serving, now);
+        for (transfer* const t : clients) {
             if (t->closed()) {
                 continue;
             }
@@ -118,7 +114,7 @@ public:
             now = std::max(now, *due);
             serving->on_deadline(now);
             serving->settle();
-            for (io::transfer* const t : clients) {
+            for (transfer* const t : clients) {
                 if (!t->closed() && t->deadline() && *t->deadline() <= now) {
                     t->on_deadline(memory, now);
                 }
@@ -129,7 +125,7 @@ public:
     }
 
     /// Starts a client's transfer and drives it, with the server, until it is over.
-    io::transfer_summary drive(io::transfer& client) {
+    transfer_summary drive(transfer& client) {
         clients.push_back(&client);
         client.start(memory, now);
         settle();
@@ -142,17 +138,17 @@ public:
     }
 
     /// Reads a file of the server as the client of this library does.
-    io::transfer_summary get(io::request asked, io::sink& into) {
+    transfer_summary get(client_request asked, sink& into) {
         asked.server = service_address;
-        const auto t = io::begin_get(asked, into, client_host, now);
+        const auto t = begin_get(asked, into, client_host, now);
         REQUIRE(t.has_value());
         return drive(**t);
     }
 
     /// Writes a file to the server.
-    io::transfer_summary put(io::request asked, io::source& from) {
+    transfer_summary put(client_request asked, source& from) {
         asked.server = service_address;
-        const auto t = io::begin_put(asked, from, client_host, now);
+        const auto t = begin_put(asked, from, client_host, now);
         REQUIRE(t.has_value());
         return drive(**t);
     }
@@ -163,7 +159,7 @@ public:
 private:
     [[nodiscard]] std::optional<time_point> next_deadline() const {
         std::optional<time_point> earliest = serving->deadline();
-        for (const io::transfer* const t : clients) {
+        for (const transfer* const t : clients) {
             const auto due = t->closed() ? std::nullopt : t->deadline();
             if (due && (!earliest || *due < *earliest)) {
                 earliest = due;

@@ -1,6 +1,6 @@
 #include "support/udp_client.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <cerrno>
 #include <system_error>
@@ -20,7 +20,7 @@ constexpr std::size_t datagram_octets_max = 65536;
 }
 
 int bound_socket(const tftp::endpoint& local) {
-    const io::socket_address address(local);
+    const socket_address address(local);
     const int fd = ::socket(address.data()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         fail("socket");
@@ -45,8 +45,8 @@ udp_client::~udp_client() {
 }
 
 tftp::endpoint udp_client::local() const {
-    io::socket_address address;
-    ::socklen_t size = io::socket_address::capacity;
+    socket_address address;
+    ::socklen_t size = socket_address::capacity;
     if (::getsockname(fd_, address.data(), &size) != 0) {
         fail("getsockname");
     }
@@ -54,7 +54,7 @@ tftp::endpoint udp_client::local() const {
 }
 
 void udp_client::send(const tftp::endpoint& to, bytes_view octets) {
-    const io::socket_address address(to);
+    const socket_address address(to);
     if (::sendto(fd_, octets.data(), octets.size(), 0, address.data(), address.size()) < 0) {
         fail("sendto");
     }
@@ -70,8 +70,8 @@ std::optional<arrived> udp_client::receive(std::chrono::milliseconds limit) {
             return std::nullopt;
         }
         arrived message{{}, std::vector<std::byte>(datagram_octets_max)};
-        io::socket_address address;
-        ::socklen_t size = io::socket_address::capacity;
+        socket_address address;
+        ::socklen_t size = socket_address::capacity;
         const ::ssize_t got = ::recvfrom(
             fd_, message.octets.data(), message.octets.size(), MSG_DONTWAIT, address.data(), &size
         );

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <chrono>
 #include <cstddef>

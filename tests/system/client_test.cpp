@@ -2,7 +2,7 @@
 #include "support/process.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -63,7 +63,7 @@ bool has_pending_signal(pid_t process) {
 TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
     daemon_process daemon({"--writable", "create"});
     const temp_dir here;
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     const std::string content = make_content(3'000'000, 11);
     write_file(daemon.root() / "file", content);
     const std::string got = (here.path() / "got").string();
@@ -84,7 +84,7 @@ TEST_CASE("tftp and tftpd move files both ways", "[system][tftpd][tftp]") {
 TEST_CASE("tftp takes no more, and no longer, than it is told", "[system][tftpd][tftp]") {
     daemon_process daemon({"--writable", "create"});
     const temp_dir here;
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     const std::string content = make_content(300'000, 15);
     write_file(daemon.root() / "file", content);
     const std::string got = (here.path() / "got").string();
@@ -115,7 +115,7 @@ TEST_CASE("tftp takes no more, and no longer, than it is told", "[system][tftpd]
     );
     CHECK(holds(got, content));
     const udp_client silent;
-    const std::string nobody = tftp::io::to_string(silent.local());
+    const std::string nobody = tftp::to_string(silent.local());
     for (const char* verb : {"get", "put"}) {
         const run_result late =
             run(client({verb, "--max-time", "0.05", nobody, verb[0] == 'g' ? "file" : got}),
@@ -129,7 +129,7 @@ TEST_CASE("tftp put arrives however windows leave", "[system][tftpd][tftp]") {
     const std::string how = GENERATE(as<std::string>(), "gso", "batch", "single");
     daemon_process daemon({"--writable", "create", "--sends", how});
     const temp_dir here;
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     const std::string content = make_content(300'000, 12);
     const std::string file = (here.path() / "file").string();
     write_file(file, content);
@@ -143,7 +143,7 @@ TEST_CASE("tftp put arrives however windows leave", "[system][tftpd][tftp]") {
 TEST_CASE("what standard output goes to is written to, not replaced", "[system][tftp]") {
     daemon_process daemon;
     const temp_dir here;
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     write_file(daemon.root() / "file", "content\n");
     const fs::path mixed = here.path() / "mixed";
     const auto name = GENERATE(std::string("/dev/stdout"), std::string("mixed"));
@@ -178,7 +178,7 @@ TEST_CASE("a signal ends tftp while it opens a FIFO", "[system][tftp][signals]")
 TEST_CASE("a second signal ends tftp at once, of whatever kind", "[system][tftp][signals]") {
     daemon_process daemon;
     write_file(daemon.root() / "file", make_content(1'000'000, 3));
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     const auto [first, second] = GENERATE(
         std::pair(SIGINT, SIGINT),
         std::pair(SIGINT, SIGTERM),
@@ -210,7 +210,7 @@ TEST_CASE("a second signal ends tftp at once, of whatever kind", "[system][tftp]
 TEST_CASE("many clients at once get whole files", "[system][tftpd][tftp]") {
     daemon_process daemon({"--threads", "2"});
     const temp_dir here;
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     const std::string content = make_content(500'000, 12);
     write_file(daemon.root() / "file", content);
     constexpr int clients = 16;

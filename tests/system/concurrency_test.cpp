@@ -2,9 +2,9 @@
 #include "support/files.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/io/sink.hpp>
-#include <tftp/io/source.hpp>
+#include <tftp/client/blocking.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/content/source.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -19,8 +19,6 @@ using namespace tftp::test;
 
 namespace {
 
-namespace io = tftp::io;
-
 constexpr auto attack = std::chrono::seconds(4);
 constexpr std::size_t file_octets_max = 1 << 20;
 
@@ -30,15 +28,15 @@ public:
     explicit test_client(const tftp::endpoint& server, bool windows = false) {
         asked_.server = server;
         if (windows) {
-            asked_.options = io::default_offer(1428);
+            asked_.options = tftp::default_offer(1428);
         }
     }
 
     /// Returns what came; empty when the transfer failed, for the reason in `error`.
     std::string get(const std::string& name) {
         asked_.filename = name;
-        io::memory_sink into(file_octets_max);
-        static_cast<void>(io::get(asked_, into, error));
+        tftp::memory_sink into(file_octets_max);
+        static_cast<void>(tftp::get(asked_, into, error));
         const tftp::bytes_view got = into.content();
         return error ? std::string()
                      : std::string(reinterpret_cast<const char*>(got.data()), got.size());
@@ -47,15 +45,15 @@ public:
     /// Returns whether the last block was acknowledged.
     bool put(const std::string& name, const std::string& content) {
         asked_.filename = name;
-        io::memory_source from(std::as_bytes(std::span(content)));
-        static_cast<void>(io::put(asked_, from, error));
+        tftp::memory_source from(std::as_bytes(std::span(content)));
+        static_cast<void>(tftp::put(asked_, from, error));
         return !error;
     }
 
     tftp::error_code error;
 
 private:
-    io::request asked_;
+    tftp::client_request asked_;
 };
 
 } // namespace

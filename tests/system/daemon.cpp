@@ -1,6 +1,6 @@
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <stdexcept>
 #include <utility>
@@ -11,7 +11,7 @@ namespace {
 
 tftp::endpoint endpoint_in(std::string_view line) {
     const std::string_view text = line.substr(line.rfind(' ') + 1);
-    const auto parsed = io::parse_endpoint(text, 0);
+    const auto parsed = parse_endpoint(text, 0);
     if (!parsed) {
         throw std::runtime_error("no address in: " + std::string(line));
     }

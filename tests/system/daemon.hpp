@@ -5,7 +5,7 @@
 #include "support/process.hpp"
 #include "support/udp_client.hpp"
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <chrono>
 #include <filesystem>

@@ -7,8 +7,8 @@
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/io/sink.hpp>
+#include <tftp/client/blocking.hpp>
+#include <tftp/content/sink.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -164,7 +164,7 @@ struct download {
     std::chrono::duration<double> whole{};
 };
 
-class timing_sink final : public tftp::io::sink {
+class timing_sink final : public tftp::sink {
 public:
     explicit timing_sink(std::size_t limit) : inner_(limit) {}
 
@@ -189,19 +189,19 @@ public:
     steady::time_point first;
 
 private:
-    tftp::io::memory_sink inner_;
+    tftp::memory_sink inner_;
 };
 
 download
 fetch_image(const tftp::endpoint& server, const std::string& content, const tftp::offer& options) {
-    tftp::io::request asked;
+    tftp::client_request asked;
     asked.server = server;
     asked.filename = "image";
     asked.options = options;
     timing_sink into(content.size());
     const auto begun = steady::now();
     tftp::error_code failed;
-    const auto summary = tftp::io::get(asked, into, failed);
+    const auto summary = tftp::get(asked, into, failed);
     INFO(failed.message());
     REQUIRE_FALSE(failed);
     REQUIRE(into.holds(content));
@@ -224,7 +224,7 @@ TEST_CASE("a flood of half-open requests leaves room for good clients", "[system
 
     tftp::offer lockstep;
     lockstep.blksize = 1468;
-    const tftp::offer window = tftp::io::default_offer(1468);
+    const tftp::offer window = tftp::default_offer(1468);
     // So many that each thread has served one.
     for (int i = 0; i < 24; ++i) {
         fetch_image(daemon.server(), image, window);

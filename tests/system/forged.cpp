@@ -3,7 +3,7 @@
 #include "support/process.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -52,7 +52,7 @@ void forged_sender::send(
     head.udp.source = htons(from.port);
     head.udp.dest = htons(to.port);
     head.udp.len = htons(static_cast<std::uint16_t>(sizeof head.udp + payload.size()));
-    io::socket_address address(to.with_port(0));
+    socket_address address(to.with_port(0));
     std::array<::iovec, 2> parts{
         {{&head, sizeof head}, {const_cast<std::byte*>(payload.data()), payload.size()}}};
     ::msghdr message{};

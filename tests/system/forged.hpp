@@ -2,8 +2,8 @@
 
 #include "support/builders.hpp"
 
-#include <tftp/io/unique_fd.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <string>
 #include <vector>
@@ -23,7 +23,7 @@ public:
     void send(const tftp::endpoint& from, const tftp::endpoint& to, const datagram& payload) const;
 
 private:
-    io::unique_fd socket_;
+    unique_fd socket_;
 };
 
 } // namespace tftp::test

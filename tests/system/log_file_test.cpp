@@ -3,7 +3,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -54,7 +54,7 @@ public:
         process_.emplace(what);
         const std::string text = wait_for(log(), " on 127.0.0.1:");
         const std::string address = text.substr(text.rfind(' ') + 1);
-        server_ = tftp::io::parse_endpoint(address.substr(0, address.find('\n')), 0).value();
+        server_ = tftp::parse_endpoint(address.substr(0, address.find('\n')), 0).value();
     }
 
     [[nodiscard]] fs::path directory() const { return logs_.path(); }

@@ -4,7 +4,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -102,7 +102,7 @@ TEST_CASE("one line tells all of a transfer", "[system][tftpd][log]") {
     daemon_process daemon({"--writable", "create"});
     write_file(daemon.root() / "file", std::string(3000, 'x'));
     udp_client client;
-    const std::string from = tftp::io::to_string(client.local());
+    const std::string from = tftp::to_string(client.local());
 
     const option_pairs options = {{"blksize", "1000"}, {"windowsize", "2"}, {"timeout", "60"}};
     const arrived answer = ask(client, daemon.server(), rrq("file", options));
@@ -144,7 +144,7 @@ TEST_CASE("a refused request has its line too", "[system][tftpd][log]") {
     CHECK_THAT(
         daemon.line("\"missing\""),
         Matches(
-            stamp + tftp::io::to_string(client.local()) +
+            stamp + tftp::to_string(client.local()) +
             " read \"missing\" 0 bytes 0\\.000 s - blksize 512 windowsize 1 retransmitted 0 No "
             "such "
             "file or directory"
@@ -267,7 +267,7 @@ TEST_CASE("a log that is full delays neither service nor end", "[system][tftpd][
     child_process process(what);
     const std::string& started = log.read_until(" on 127.0.0.1:");
     const std::string address = started.substr(started.rfind(' ') + 1);
-    const auto serving = tftp::io::parse_endpoint(address.substr(0, address.find('\n')), 0);
+    const auto serving = tftp::parse_endpoint(address.substr(0, address.find('\n')), 0);
     REQUIRE(serving.has_value());
 
     // A pipe holds 64 KiB.

@@ -6,7 +6,7 @@
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 

@@ -5,8 +5,8 @@
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/io/sink.hpp>
+#include <tftp/client/blocking.hpp>
+#include <tftp/content/sink.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -106,14 +106,14 @@ double ask_for_nothing(const tftp::endpoint& server) {
 
 /// Seconds that a file took.
 double fetch(const tftp::endpoint& server, const std::string& content, std::uint16_t windowsize) {
-    tftp::io::request asked;
+    tftp::client_request asked;
     asked.server = server;
     asked.filename = "file";
     asked.options.windowsize = windowsize;
-    tftp::io::memory_sink into(content.size());
+    tftp::memory_sink into(content.size());
     const auto begun = steady::now();
     tftp::error_code failed;
-    static_cast<void>(tftp::io::get(asked, into, failed));
+    static_cast<void>(tftp::get(asked, into, failed));
     INFO(failed.message());
     REQUIRE_FALSE(failed);
     REQUIRE(std::ranges::equal(into.content(), std::as_bytes(std::span(content))));

@@ -7,7 +7,7 @@
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 namespace {
 
 tftp::endpoint at(std::string_view text) {
-    const auto parsed = tftp::io::parse_endpoint(text, 0);
+    const auto parsed = tftp::parse_endpoint(text, 0);
     REQUIRE(parsed.has_value());
     return *parsed;
 }

@@ -6,7 +6,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/udp_port.hpp>
+#include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -104,11 +104,10 @@ TEST_CASE("--sends says how the blocks of a window leave", "[system][tftpd]") {
     const std::string content = make_content(8 * 512, 1);
     write_file(daemon.root() / "file", content);
     // The kernel hands over together what left together, and nothing else.
-    tftp::io::port_options options;
+    tftp::socket_options options;
     options.coalesce = true;
-    const auto port =
-        tftp::io::udp_port::open(loopback(tftp::address_family::ipv4), options).value();
-    tftp::io::scratch memory;
+    const auto port = tftp::udp_socket::open(loopback(tftp::address_family::ipv4), options).value();
+    tftp::scratch memory;
     const auto hear = [&] {
         ::pollfd wait{port->native_handle(), POLLIN, 0};
         REQUIRE(::poll(&wait, 1, 20'000) == 1);

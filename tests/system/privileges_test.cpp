@@ -4,7 +4,7 @@
 #include "system/daemon.hpp"
 #include "system/proc.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -132,7 +132,7 @@ TEST_CASE("tftpd warns when uploads cannot go to the directory itself", "[system
         child_process daemon(what);
         const auto line = daemon.wait_for_line(" on 127.0.0.1:", daemon_limit);
         REQUIRE(line);
-        const auto listening = tftp::io::parse_endpoint(line->substr(line->rfind(' ') + 1), 0);
+        const auto listening = tftp::parse_endpoint(line->substr(line->rfind(' ') + 1), 0);
         REQUIRE(listening.has_value());
         CHECK_THAT(daemon.errors(), Contains(warning));
         udp_client client;

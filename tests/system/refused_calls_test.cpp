@@ -6,7 +6,7 @@
 #include "support/process.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -129,7 +129,7 @@ const words needed_for_uploads = {
 class client {
 public:
     client(const tftp::endpoint& server, const words& wrapper)
-        : server_(tftp::io::to_string(server)), wrapper_(wrapper) {}
+        : server_(tftp::to_string(server)), wrapper_(wrapper) {}
 
     void get(const words& options, const std::string& remote, const std::string& content) const {
         const std::string local = (dir_.path() / "got").string();

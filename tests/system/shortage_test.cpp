@@ -3,7 +3,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -58,7 +58,7 @@ TEST_CASE(
         busy[i]->send(last[i].from, ack(2));
     }
     for (const auto& client : busy) {
-        const std::string ended = tftp::io::to_string(client->local()) + " read \"file\" 600 bytes";
+        const std::string ended = tftp::to_string(client->local()) + " read \"file\" 600 bytes";
         CHECK_FALSE(daemon.line(ended).empty());
     }
     // And others are served again.

@@ -2,7 +2,7 @@
 
 #include "support/udp_client.hpp"
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -3,7 +3,7 @@
 #include "system/daemon.hpp"
 #include "system/slow_peer.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -144,7 +144,7 @@ std::vector<std::string> options_for(const slowness& how) {
 struct served {
     served(const std::string& verb, const slowness& how, const std::vector<std::string>& files) {
         command what = command_of({TFTP_TFTP_PROGRAM, verb, "--quiet"});
-        for (const auto& each : {options_for(how), {tftp::io::to_string(server.local())}, files}) {
+        for (const auto& each : {options_for(how), {tftp::to_string(server.local())}, files}) {
             what.argv.insert(what.argv.end(), each.begin(), each.end());
         }
         client.emplace(what);

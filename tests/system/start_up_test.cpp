@@ -4,7 +4,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -124,7 +124,7 @@ TEST_CASE("tftpd refuses an address that it cannot have", "[system][tftpd]") {
 
     SECTION("because another program has the port") {
         const udp_client other;
-        const std::string taken = tftp::io::to_string(other.local());
+        const std::string taken = tftp::to_string(other.local());
         check_refusal(
             run_tftpd({"--listen", taken, path}),
             "cannot listen on " + taken +
@@ -133,7 +133,7 @@ TEST_CASE("tftpd refuses an address that it cannot have", "[system][tftpd]") {
     }
     SECTION("because another tftpd has the port") {
         const daemon_process first({"--threads", "2"});
-        const std::string taken = tftp::io::to_string(first.server());
+        const std::string taken = tftp::to_string(first.server());
         check_refusal(
             run_tftpd({"--threads", "2", "--listen", taken, path}),
             "cannot listen on " + taken + ": Address already in use"
@@ -364,7 +364,7 @@ bool check_serves_or_refuses(const std::vector<std::string>& wrapper) {
     child_process daemon(what);
     const auto line = daemon.wait_for_line(" on 127.0.0.1:", daemon_limit);
     if (line && !Catch::startsWith(*line, "tftpd: ")) {
-        const auto server = tftp::io::parse_endpoint(line->substr(line->rfind(' ') + 1), 0).value();
+        const auto server = tftp::parse_endpoint(line->substr(line->rfind(' ') + 1), 0).value();
         // More than one: an upload keeps its descriptors for a while.
         for (int i = 0; i < 2; ++i) {
             CHECK(fetch(server, "file") == "content");

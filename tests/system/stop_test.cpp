@@ -4,7 +4,7 @@
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <catch2/catch.hpp>
 

@@ -4,7 +4,7 @@
 #include "support/skip.hpp"
 #include "system/daemon.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -120,7 +120,7 @@ transfer(const std::string& verb, std::size_t size, const std::vector<std::strin
     std::vector<std::string> words = counting(table);
     words.insert(words.end(), {TFTP_TFTP_PROGRAM, "--quiet"});
     words.insert(words.end(), options.begin(), options.end());
-    const std::string where = tftp::io::to_string(daemon.server());
+    const std::string where = tftp::to_string(daemon.server());
     if (verb == "get") {
         words.insert(words.end(), {"get", where, "file", local.string()});
     } else {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the rules of the tree: layers, sizes, words, documentation, dead files, limits.
+"""Checks the rules of the tree: arrows, sizes, words, documentation, dead files, limits.
 
 usage: check_tree.py ROOT
 Prints one line for each violation and exits 1 when there is one.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cpp_scan
 
-LAYERS = {"wire": 0, "engine": 1, "io": 2, "driver": 3, "net": 4}
+PICTURE = Path("docs/architecture.md")
 CODE_DIRECTORIES = ("libtftp", "tftpd", "tftp", "tests", "docs")
 SOURCE_LINES_MAX = 600
 HEADER_LINES_MAX = 300
@@ -73,51 +73,96 @@ class Tree:
         self.problems.append(f"{path}:{line}: {message}")
 
 
-def layer_of(path):
-    """Returns the layer of a file of libtftp, or None."""
-    if path.parts[:3] == ("libtftp", "include", "tftp") and len(path.parts) > 4:
-        return path.parts[3]
-    if path.parts[:2] == ("libtftp", "src") and len(path.parts) > 3:
-        return path.parts[2]
+def folder_of(path):
+    """Returns the folder of a file of libtftp, such as wire or client/async, or None."""
+    for inside in (("libtftp", "include", "tftp"), ("libtftp", "src")):
+        if path.parts[: len(inside)] == inside and len(path.parts) > len(inside) + 1:
+            return "/".join(path.parts[len(inside) : -1])
     return None
 
 
-def forbidden_include(layer, quote, target):
-    """Returns why a file of `layer` must not include `target`, or None."""
-    parts = target.split("/")
-    own = target.startswith("tftp/") or (quote == '"' and parts[0] in LAYERS)
-    if own:
-        to = parts[1] if parts[0] == "tftp" else parts[0]
-        if LAYERS.get(to, 0) > LAYERS[layer]:
-            return f"{layer} must not include the higher layer {to}"
-        if (layer, to) == ("io", "engine"):
-            return "io knows no engine"
+def drawn_arrows(tree):
+    """Returns folder -> folders that it may use, as the picture in the documentation has it."""
+    lines = re.findall(r"^ *([a-z/]+) +->((?: [a-z/]+)*)$", tree.texts.get(PICTURE, ""), re.MULTILINE)
+    return {folder: set(used.split()) for folder, used in lines}
+
+
+def built_arrows(tree):
+    """Returns the same as the build has it: USES of tftp_folder()."""
+    arrows = {}
+    for path, text in tree.texts.items():
+        call = re.search(r"^tftp_folder\(\s*([a-z-]+)\s([^)]*)\)", text, re.MULTILINE)
+        if path.name == "CMakeLists.txt" and path.parts[:2] == ("libtftp", "src") and call:
+            _, _, used = call.group(2).partition("USES")
+            arrows["/".join(path.parts[2:-1])] = {each.replace("-", "/") for each in used.split()}
+    return arrows
+
+
+def reachable(arrows, folder):
+    """Returns what `folder` may include: what it uses, and what that uses."""
+    found = set()
+    waiting = [folder]
+    while waiting:
+        for used in arrows.get(waiting.pop(), ()):
+            if used not in found:
+                found.add(used)
+                waiting.append(used)
+    return found
+
+
+def included_folder(quote, target):
+    """Returns the folder of libtftp that an #include names, or None."""
+    if not target.startswith("tftp/") and quote != '"':
         return None
+    folder = target.removeprefix("tftp/").rpartition("/")[0]
+    return folder or None
+
+
+def forbidden_header(folder, quote, target):
+    """Returns why a file of `folder` must not include `target`, another project's, or None."""
+    parts = target.split("/")
     if quote == '"':
         return None
-    if parts[:2] in (["boost", "asio"], ["boost", "asio.hpp"], ["boost", "beast"]) and layer != "net":
-        return "only net includes Asio"
+    asio = parts[:2] in (["boost", "asio"], ["boost", "asio.hpp"], ["boost", "beast"])
+    if asio and not folder.endswith("/async"):
+        return "only client/async and server/async include Asio"
     if target.startswith("boost/program_options"):
         return "only the programs include Program_options"
     if parts[0] == "spdlog":
         return "only the programs include spdlog"
-    if layer in ("wire", "engine") and parts[:2] != ["boost", "system"] and re.search("[/.]", target):
+    core = folder in ("wire", "engine")
+    if core and parts[:2] != ["boost", "system"] and re.search("[/.]", target):
         return "the core includes the standard library and boost/system only"
     return None
 
 
-def check_layers(tree):
+def check_arrows(tree):
+    drawn = drawn_arrows(tree)
+    used = {folder: set() for folder in drawn}
     for path, text in tree.code():
-        layer = layer_of(path)
-        if layer is None:
+        folder = folder_of(path)
+        if folder is None:
             continue
-        if layer not in LAYERS:
-            tree.report(path, 1, f"{layer} is not a layer")
+        if folder not in drawn:
+            tree.report(path, 1, f"{PICTURE} does not show the folder {folder}")
             continue
+        allowed = reachable(drawn, folder)
         for line, quote, target in cpp_scan.includes(text):
-            why = forbidden_include(layer, quote, target)
-            if why is not None:
-                tree.report(path, line, f"includes {target}: {why}")
+            other = included_folder(quote, target)
+            if other is None:
+                why = forbidden_header(folder, quote, target)
+                if why is not None:
+                    tree.report(path, line, f"includes {target}: {why}")
+            elif other != folder:
+                used[folder].add(other)
+                if other not in allowed:
+                    tree.report(path, line, f"includes {target}: no arrow leads from {folder} to {other}")
+    built = built_arrows(tree)
+    for folder, arrows in drawn.items():
+        for missing in sorted(arrows - used[folder]):
+            tree.report(PICTURE, 1, f"{folder} includes nothing of {missing}")
+        if arrows != built.get(folder):
+            tree.report(PICTURE, 1, f"USES of {folder} in its CMakeLists.txt is not what is drawn")
     for path, text in tree.installed_headers():
         for line, _, target in cpp_scan.includes(text):
             if target.split("/")[0] in ("fmt", "spdlog"):
@@ -235,7 +280,7 @@ def numbers(text):
 
 
 def check_limits(tree):
-    header = Path("libtftp/include/tftp/driver/limits.hpp")
+    header = Path("libtftp/include/tftp/server/limits.hpp")
     manual = Path("docs/operations.md")
     if header not in tree.texts:
         return
@@ -257,7 +302,7 @@ def check_limits(tree):
 def main():
     tree = Tree(Path(sys.argv[1]).resolve())
     for check in (
-        check_layers,
+        check_arrows,
         check_sizes,
         check_words,
         check_documentation,

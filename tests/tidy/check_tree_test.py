@@ -12,6 +12,8 @@ import check_tree
 
 DOCUMENTED = "#pragma once\n\n/// Returns the answer.\nint answer() noexcept;\n"
 BUILD_FILE = "add_library(x STATIC a.cpp)\nforeach(n IN ITEMS b)\n  add_executable(${n} ${n}.cpp)\nendforeach()\n"
+PICTURE = "base ->\nwire -> base\nserver -> wire\nserver/async -> server\n"
+USES = {"base": "", "wire": "USES base", "server": "USES wire", "server/async": "USES server"}
 
 
 class CheckTree(unittest.TestCase):
@@ -30,31 +32,53 @@ class CheckTree(unittest.TestCase):
     def assert_problem(self, files, expected):
         self.assertIn(expected, self.problems_of(files))
 
-    def header(self, text, layer="wire"):
-        return {f"libtftp/include/tftp/{layer}/a.hpp": text}
+    def header(self, text, folder="wire"):
+        return {f"libtftp/include/tftp/{folder}/a.hpp": text}
+
+    def library(self, picture=PICTURE):
+        """A library of four folders, each of which uses what its arrow leads to."""
+        files = {"docs/architecture.md": picture}
+        for folder, uses in USES.items():
+            name = folder.replace("/", "-")
+            build = f"tftp_folder(\n    {name}\n    SOURCES\n        a.cpp\n    {uses}\n)\n"
+            files[f"libtftp/src/{folder}/CMakeLists.txt"] = build
+            below = uses.removeprefix("USES ")
+            files[f"libtftp/src/{folder}/a.cpp"] = f"#include <tftp/{below}/a.hpp>\n" if below else ""
+            files |= self.header(DOCUMENTED, folder)
+        return files
 
     def test_accepts_a_clean_tree(self):
-        files = self.header(DOCUMENTED) | {
-            "libtftp/src/wire/CMakeLists.txt": BUILD_FILE,
-            "libtftp/src/wire/a.cpp": "#include <tftp/wire/a.hpp>\n\n#include <vector>\n",
-            "libtftp/src/wire/b.cpp": "namespace {\nconstexpr int table[] = {\n    1,\n};\n} // namespace\n",
-        }
-        self.assertEqual(self.problems_of(files), "")
+        self.assertEqual(self.problems_of(self.library()), "")
 
-    def test_finds_an_upward_include(self):
-        self.assert_problem(self.header("#include <tftp/io/b.hpp>\n", "engine"), "higher layer io")
+    def test_finds_an_include_without_an_arrow(self):
+        up = {"libtftp/src/wire/a.cpp": "#include <tftp/base/a.hpp>\n#include <tftp/server/a.hpp>\n"}
+        self.assert_problem(self.library() | up, "no arrow leads from wire to server")
+        private = {"libtftp/src/base/a.cpp": '#include "wire/b.hpp"\n', "libtftp/src/wire/b.hpp": DOCUMENTED}
+        self.assert_problem(self.library() | private, "no arrow leads from base to wire")
 
-    def test_finds_an_engine_in_io(self):
-        self.assert_problem(self.header("#include <tftp/engine/b.hpp>\n", "io"), "io knows no engine")
+    def test_follows_the_arrows_of_what_is_used(self):
+        far = {"libtftp/src/server/a.cpp": "#include <tftp/base/a.hpp>\n#include <tftp/wire/a.hpp>\n"}
+        self.assertEqual(self.problems_of(self.library() | far), "")
 
-    def test_finds_asio_below_net(self):
-        self.assert_problem(self.header("#include <boost/asio/post.hpp>\n", "driver"), "only net")
+    def test_compares_the_picture_with_includes_and_build(self):
+        self.assert_problem(self.library(PICTURE.replace("wire -> base", "wire ->")), "no arrow leads")
+        more = self.library(PICTURE.replace("server -> wire", "server -> wire base"))
+        self.assert_problem(more, "server includes nothing of base")
+        self.assert_problem(more, "USES of server")
+        self.assert_problem(self.library(PICTURE.replace("base ->\n", "")), "does not show the folder base")
+
+    def test_finds_asio_elsewhere(self):
+        asio = self.header(DOCUMENTED + "#include <boost/asio/post.hpp>\n", "server")
+        self.assert_problem(self.library() | asio, "only client/async and server/async")
+        asio = self.header(DOCUMENTED + "#include <boost/asio/post.hpp>\n", "server/async")
+        self.assertEqual(self.problems_of(self.library() | asio), "")
 
     def test_finds_a_system_header_in_the_core(self):
-        self.assert_problem(self.header("#include <sys/socket.h>\n"), "the core includes")
+        self.assert_problem(self.library() | self.header("#include <sys/socket.h>\n"), "the core includes")
 
     def test_finds_fmt_in_an_installed_header(self):
-        self.assert_problem(self.header("#include <fmt/format.h>\n", "net"), "never in an installed")
+        fmt = self.header("#include <fmt/format.h>\n", "server")
+        self.assert_problem(self.library() | fmt, "never in an installed")
 
     def test_finds_a_long_header(self):
         self.assert_problem(self.header("// x\n" * 301), "301 lines")
@@ -86,7 +110,7 @@ class CheckTree(unittest.TestCase):
             "    bool operator==(const a&) const = default;\n\nprivate:\n    void f();\n};\n"
             "/// B.\nstruct b {\n    std::function<void(int)> on_end;\n};\nnamespace detail {\nvoid g();\n}\n"
         )
-        self.assertEqual(self.problems_of(self.header(text)), "")
+        self.assertEqual(self.problems_of(self.library() | self.header(text)), "")
 
     def test_finds_dead_files(self):
         self.assert_problem({"tftp/c.cpp": "\n", "tftp/CMakeLists.txt": BUILD_FILE}, "builds it")
@@ -94,9 +118,10 @@ class CheckTree(unittest.TestCase):
 
     def test_compares_limits_with_the_manual(self):
         header = self.header("/// L.\nstruct limits {\n    std::size_t queue_max = 64 * 1024;\n};\n")
-        files = {"libtftp/include/tftp/driver/limits.hpp": header.popitem()[1]}
+        files = {"libtftp/include/tftp/server/limits.hpp": header.popitem()[1]}
         self.assert_problem(files, "lacks `queue_max`")
         row = "| `queue_max` | {} | why |\n"
+        files |= self.library()
         self.assertEqual(self.problems_of(files | {"docs/operations.md": row.format("64 KiB")}), "")
         self.assert_problem(files | {"docs/operations.md": row.format("32 KiB")}, "is 64 * 1024")
 

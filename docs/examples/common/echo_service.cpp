@@ -37,7 +37,7 @@ echo_service::echo_service(const tftp::endpoint& where) : listener_(listen_tcp(w
     changed_.push_back({listener_.get(), true, false});
 }
 
-void echo_service::changes(std::vector<tftp::io::interest>& out) {
+void echo_service::changes(std::vector<tftp::interest>& out) {
     out.insert(out.end(), changed_.begin(), changed_.end());
     changed_.clear();
 }

@@ -2,9 +2,9 @@
 
 #include "common/socket.hpp"
 
-#include <tftp/driver/transfer.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/transfer/transfer.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -30,7 +30,7 @@ public:
     /// Returns where it listens.
     [[nodiscard]] tftp::endpoint address() const { return local_address(listener_); }
 
-    void changes(std::vector<tftp::io::interest>& out);
+    void changes(std::vector<tftp::interest>& out);
     void on_ready(int fd, bool readable, bool writable, tftp::time_point now);
 
     [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept { return std::nullopt; }
@@ -50,7 +50,7 @@ private:
 
     unique_fd listener_;
     std::unordered_map<int, connection> connections_;
-    std::vector<tftp::io::interest> changed_;
+    std::vector<tftp::interest> changed_;
 };
 
 } // namespace example

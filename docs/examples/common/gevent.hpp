@@ -4,7 +4,7 @@
 #include "common/stop.hpp"
 #include "common/wait_list.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <cstddef>
 #include <exception>

@@ -1,6 +1,6 @@
 #include "program.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
@@ -154,7 +154,7 @@ arguments::number(const std::string& name, std::uint64_t least, std::uint64_t mo
 }
 
 tftp::endpoint arguments::address(const std::string& name, std::uint16_t port) const {
-    const auto out = tftp::io::parse_endpoint(text(name), port);
+    const auto out = tftp::parse_endpoint(text(name), port);
     if (!out) {
         throw usage_error(name + " is an address in figures, not '" + text(name) + "'");
     }

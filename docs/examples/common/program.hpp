@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <boost/program_options/variables_map.hpp>
 

@@ -1,8 +1,8 @@
 #include "common/served_transfer.hpp"
 
-#include <tftp/driver/request.hpp>
 #include <tftp/engine/sender.hpp>
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
+#include <tftp/transfer/summary.hpp>
 #include <tftp/wire/options.hpp>
 #include <tftp/wire/packet.hpp>
 
@@ -27,12 +27,12 @@ constexpr std::size_t request_size_max = 512;
 } // namespace
 
 served_transfer::served_transfer(
-    const tftp_request& request, const tftp::endpoint& where, tftp::io::content& files
+    const tftp_request& request, const tftp::endpoint& where, tftp::content_provider& files
 )
     : peer_(request.peer) {
-    tftp::io::port_options options;
+    tftp::socket_options options;
     options.refusals = true;
-    auto port = tftp::io::udp_port::open(where.with_port(0), options);
+    auto port = tftp::udp_socket::open(where.with_port(0), options);
     if (!port) {
         throw boost::system::system_error(port.error(), "port of a transfer");
     }
@@ -48,7 +48,7 @@ served_transfer::served_transfer(
         refuse(tftp::peer_errc::access_violation, "only reads in octet mode");
         return;
     }
-    tftp::io::content_request wanted;
+    tftp::content_request wanted;
     wanted.name = asked->filename;
     wanted.peer = peer_;
     wanted.local = where;
@@ -60,11 +60,11 @@ served_transfer::served_transfer(
     const tftp::time_point now = tftp::clock::now();
     const tftp::answer answered = tftp::answer_request(*asked, {}, (*file)->size());
     descriptor_ = port_->native_handle();
-    tftp::io::transfer_setup setup;
+    tftp::transfer_setup setup;
     setup.filename = asked->filename;
     setup.port = std::move(port_);
-    memory_ = std::make_unique<tftp::io::scratch>();
-    transfer_ = std::make_unique<tftp::io::transfer>(
+    memory_ = std::make_unique<tftp::scratch>();
+    transfer_ = std::make_unique<tftp::transfer>(
         std::move(setup), tftp::sender::respond(answered, peer_, {}, now), std::move(*file), now
     );
     transfer_->start(*memory_, now);
@@ -92,11 +92,11 @@ void served_transfer::go_on(bool readable, bool writable) {
 }
 
 std::string served_transfer::report() const {
-    const std::string who = tftp::io::to_string(peer_);
+    const std::string who = tftp::to_string(peer_);
     if (!transfer_) {
         return who + ": " + refused_;
     }
-    const tftp::io::transfer_summary ended = transfer_->summary();
+    const tftp::transfer_summary ended = transfer_->summary();
     return who + ": " + std::to_string(ended.counters.bytes) + " octets, " +
            (ended.outcome ? ended.outcome.message() : "ok");
 }
@@ -128,7 +128,7 @@ std::optional<tftp_request> next_request(const unique_fd& listener) {
 namespace {
 
 /// Waits for one descriptor, or Ctrl-C. Returns what is ready of it.
-short wait_for(const tftp::io::interest& wanted, const stop_signal& stop, int timeout_ms) {
+short wait_for(const tftp::interest& wanted, const stop_signal& stop, int timeout_ms) {
     std::array<::pollfd, 2> both{{{wanted.fd, 0, 0}, {stop.fd(), POLLIN, 0}}};
     both[0].events = static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
     return ::poll(both.data(), both.size(), timeout_ms) > 0 ? both[0].revents : short{0};

@@ -5,12 +5,12 @@
 #include "common/stop.hpp"
 #include "common/tftp_service.hpp"
 
-#include <tftp/driver/content.hpp>
-#include <tftp/driver/transfer.hpp>
-#include <tftp/io/scratch.hpp>
-#include <tftp/io/udp_port.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/socket/scratch.hpp>
+#include <tftp/socket/udp_socket.hpp>
+#include <tftp/transfer/transfer.hpp>
 
 #include <cstddef>
 #include <iostream>
@@ -44,7 +44,7 @@ public:
     ///
     /// Throws std::system_error when the system gives no port.
     served_transfer(
-        const tftp_request& request, const tftp::endpoint& where, tftp::io::content& files
+        const tftp_request& request, const tftp::endpoint& where, tftp::content_provider& files
     );
 
     /// Returns whether it has ended, well or not.
@@ -54,7 +54,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
     /// Returns what to wait for.
-    [[nodiscard]] tftp::io::interest wants() const noexcept { return transfer_->wants(); }
+    [[nodiscard]] tftp::interest wants() const noexcept { return transfer_->wants(); }
 
     /// Returns when to go on, though nothing is ready.
     [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept {
@@ -73,10 +73,10 @@ private:
     tftp::endpoint peer_;
     std::string refused_;
     int descriptor_ = -1;
-    std::unique_ptr<tftp::io::udp_port> port_;
+    std::unique_ptr<tftp::udp_socket> port_;
     /// 2 MiB of addresses, of which it touches the pages that it needs.
-    std::unique_ptr<tftp::io::scratch> memory_;
-    std::unique_ptr<tftp::io::transfer> transfer_;
+    std::unique_ptr<tftp::scratch> memory_;
+    std::unique_ptr<tftp::transfer> transfer_;
 };
 
 /// Opens the UDP socket that takes requests. Throws std::system_error.

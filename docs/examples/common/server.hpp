@@ -5,7 +5,7 @@
 #include "common/stop.hpp"
 #include "common/tftp_service.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <iostream>
 #include <string>
@@ -21,7 +21,7 @@ inline constexpr std::initializer_list<argument> server_arguments = {
 
 /// Says that clients may come.
 inline void announce(const tftp::endpoint& where) {
-    std::cout << "serving on " << tftp::io::to_string(where) << std::endl;
+    std::cout << "serving on " << tftp::to_string(where) << std::endl;
 }
 
 /// Makes the service that the command line names, announces it, and has `serve(service, stop)`

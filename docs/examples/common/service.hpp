@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/driver/transfer.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/transfer/transfer.hpp>
 
 #include <concepts>
 #include <optional>
@@ -20,8 +20,7 @@ namespace example {
 ///
 /// How the waiting is done is all in which such servers differ.
 template <class S>
-concept service =
-    requires(S s, std::vector<tftp::io::interest>& out, int fd, tftp::time_point now) {
+concept service = requires(S s, std::vector<tftp::interest>& out, int fd, tftp::time_point now) {
     /// Adds what is to be watched for differently since the last call: the interest of a
     /// descriptor, which is neither reading nor writing once it is to be forgotten.
     s.changes(out);

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/io/socket_address.hpp>
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <cerrno>
 #include <system_error>
@@ -11,8 +11,8 @@
 
 namespace example {
 
-using tftp::io::socket_address;
-using tftp::io::unique_fd;
+using tftp::socket_address;
+using tftp::unique_fd;
 
 /// Returns what a system call returned. Throws std::system_error with `what` when it failed: -1,
 /// and the reason in errno.

@@ -1,6 +1,7 @@
 #include "common/tftp_service.hpp"
 
-#include <tftp/io/export_root.hpp>
+#include <tftp/file/directory_provider.hpp>
+#include <tftp/file/export_root.hpp>
 
 #include <boost/system/system_error.hpp>
 
@@ -9,18 +10,18 @@
 
 namespace example {
 
-std::unique_ptr<tftp::io::content> open_directory(const std::string& directory) {
-    auto root = tftp::io::export_root::open(directory.c_str(), {});
+std::unique_ptr<tftp::content_provider> open_directory(const std::string& directory) {
+    auto root = tftp::export_root::open(directory.c_str(), {});
     if (!root) {
         throw boost::system::system_error(root.error(), directory);
     }
-    return std::make_unique<tftp::io::directory_content>(*root);
+    return std::make_unique<tftp::directory_provider>(*root);
 }
 
 tftp_service::tftp_service(const tftp::endpoint& where, const std::string& directory)
     : files_(open_directory(directory)),
       service_({*files_, ports_, *this, *this}, {}, tftp::clock::now()) {
-    tftp::io::port_options options;
+    tftp::socket_options options;
     options.local_addresses = true;
     options.waiting_times = true;
     auto port = ports_.open(where, options);
@@ -33,7 +34,7 @@ tftp_service::tftp_service(const tftp::endpoint& where, const std::string& direc
     }
 }
 
-void tftp_service::changes(std::vector<tftp::io::interest>& out) {
+void tftp_service::changes(std::vector<tftp::interest>& out) {
     out.insert(out.end(), changed_.begin(), changed_.end());
     changed_.clear();
 }
@@ -51,7 +52,7 @@ void tftp_service::on_deadline(tftp::time_point now) {
     service_.settle();
 }
 
-tftp::error_code tftp_service::watch(const tftp::io::interest& wanted, void* token) noexcept {
+tftp::error_code tftp_service::watch(const tftp::interest& wanted, void* token) noexcept {
     try {
         tokens_[wanted.fd] = token;
         changed_.push_back(wanted);

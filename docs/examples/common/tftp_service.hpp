@@ -1,10 +1,10 @@
 #pragma once
 
-#include <tftp/driver/content.hpp>
-#include <tftp/driver/service.hpp>
-#include <tftp/io/udp_port.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/server/service.hpp>
+#include <tftp/socket/udp_socket.hpp>
 
 #include <memory>
 #include <optional>
@@ -15,12 +15,12 @@
 namespace example {
 
 /// Opens the directory that a TFTP server serves, to be read only. Throws std::system_error.
-[[nodiscard]] std::unique_ptr<tftp::io::content> open_directory(const std::string& directory);
+[[nodiscard]] std::unique_ptr<tftp::content_provider> open_directory(const std::string& directory);
 
 /// The whole TFTP server of the library for servers that wait for many descriptors: see
-/// service.hpp. tftp::io::service tells a tftp::io::poller what it wants to be watched; this one
+/// service.hpp. tftp::service tells a tftp::event_loop what it wants to be watched; this one
 /// watches nothing, it only writes down what has changed.
-class tftp_service final : private tftp::io::poller, private tftp::io::observer {
+class tftp_service final : private tftp::event_loop, private tftp::observer {
 public:
     static constexpr bool reads_all = false;
 
@@ -30,7 +30,7 @@ public:
     /// Returns where it takes requests.
     [[nodiscard]] tftp::endpoint address() const noexcept { return address_; }
 
-    void changes(std::vector<tftp::io::interest>& out);
+    void changes(std::vector<tftp::interest>& out);
     void on_ready(int fd, bool readable, bool writable, tftp::time_point now);
 
     [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept {
@@ -41,18 +41,18 @@ public:
 
 private:
     [[nodiscard]] tftp::error_code
-    watch(const tftp::io::interest& wanted, void* token) noexcept override;
+    watch(const tftp::interest& wanted, void* token) noexcept override;
     void unwatch(int fd) noexcept override;
 
-    void on_finished(const tftp::io::transfer_summary&) noexcept override {}
+    void on_finished(const tftp::transfer_summary&) noexcept override {}
 
     /// By descriptor: what the service calls it.
     std::unordered_map<int, void*> tokens_;
-    std::vector<tftp::io::interest> changed_;
-    std::unique_ptr<tftp::io::content> files_;
-    tftp::io::udp_port_factory ports_;
+    std::vector<tftp::interest> changed_;
+    std::unique_ptr<tftp::content_provider> files_;
+    tftp::udp_socket_factory ports_;
     tftp::endpoint address_;
-    tftp::io::service service_;
+    tftp::service service_;
 };
 
 } // namespace example

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/io/unique_fd.hpp>
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +34,7 @@ public:
     void send(std::span<const std::byte> packet);
 
 private:
-    tftp::io::unique_fd device_;
+    tftp::unique_fd device_;
 };
 
 /// Returns the checksum of RFC 1071 over an even number of octets, ready to be stored.

@@ -2,8 +2,8 @@
 
 #include "common/server.hpp"
 
-#include <tftp/driver/transfer.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
+#include <tftp/transfer/transfer.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -17,7 +17,7 @@ namespace example {
 
 /// What a task waits for: a descriptor that is ready, or a time, whichever comes first.
 struct wait_for {
-    tftp::io::interest on;
+    tftp::interest on;
     std::optional<tftp::time_point> until{};
 };
 

@@ -115,7 +115,7 @@ task take_requests(
     scheduler& all,
     const example::unique_fd& listener,
     tftp::endpoint where,
-    tftp::io::content& files
+    tftp::content_provider& files
 ) {
     for (;;) {
         co_yield example::to_read(listener.get());
@@ -136,7 +136,7 @@ void serve_echo(const example::unique_fd& listener, const example::stop_signal& 
 void serve_tftp(
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files,
+    tftp::content_provider& files,
     const example::stop_signal& stop
 ) {
     scheduler all;

@@ -54,7 +54,7 @@ void take_requests(
     example::hub& hub,
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files
+    tftp::content_provider& files
 ) {
     for (;;) {
         static_cast<void>(hub.wait(example::to_read(listener.get())));
@@ -74,7 +74,7 @@ void serve_echo(const example::unique_fd& listener, const example::stop_signal& 
 void serve_tftp(
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files,
+    tftp::content_provider& files,
     const example::stop_signal& stop
 ) {
     example::hub hub;

@@ -129,7 +129,7 @@ void take_requests(
     loop& all,
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files
+    tftp::content_provider& files
 ) {
     for (;;) {
         self.wait(example::to_read(listener.get()));
@@ -149,7 +149,7 @@ void serve_echo(const example::unique_fd& listener, const example::stop_signal& 
 void serve_tftp(
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files,
+    tftp::content_provider& files,
     const example::stop_signal& stop
 ) {
     loop all;

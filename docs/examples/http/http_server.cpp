@@ -1,5 +1,5 @@
 // Shows: a small server of static files over HTTP/1.1, with Boost.Beast for the messages and one
-// coroutine per connection. All names go through tftp::io::export_root, the same as with TFTP: no
+// coroutine per connection. All names go through tftp::export_root, the same as with TFTP: no
 // name, link or race leads out of the directory.
 //
 // Run:     http_server 127.0.0.1:8080 DIRECTORY   (beside: curl -i http://127.0.0.1:8080/FILE)
@@ -9,9 +9,9 @@
 #include "common/program.hpp"
 #include "common/text.hpp"
 
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/opened_file.hpp>
-#include <tftp/io/socket_address.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/file/opened_file.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -37,7 +37,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using asio::use_awaitable;
 using namespace std::chrono_literals;
-using file = std::shared_ptr<const tftp::io::opened_file>;
+using file = std::shared_ptr<const tftp::opened_file>;
 
 /// A client that sends or takes nothing for so long is given up.
 constexpr auto patience = 30s;
@@ -83,7 +83,7 @@ answer plain(http::status status) {
 }
 
 /// Finds what is asked for. Whatever is wrong with a name, the client learns "not found".
-answer find(const tftp::io::export_root& root, const http::request<http::string_body>& asked) {
+answer find(const tftp::export_root& root, const http::request<http::string_body>& asked) {
     if (asked.method() != http::verb::get && asked.method() != http::verb::head) {
         answer out = plain(http::status::method_not_allowed);
         out.head.set(http::field::allow, "GET, HEAD");
@@ -100,7 +100,7 @@ answer find(const tftp::io::export_root& root, const http::request<http::string_
 }
 
 /// Sends the file, a buffer at a time: memory does not grow with its size.
-asio::awaitable<void> send_file(beast::tcp_stream& stream, const tftp::io::opened_file& content) {
+asio::awaitable<void> send_file(beast::tcp_stream& stream, const tftp::opened_file& content) {
     std::vector<char> octets(65536);
     for (std::uint64_t offset = 0; offset < content.size();) {
         const ::iovec gap{octets.data(), octets.size()};
@@ -113,7 +113,7 @@ asio::awaitable<void> send_file(beast::tcp_stream& stream, const tftp::io::opene
     }
 }
 
-asio::awaitable<void> converse(beast::tcp_stream& stream, const tftp::io::export_root& root) {
+asio::awaitable<void> converse(beast::tcp_stream& stream, const tftp::export_root& root) {
     const auto peer = stream.socket().remote_endpoint();
     beast::flat_buffer buffer;
     for (bool again = true; again;) {
@@ -147,7 +147,7 @@ asio::awaitable<void> converse(beast::tcp_stream& stream, const tftp::io::export
     stream.socket().shutdown(asio::ip::tcp::socket::shutdown_send);
 }
 
-asio::awaitable<void> attend(beast::tcp_stream stream, const tftp::io::export_root& root) {
+asio::awaitable<void> attend(beast::tcp_stream stream, const tftp::export_root& root) {
     try {
         co_await converse(stream, root);
     } catch (const boost::system::system_error& failed) {
@@ -162,7 +162,7 @@ asio::awaitable<void> attend(beast::tcp_stream stream, const tftp::io::export_ro
 struct listener {
     asio::ip::tcp::acceptor acceptor;
     asio::steady_timer pause;
-    const tftp::io::export_root& root;
+    const tftp::export_root& root;
 
     void accept() {
         acceptor.async_accept([this](boost::system::error_code failed, auto socket) {
@@ -182,12 +182,12 @@ struct listener {
 int serve(const example::arguments& given) {
     const tftp::endpoint where = given.address("ADDRESS:PORT");
     const std::string& directory = given.text("DIRECTORY");
-    const auto root = tftp::io::export_root::open(directory.c_str(), {});
+    const auto root = tftp::export_root::open(directory.c_str(), {});
     if (!root) {
         throw example::usage_error(directory + ": " + root.error().message());
     }
     asio::io_context context(1);
-    const auto address = asio::ip::make_address(tftp::io::address_to_string(where));
+    const auto address = asio::ip::make_address(tftp::address_to_string(where));
     listener clients{{context, {address, where.port}}, asio::steady_timer(context), *root};
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&context](boost::system::error_code, int) { context.stop(); });

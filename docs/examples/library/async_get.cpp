@@ -4,9 +4,9 @@
 // Run:     async_get 127.0.0.1:6969 FILE...
 // Observe: a line for each file, in the order in which they end. Status 1 when one failed.
 
-#include <tftp/io/sink.hpp>
-#include <tftp/io/socket_address.hpp>
-#include <tftp/net/client.hpp>
+#include <tftp/client/async/async_client.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -28,12 +28,12 @@ constexpr const char* usage = "usage: async_get ADDRESS:PORT FILE...\n";
 constexpr std::size_t size_max = std::size_t{256} << 20;
 
 boost::asio::awaitable<void>
-fetch(tftp::net::client& client, tftp::endpoint server, std::string name, bool& failed) {
-    tftp::io::request asked;
+fetch(tftp::client& client, tftp::endpoint server, std::string name, bool& failed) {
+    tftp::client_request asked;
     asked.server = server;
     asked.filename = name;
-    asked.options = tftp::io::default_offer(1428);
-    tftp::io::memory_sink content(size_max);
+    asked.options = tftp::default_offer(1428);
+    tftp::memory_sink content(size_max);
     try {
         const auto ended =
             co_await client.async_get(std::move(asked), content, boost::asio::use_awaitable);
@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
         std::cout << usage;
         return 0;
     }
-    const auto server = tftp::io::parse_endpoint(argc > 2 ? argv[1] : "", 69);
+    const auto server = tftp::parse_endpoint(argc > 2 ? argv[1] : "", 69);
     if (!server) {
         std::cerr << usage;
         return 2;
@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
     bool failed = false;
     try {
         boost::asio::io_context context;
-        tftp::net::client client(context.get_executor());
+        tftp::client client(context.get_executor());
         for (int i = 2; i < argc; ++i) {
             boost::asio::co_spawn(
                 context, fetch(client, *server, argv[i], failed), boost::asio::detached

@@ -4,9 +4,9 @@
 // Run:     blocking_get 127.0.0.1:6969 FILE COPY
 // Observe: one line with size and time; COPY holds the file. Status 1 when it failed: no COPY then.
 
-#include <tftp/driver/blocking.hpp>
-#include <tftp/io/file_sink.hpp>
-#include <tftp/io/socket_address.hpp>
+#include <tftp/client/blocking.hpp>
+#include <tftp/file/file_sink.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/system/system_error.hpp>
 
@@ -25,17 +25,17 @@ int main(int argc, char** argv) {
         std::cout << usage;
         return 0;
     }
-    const auto server = tftp::io::parse_endpoint(argc == 4 ? argv[1] : "", 69);
+    const auto server = tftp::parse_endpoint(argc == 4 ? argv[1] : "", 69);
     if (!server) {
         std::cerr << usage;
         return 2;
     }
     try {
-        tftp::io::request asked;
+        tftp::client_request asked;
         asked.server = *server;
         asked.filename = argv[2];
-        const auto copy = tftp::io::make_file_sink(argv[3], {}).value();
-        const auto ended = tftp::io::get(asked, *copy);
+        const auto copy = tftp::make_file_sink(argv[3], {}).value();
+        const auto ended = tftp::get(asked, *copy);
 
         const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ended.elapsed);
         std::cout << ended.counters.bytes << " octets in " << took.count() << " us\n";

@@ -1,14 +1,14 @@
-// Shows: a server whose files do not exist. `io::content` answers each request with a source;
-// `io::source` makes up the octets of any offset when they are asked for, so a file of any size
+// Shows: a server whose files do not exist. `content_provider` answers each request with a source;
+// `source` makes up the octets of any offset when they are asked for, so a file of any size
 // costs no memory and a retransmission costs nothing but asking again.
 //
 // Run:     custom_source 127.0.0.1:0
 // Observe: "serving on 127.0.0.1:PORT". "lines-1000" holds 1000 numbered lines, "whoami" the
 //          address of who asks; everything else is not found. SIGINT or SIGTERM ends it.
 
-#include <tftp/driver/content.hpp>
-#include <tftp/io/socket_address.hpp>
-#include <tftp/net/server.hpp>
+#include <tftp/content/provider.hpp>
+#include <tftp/server/async/server.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/asio/signal_set.hpp>
 
@@ -30,7 +30,7 @@ using tftp::result;
 constexpr const char* usage = "usage: custom_source ADDRESS:PORT   (port 0: any free one)\n";
 
 /// "00000001\n", "00000002\n", ...: each octet follows from its offset.
-class numbered_lines final : public tftp::io::source {
+class numbered_lines final : public tftp::source {
 public:
     static constexpr std::uint64_t line_size = 9;
 
@@ -38,9 +38,9 @@ public:
 
     [[nodiscard]] std::optional<std::uint64_t> size() const noexcept override { return size_; }
 
-    [[nodiscard]] result<tftp::io::read_outcome>
+    [[nodiscard]] result<tftp::read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
-        tftp::io::read_outcome outcome;
+        tftp::read_outcome outcome;
         for (const ::iovec& gap : gaps) {
             auto* const to = static_cast<char*>(gap.iov_base);
             for (std::size_t i = 0; i < gap.iov_len && offset < size_; ++i) {
@@ -52,7 +52,7 @@ public:
         return outcome;
     }
 
-    [[nodiscard]] result<tftp::io::read_outcome>
+    [[nodiscard]] result<tftp::read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return try_read(offset, gaps);
     }
@@ -71,7 +71,7 @@ private:
 };
 
 /// A text made for one request; owns it, which `memory_source` does not.
-class text_source final : public tftp::io::source {
+class text_source final : public tftp::source {
 public:
     explicit text_source(std::string text)
         : text_(std::move(text)), octets_(std::as_bytes(std::span(text_))) {}
@@ -80,30 +80,30 @@ public:
         return octets_.size();
     }
 
-    [[nodiscard]] result<tftp::io::read_outcome>
+    [[nodiscard]] result<tftp::read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return octets_.try_read(offset, gaps);
     }
 
-    [[nodiscard]] result<tftp::io::read_outcome>
+    [[nodiscard]] result<tftp::read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept override {
         return octets_.read(offset, gaps);
     }
 
 private:
     std::string text_;
-    tftp::io::memory_source octets_;
+    tftp::memory_source octets_;
 };
 
-class generated final : public tftp::io::content {
+class generated final : public tftp::content_provider {
 public:
     // Every worker thread calls this at any time; there is no state to protect.
-    [[nodiscard]] result<std::shared_ptr<tftp::io::source>>
-    open_read(const tftp::io::content_request& wanted) noexcept override {
+    [[nodiscard]] result<std::shared_ptr<tftp::source>>
+    open_read(const tftp::content_request& wanted) noexcept override {
         try {
             constexpr std::string_view lines = "lines-";
             if (wanted.name == "whoami") {
-                return std::make_shared<text_source>(tftp::io::to_string(wanted.peer) + "\n");
+                return std::make_shared<text_source>(tftp::to_string(wanted.peer) + "\n");
             }
             std::uint32_t count = 0;
             const char* const end = wanted.name.data() + wanted.name.size();
@@ -117,8 +117,8 @@ public:
         }
     }
 
-    [[nodiscard]] result<std::shared_ptr<tftp::io::sink>>
-    open_write(const tftp::io::content_request&) noexcept override {
+    [[nodiscard]] result<std::shared_ptr<tftp::sink>>
+    open_write(const tftp::content_request&) noexcept override {
         return make_error_code(tftp::errc::forbidden);
     }
 };
@@ -127,20 +127,20 @@ public:
 
 int main(int argc, char** argv) {
     const std::string_view argument = argc == 2 ? argv[1] : "";
-    const auto address = tftp::io::parse_endpoint(argument, 69);
+    const auto address = tftp::parse_endpoint(argument, 69);
     const bool help = argument == "--help";
     if (help || !address) {
         (help ? std::cout : std::cerr) << usage;
         return help ? 0 : 2;
     }
     try {
-        tftp::net::server::config setup;
+        tftp::server::config setup;
         setup.listen = {*address};
         setup.files = std::make_shared<generated>();
-        tftp::net::server server(std::move(setup));
+        tftp::server server(std::move(setup));
         boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
         signals.async_wait([&](error_code, int) { server.stop(); });
-        std::cout << "serving on " << tftp::io::to_string(server.endpoints().front()) << std::endl;
+        std::cout << "serving on " << tftp::to_string(server.endpoints().front()) << std::endl;
         server.run();
     } catch (const std::exception& failed) {
         std::cerr << "custom_source: " << failed.what() << '\n';

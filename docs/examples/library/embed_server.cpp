@@ -5,10 +5,10 @@
 // Observe: "serving on 127.0.0.1:PORT"; a line for each request that ends. The first SIGINT or
 //          SIGTERM lets transfers finish for ten seconds, a second one ends them at once.
 
-#include <tftp/driver/content.hpp>
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/socket_address.hpp>
-#include <tftp/net/server.hpp>
+#include <tftp/file/directory_provider.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/server/async/server.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -35,14 +35,15 @@ std::string printable(std::string_view name) {
     return out;
 }
 
-std::string describe(const tftp::io::transfer_summary& s) {
-    return (s.verb == tftp::io::verb::read ? "read  " : "write ") + printable(s.filename) + " by " +
-           tftp::io::to_string(s.peer) + ": " + std::to_string(s.counters.bytes) + " octets, " +
+std::string describe(const tftp::transfer_summary& s) {
+    return (s.verb == tftp::transfer_direction::read ? "read  " : "write ") +
+           printable(s.filename) + " by " + tftp::to_string(s.peer) + ": " +
+           std::to_string(s.counters.bytes) + " octets, " +
            (s.outcome ? s.outcome.message() : "ok");
 }
 
 /// The first signal drains, the second stops.
-void on_signal(tftp::net::server& server, boost::asio::signal_set& signals, bool again) {
+void on_signal(tftp::server& server, boost::asio::signal_set& signals, bool again) {
     signals.async_wait([&server, &signals, again](tftp::error_code failed, int) {
         if (failed) {
             return;
@@ -65,12 +66,12 @@ int main(int argc, char** argv) {
         std::cout << usage;
         return 0;
     }
-    const auto address = tftp::io::parse_endpoint(argc == 3 ? argv[1] : "", 69);
+    const auto address = tftp::parse_endpoint(argc == 3 ? argv[1] : "", 69);
     if (!address) {
         std::cerr << usage;
         return 2;
     }
-    auto root = tftp::io::export_root::open(argv[2], {});
+    auto root = tftp::export_root::open(argv[2], {});
     if (!root) {
         std::cerr << "embed_server: " << argv[2] << ": " << root.error().message() << '\n';
         return 2;
@@ -78,11 +79,11 @@ int main(int argc, char** argv) {
     try {
         // Set once the server exists; no worker runs before.
         std::function<void(std::string)> print;
-        tftp::net::server::config setup;
+        tftp::server::config setup;
         setup.listen = {*address};
-        setup.files = std::make_shared<tftp::io::directory_content>(std::move(*root));
-        setup.on_finished = [&print](const tftp::io::transfer_summary& s) { print(describe(s)); };
-        tftp::net::server server(std::move(setup));
+        setup.files = std::make_shared<tftp::directory_provider>(std::move(*root));
+        setup.on_finished = [&print](const tftp::transfer_summary& s) { print(describe(s)); };
+        tftp::server server(std::move(setup));
 
         // Workers report from their threads; the application's thread prints, so lines never mix.
         print = [executor = server.get_executor()](std::string line) {
@@ -92,7 +93,7 @@ int main(int argc, char** argv) {
         };
         boost::asio::signal_set signals(server.get_executor(), SIGINT, SIGTERM);
         on_signal(server, signals, false);
-        std::cout << "serving on " << tftp::io::to_string(server.endpoints().front()) << std::endl;
+        std::cout << "serving on " << tftp::to_string(server.endpoints().front()) << std::endl;
         server.run();
         std::cout << "ended" << std::endl;
     } catch (const std::exception& failed) {

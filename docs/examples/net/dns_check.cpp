@@ -28,7 +28,7 @@ namespace {
 namespace dns = example::dns;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-using tftp::io::to_string;
+using tftp::to_string;
 
 struct answer {
     /// One line for the outcome and one for each record, without TTL: caches count it down.

@@ -11,7 +11,7 @@
 #include "common/stop.hpp"
 #include "net/proc_net.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -100,7 +100,7 @@ void report(const example::arguments& given) {
         std::cout << "SYN cookies " << cookies() << '\n';
     }
     for (const listener& each : count_half_open(sockets)) {
-        std::cout << std::left << std::setw(28) << tftp::io::to_string(each.address) << ' '
+        std::cout << std::left << std::setw(28) << tftp::to_string(each.address) << ' '
                   << each.half_open << " half-open"
                   << (each.half_open >= threshold ? ", warning: a flood?" : "") << '\n';
     }

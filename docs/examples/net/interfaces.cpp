@@ -34,7 +34,7 @@ namespace {
 namespace netlink = example::netlink;
 using example::check;
 using tftp::address_family;
-using tftp::io::address_to_string;
+using tftp::address_to_string;
 
 std::uint8_t system_family(const tftp::endpoint& address) {
     return address.family == address_family::ipv4 ? AF_INET : AF_INET6;
@@ -138,7 +138,7 @@ void set_gateway(const tftp::endpoint& gateway, std::uint32_t index) {
 void set(const example::arguments& given) {
     const std::string& text = given.text("--set");
     const auto slash = text.find('/');
-    const auto address = tftp::io::parse_endpoint(text.substr(0, slash), 0);
+    const auto address = tftp::parse_endpoint(text.substr(0, slash), 0);
     const std::string digits = slash == std::string::npos ? "" : text.substr(slash + 1);
     const char* const end = digits.data() + digits.size();
     std::uint8_t prefix = 0;

@@ -10,7 +10,7 @@
 #include "common/text.hpp"
 #include "net/proc_net.hpp"
 
-#include <tftp/io/socket_address.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <charconv>
 #include <cstdint>
@@ -95,8 +95,8 @@ int body(const example::arguments& given) {
             const auto owner = owners.find(socket.inode);
             print_row(
                 protocol,
-                tftp::io::to_string(socket.local),
-                listens ? "*" : tftp::io::to_string(socket.peer),
+                tftp::to_string(socket.local),
+                listens ? "*" : tftp::to_string(socket.peer),
                 udp ? (listens ? "open" : "connected") : example::tcp_state_name(socket.state),
                 owner == owners.end() ? "-" : owner->second
             );

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/endpoint.hpp>
+#include <tftp/base/endpoint.hpp>
 
 #include <cstdint>
 #include <string>

@@ -28,7 +28,7 @@ namespace {
 namespace dns = example::dns;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-using tftp::io::socket_address;
+using tftp::socket_address;
 
 void print(const std::string& name, const std::string& type, const std::string& value) {
     std::cout << name << ' ' << type << ' ' << value << '\n';
@@ -67,7 +67,7 @@ void address_to_name(const tftp::endpoint& address) {
     // Without NI_NAMEREQD it gives figures when there is no name.
     const int error =
         ::getnameinfo(raw.data(), raw.size(), name.data(), name.size(), nullptr, 0, NI_NAMEREQD);
-    const std::string text = tftp::io::address_to_string(address);
+    const std::string text = tftp::address_to_string(address);
     if (error != 0) {
         fail(text, error);
     }
@@ -104,7 +104,7 @@ dns::reply ask(const tftp::endpoint& server, const dns::message& query, millisec
             std::cerr << "ignored: a datagram that " << wrong << '\n';
         }
     }
-    throw std::runtime_error(tftp::io::to_string(server) + " does not answer");
+    throw std::runtime_error(tftp::to_string(server) + " does not answer");
 }
 
 /// Asks for one type, and prints what came; returns how many records.
@@ -125,7 +125,7 @@ look_up(const tftp::endpoint& server, const std::string& name, int type, millise
 
 int body(const example::arguments& given) {
     const std::string& name = given.text("NAME");
-    const auto address = tftp::io::parse_endpoint(name, 0);
+    const auto address = tftp::parse_endpoint(name, 0);
     const milliseconds patience(given.number("--timeout", 1, 60'000));
     if (!given.given("--server")) {
         if (address) {

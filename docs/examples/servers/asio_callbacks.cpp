@@ -12,7 +12,7 @@
 #include "common/server.hpp"
 #include "common/service.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -63,9 +63,9 @@ private:
     };
 
     void take_changes() {
-        std::vector<tftp::io::interest> changes;
+        std::vector<tftp::interest> changes;
         served_.changes(changes);
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             if (!each.read && !each.write) {
                 forget(each.fd);
                 continue;

@@ -64,7 +64,7 @@ awaitable<void> transfer(std::unique_ptr<example::served_transfer> served) {
     descriptor port(executor, served->descriptor());
     asio::steady_timer timer(executor);
     while (!served->over()) {
-        const tftp::io::interest wanted = served->wants();
+        const tftp::interest wanted = served->wants();
         timer.expires_at(served->deadline().value_or(tftp::time_point::max()));
         // Whichever comes first; the other wait is cancelled.
         bool ready = false;
@@ -84,7 +84,7 @@ awaitable<void> transfer(std::unique_ptr<example::served_transfer> served) {
 }
 
 awaitable<void>
-take_requests(example::unique_fd listener, tftp::endpoint where, tftp::io::content& files) {
+take_requests(example::unique_fd listener, tftp::endpoint where, tftp::content_provider& files) {
     const auto executor = co_await asio::this_coro::executor;
     asio::posix::stream_descriptor port(executor, listener.get());
     for (;;) {

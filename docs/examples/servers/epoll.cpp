@@ -15,7 +15,7 @@
 #include "common/service.hpp"
 #include "common/socket.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <array>
 #include <cstdint>
@@ -32,7 +32,7 @@ public:
     explicit epoll_set(bool edge)
         : set_(example::check(::epoll_create1(EPOLL_CLOEXEC), "epoll")), edge_(edge) {}
 
-    void watch(const tftp::io::interest& wanted) {
+    void watch(const tftp::interest& wanted) {
         if (!wanted.read && !wanted.write) {
             // It may be closed already: the kernel has forgotten it by itself then.
             ::epoll_ctl(set_.get(), EPOLL_CTL_DEL, wanted.fd, nullptr);
@@ -86,10 +86,10 @@ template <example::service Service>
 void serve(Service& served, const example::stop_signal& stop, bool edge) {
     epoll_set set(edge);
     set.watch({stop.fd(), true, false});
-    std::vector<tftp::io::interest> changes;
+    std::vector<tftp::interest> changes;
     while (!stop.asked()) {
         served.changes(changes);
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             set.watch(each);
         }
         changes.clear();

@@ -14,7 +14,7 @@
 #include "common/service.hpp"
 #include "common/socket.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <array>
 #include <cstddef>
@@ -133,10 +133,10 @@ public:
 
     void serve(const example::stop_signal& stop) {
         watch({stop.fd(), true, false});
-        std::vector<tftp::io::interest> changes;
+        std::vector<tftp::interest> changes;
         while (!stop.asked()) {
             served_.changes(changes);
-            for (const tftp::io::interest& each : changes) {
+            for (const tftp::interest& each : changes) {
                 watch(each);
             }
             changes.clear();
@@ -155,7 +155,7 @@ private:
         unsigned events;
     };
 
-    void watch(const tftp::io::interest& wanted) {
+    void watch(const tftp::interest& wanted) {
         if (const auto old = watched_.find(wanted.fd); old != watched_.end()) {
             // As long as an order holds it, a closed descriptor is not closed.
             ::io_uring_prep_cancel64(rings_.order(stop_number), old->second.number, 0);

@@ -12,9 +12,9 @@
 #include "common/program.hpp"
 #include "common/socket.hpp"
 
-#include <tftp/driver/request.hpp>
-#include <tftp/io/sink.hpp>
-#include <tftp/net/client.hpp>
+#include <tftp/client/async/async_client.hpp>
+#include <tftp/content/sink.hpp>
+#include <tftp/transfer/summary.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -87,7 +87,7 @@ public:
 
     /// One connection of an echo server.
     asio::awaitable<void> echo() {
-        const tftp::io::socket_address address(what_.server);
+        const tftp::socket_address address(what_.server);
         asio::ip::tcp::endpoint server;
         std::memcpy(server.data(), address.data(), address.size());
         server.resize(address.size());
@@ -112,10 +112,10 @@ public:
     asio::awaitable<void> fetch() {
         for (std::uint64_t i = 0; i < what_.messages; ++i) {
             co_await rest();
-            tftp::io::request asked;
+            tftp::client_request asked;
             asked.server = what_.server;
             asked.filename = what_.file;
-            tftp::io::memory_sink into(std::size_t{64} << 20);
+            tftp::memory_sink into(std::size_t{64} << 20);
             const auto begun = clock_type::now();
             co_await tftp_.async_get(asked, into, use_awaitable);
             note(begun);
@@ -139,7 +139,7 @@ private:
 
     asio::io_context& loop_;
     const load& what_;
-    tftp::net::client tftp_;
+    tftp::client tftp_;
     std::minstd_rand random_{std::random_device{}()};
 };
 

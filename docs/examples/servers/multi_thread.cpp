@@ -89,7 +89,7 @@ void serve_echo(const example::unique_fd& listener, example::stop_signal& stop) 
 void serve_tftp(
     const example::unique_fd& listener,
     const tftp::endpoint& where,
-    tftp::io::content& files,
+    tftp::content_provider& files,
     example::stop_signal& stop
 ) {
     workers all;

@@ -12,7 +12,7 @@
 #include "common/server.hpp"
 #include "common/service.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -36,13 +36,13 @@ bool may_read(int fd) {
 void serve(
     example::service auto& served, const example::stop_signal& stop, std::chrono::microseconds nap
 ) {
-    std::map<int, tftp::io::interest> watched;
-    std::vector<tftp::io::interest> changes;
+    std::map<int, tftp::interest> watched;
+    std::vector<tftp::interest> changes;
     std::uint64_t questions = 0;
     std::uint64_t answers = 0;
     while (!stop.asked()) {
         served.changes(changes);
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             watched[each.fd] = each;
             if (!each.read && !each.write) {
                 watched.erase(each.fd);

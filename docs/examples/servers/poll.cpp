@@ -12,7 +12,7 @@
 #include "common/server.hpp"
 #include "common/service.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -26,7 +26,7 @@ namespace {
 /// What poll is given: the entries in no order, and where each descriptor has its own.
 class poll_set {
 public:
-    void watch(const tftp::io::interest& wanted) {
+    void watch(const tftp::interest& wanted) {
         const auto events =
             static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
         const auto found = places_.find(wanted.fd);
@@ -69,10 +69,10 @@ private:
 void serve(example::service auto& served, const example::stop_signal& stop) {
     poll_set set;
     set.watch({stop.fd(), true, false});
-    std::vector<tftp::io::interest> changes;
+    std::vector<tftp::interest> changes;
     while (!stop.asked()) {
         served.changes(changes);
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             set.watch(each);
         }
         changes.clear();

@@ -12,7 +12,7 @@
 #include "common/server.hpp"
 #include "common/service.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <array>
 #include <cstddef>
@@ -35,7 +35,7 @@ public:
         FD_ZERO(&writes_);
     }
 
-    void watch(const tftp::io::interest& wanted) {
+    void watch(const tftp::interest& wanted) {
         if (wanted.fd >= FD_SETSIZE) {
             refuse(wanted);
             return;
@@ -81,7 +81,7 @@ public:
 private:
     /// A client whose descriptor does not fit hears the end of its connection: the service gets
     /// that as well, when it is asked to read, and forgets it.
-    static void refuse(const tftp::io::interest& wanted) {
+    static void refuse(const tftp::interest& wanted) {
         if (wanted.read || wanted.write) {
             std::cout << "descriptor " << wanted.fd << " does not fit: FD_SETSIZE is " << FD_SETSIZE
                       << std::endl;
@@ -110,11 +110,11 @@ void serve(example::service auto& served, const example::stop_signal& stop) {
     select_set set;
     set.watch({stop.fd(), true, false});
     set.watch({STDIN_FILENO, true, false});
-    std::vector<tftp::io::interest> changes;
+    std::vector<tftp::interest> changes;
     for (bool more = true; more && !stop.asked();) {
         served.changes(changes);
         const tftp::time_point now = tftp::clock::now();
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             set.watch(each);
             if (each.fd >= FD_SETSIZE && each.read) {
                 served.on_ready(each.fd, true, false, now);

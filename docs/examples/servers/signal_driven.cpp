@@ -15,7 +15,7 @@
 #include "common/service.hpp"
 #include "common/socket.hpp"
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <csignal>
 #include <cstdint>
@@ -40,7 +40,7 @@ public:
         example::check(::sigprocmask(SIG_BLOCK, &taken_, nullptr), "sigprocmask");
     }
 
-    void watch(const tftp::io::interest& wanted) {
+    void watch(const tftp::interest& wanted) {
         if (!wanted.read && !wanted.write) {
             watched_.erase(wanted.fd);
             return;
@@ -55,9 +55,7 @@ public:
         }
     }
 
-    [[nodiscard]] const std::map<int, tftp::io::interest>& watched() const noexcept {
-        return watched_;
-    }
+    [[nodiscard]] const std::map<int, tftp::interest>& watched() const noexcept { return watched_; }
 
     /// Returns the descriptor a signal came for; -1 when the time is over, or a handler ran.
     [[nodiscard]] int next(int timeout_ms) {
@@ -79,11 +77,11 @@ public:
 private:
     int ready_;
     ::sigset_t taken_{};
-    std::map<int, tftp::io::interest> watched_;
+    std::map<int, tftp::interest> watched_;
 };
 
 /// Whether the descriptor is ready now: signals tell of arrivals only, and of old ones too.
-short ready_events(const tftp::io::interest& wanted) {
+short ready_events(const tftp::interest& wanted) {
     ::pollfd one{wanted.fd, 0, 0};
     one.events = static_cast<short>((wanted.read ? POLLIN : 0) | (wanted.write ? POLLOUT : 0));
     return ::poll(&one, 1, 0) > 0 ? one.revents : short{0};
@@ -136,12 +134,12 @@ private:
 
     /// What is new may be ready already, before its signal was ordered.
     void take_changes() {
-        std::vector<tftp::io::interest> changes;
+        std::vector<tftp::interest> changes;
         served_.changes(changes);
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             queue_.watch(each);
         }
-        for (const tftp::io::interest& each : changes) {
+        for (const tftp::interest& each : changes) {
             look_at(each.fd);
         }
     }

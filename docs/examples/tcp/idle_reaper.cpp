@@ -53,7 +53,7 @@ moment now() {
 }
 
 void say(const connection& about, const std::string& what) {
-    std::cout << tftp::io::to_string(about.who) << ' ' << what << std::endl;
+    std::cout << tftp::to_string(about.who) << ' ' << what << std::endl;
 }
 
 /// Takes one connection from the queue, and keeps it if its address has not too many.
@@ -174,8 +174,7 @@ int serve_all(const example::arguments& given) {
     check(::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
     check(::bind(listener.get(), address.data(), address.size()), "bind");
     check(::listen(listener.get(), SOMAXCONN), "listen");
-    std::cout << "serving on " << tftp::io::to_string(example::local_address(listener))
-              << std::endl;
+    std::cout << "serving on " << tftp::to_string(example::local_address(listener)) << std::endl;
     run(listener, limits, stop);
     std::cout << "ended" << std::endl;
     return 0;

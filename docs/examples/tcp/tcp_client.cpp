@@ -81,8 +81,8 @@ int talk(const example::arguments& given) {
     const socket_address address(server);
     const unique_fd socket = example::open_socket(address.data()->sa_family, SOCK_STREAM);
     check(::connect(socket.get(), address.data(), address.size()), "connect");
-    std::cout << "connected " << tftp::io::to_string(example::local_address(socket)) << " to "
-              << tftp::io::to_string(server) << '\n';
+    std::cout << "connected " << tftp::to_string(example::local_address(socket)) << " to "
+              << tftp::to_string(server) << '\n';
 
     // Both directions at once. One that sends all before it reads may wait forever: for a server
     // that does not read on before its answer is taken.

@@ -88,8 +88,7 @@ int serve(const example::arguments& given) {
     check(::bind(listener.get(), address.data(), address.size()), "bind");
     check(::listen(listener.get(), SOMAXCONN), "listen");
     stop.shuts_down(listener.get(), 0);
-    std::cout << "serving on " << tftp::io::to_string(example::local_address(listener))
-              << std::endl;
+    std::cout << "serving on " << tftp::to_string(example::local_address(listener)) << std::endl;
 
     while (!stop.asked()) {
         socket_address from;
@@ -103,7 +102,7 @@ int serve(const example::arguments& given) {
             check(-1, "accept");
         }
         stop.shuts_down(client.get(), 1);
-        attend(client, tftp::io::to_string(from.to_endpoint()));
+        attend(client, tftp::to_string(from.to_endpoint()));
         stop.shuts_down(-1, 1);
     }
     std::cout << "ended" << std::endl;

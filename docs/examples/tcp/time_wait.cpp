@@ -129,7 +129,7 @@ void show(bool server_first, bool reuse) {
     std::cout << "  TIME-WAIT is at the " << (at_server ? "server" : "client") << ", "
               << found.seconds_left << " s left: " << found.row << '\n';
     for (const bool again : {false, true}) {
-        std::cout << "  bind to " << tftp::io::to_string(closed.server)
+        std::cout << "  bind to " << tftp::to_string(closed.server)
                   << (again ? " with SO_REUSEADDR: " : " without SO_REUSEADDR: ")
                   << try_bind(closed.server, again) << std::endl;
     }

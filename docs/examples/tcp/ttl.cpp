@@ -151,7 +151,7 @@ int through_routers(int routers) {
         socket_address router;
         std::memcpy(router.data(), &told.from, sizeof told.from);
         std::cout << "ICMP type " << int{told.error.ee_type} << " code " << int{told.error.ee_code}
-                  << " from " << tftp::io::address_to_string(router.to_endpoint()) << ": "
+                  << " from " << tftp::address_to_string(router.to_endpoint()) << ": "
                   << std::strerror(static_cast<int>(told.error.ee_errno)) << std::endl;
     }
     return 0;

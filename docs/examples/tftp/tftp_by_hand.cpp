@@ -28,7 +28,7 @@ using clock = std::chrono::steady_clock;
 using example::check;
 using example::socket_address;
 using example::unique_fd;
-using tftp::io::to_string;
+using tftp::to_string;
 
 constexpr std::size_t header_size = 4;
 constexpr std::size_t packet_size_max = header_size + 512;

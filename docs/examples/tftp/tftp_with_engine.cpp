@@ -14,7 +14,7 @@
 #include "common/text.hpp"
 
 #include <tftp/engine/receiver.hpp>
-#include <tftp/io/file_sink.hpp>
+#include <tftp/file/file_sink.hpp>
 
 #include <algorithm>
 #include <array>
@@ -42,7 +42,7 @@ struct transfer {
     tftp::receiver engine;
     unique_fd socket;
     /// Keeps a temporary name, or none, until commit(): the partial file of tftp_by_hand.
-    std::unique_ptr<tftp::io::sink> copy;
+    std::unique_ptr<tftp::sink> copy;
     std::uint64_t sent = 0;
     std::optional<tftp::time_point> deadline{};
     tftp::error_code outcome{};
@@ -50,7 +50,7 @@ struct transfer {
 };
 
 /// Puts a payload in its place; the last one makes the copy visible.
-tftp::error_code store(tftp::io::sink& copy, const tftp::store& what) {
+tftp::error_code store(tftp::sink& copy, const tftp::store& what) {
     // An iovec is made for reading as well, so it knows no const.
     const ::iovec payload{const_cast<std::byte*>(what.payload.data()), what.payload.size()};
     const tftp::error_code failed = copy.write(what.offset, {&payload, 1});
@@ -133,7 +133,7 @@ int download(const example::arguments& given) {
     if (!engine) {
         throw example::usage_error("FILE: " + engine.error().message());
     }
-    auto copy = tftp::io::make_file_sink(given.text("COPY").c_str(), {});
+    auto copy = tftp::make_file_sink(given.text("COPY").c_str(), {});
     if (!copy) {
         throw std::runtime_error(given.text("COPY") + ": " + copy.error().message());
     }

@@ -19,7 +19,7 @@ namespace {
 
 using example::check;
 using example::socket_address;
-using tftp::io::to_string;
+using tftp::to_string;
 
 int echo(const example::arguments& given) {
     const socket_address here(given.address("ADDRESS"));

@@ -12,7 +12,7 @@
 #include "common/socket.hpp"
 #include "common/text.hpp"
 
-#include <tftp/wire/bytes.hpp>
+#include <tftp/base/bytes.hpp>
 
 #include <array>
 #include <cerrno>

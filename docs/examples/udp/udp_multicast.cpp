@@ -32,7 +32,7 @@ namespace {
 using example::check;
 using example::socket_address;
 using example::unique_fd;
-using tftp::io::to_string;
+using tftp::to_string;
 
 /// Sets an option of the socket that is an int.
 void set(const unique_fd& socket, int level, int option, int value, const char* name) {

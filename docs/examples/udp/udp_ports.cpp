@@ -18,7 +18,7 @@ using example::check;
 using example::local_address;
 using example::socket_address;
 using example::unique_fd;
-using tftp::io::to_string;
+using tftp::to_string;
 
 unique_fd udp_socket() {
     return unique_fd(check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));

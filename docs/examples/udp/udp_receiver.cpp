@@ -20,7 +20,7 @@ namespace {
 
 using example::check;
 using example::socket_address;
-using tftp::io::to_string;
+using tftp::to_string;
 
 int receive(const example::arguments& given) {
     const socket_address here(given.address("ADDRESS"));

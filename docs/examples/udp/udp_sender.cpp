@@ -30,7 +30,7 @@ int send_words(const example::arguments& given) {
         // program and that the system has a way to go for it, no more.
         check(::sendto(socket.get(), word.data(), word.size(), 0, to.data(), to.size()), "sendto");
         std::cout << word.size() << " octets from port " << example::local_address(socket).port
-                  << " to " << tftp::io::to_string(receiver) << '\n';
+                  << " to " << tftp::to_string(receiver) << '\n';
     }
     return 0;
 }

@@ -1,5 +1,5 @@
+#include <tftp/base/assert.hpp>
 #include <tftp/engine/sender.hpp>
-#include <tftp/wire/assert.hpp>
 
 #include <algorithm>
 

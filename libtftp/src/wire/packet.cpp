@@ -1,7 +1,7 @@
 #include "wire/option_name.hpp"
 #include "wire/text.hpp"
 
-#include <tftp/wire/assert.hpp>
+#include <tftp/base/assert.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <algorithm>

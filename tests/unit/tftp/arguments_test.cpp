@@ -24,7 +24,7 @@ arguments parse(std::initializer_list<const char*> words) {
 TEST_CASE("get without options has the documented defaults", "[tftp][arguments]") {
     const arguments a = parse({"get", "192.0.2.1", "dir/image.bin"});
     CHECK(a.action == action::transfer);
-    CHECK(a.verb == io::verb::read);
+    CHECK(a.verb == transfer_direction::read);
     CHECK(a.host == "192.0.2.1");
     CHECK(a.port == 69);
     CHECK(a.remote == "dir/image.bin");
@@ -65,7 +65,7 @@ TEST_CASE("a dash as the local file of get is standard output", "[tftp][argument
 
 TEST_CASE("put names the file on the server after the local one", "[tftp][arguments]") {
     const arguments a = parse({"put", "h:6969", "/tmp/a/config"});
-    CHECK(a.verb == io::verb::write);
+    CHECK(a.verb == transfer_direction::write);
     CHECK(a.port == 6969);
     CHECK(a.local == "/tmp/a/config");
     CHECK(a.remote == "config");
@@ -224,7 +224,7 @@ TEST_CASE("hosts are split from ports", "[tftp][arguments]") {
 }
 
 TEST_CASE("put takes the way in which windows leave", "[tftp][arguments]") {
-    using tftp::io::segmentation;
+    using tftp::segmentation;
     CHECK(parse({"put", "h", "f"}).sends == segmentation::gso);
     CHECK(parse({"put", "h", "f", "--sends=gso"}).sends == segmentation::gso);
     CHECK(parse({"put", "h", "f", "--sends=batch"}).sends == segmentation::batch);

@@ -2,8 +2,8 @@
 #include "report.hpp"
 #include "support/skip.hpp"
 
-#include <tftp/io/socket_address.hpp>
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -76,10 +76,10 @@ public:
     /// answer: takes a datagram, returns the reply; empty for none.
     explicit scripted_server(std::function<std::string(const std::string&)> answer)
         : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), answer_(std::move(answer)) {
-        const io::socket_address any(endpoint::ipv4(127, 0, 0, 1, 0));
+        const socket_address any(endpoint::ipv4(127, 0, 0, 1, 0));
         REQUIRE(::bind(socket_.get(), any.data(), any.size()) == 0);
-        io::socket_address bound;
-        ::socklen_t size = io::socket_address::capacity;
+        socket_address bound;
+        ::socklen_t size = socket_address::capacity;
         REQUIRE(::getsockname(socket_.get(), bound.data(), &size) == 0);
         port_ = bound.to_endpoint().port;
         std::array<int, 2> ends{};
@@ -105,8 +105,8 @@ private:
         std::array<::pollfd, 2> watched{{{socket_.get(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}}};
         // What was sent before the stop is still answered.
         while (::poll(watched.data(), watched.size(), -1) > 0 && watched[0].revents != 0) {
-            io::socket_address from;
-            ::socklen_t size = io::socket_address::capacity;
+            socket_address from;
+            ::socklen_t size = socket_address::capacity;
             const ::ssize_t n =
                 ::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0, from.data(), &size);
             if (n < 0) {
@@ -120,9 +120,9 @@ private:
         }
     }
 
-    io::unique_fd socket_;
-    io::unique_fd stop_;
-    io::unique_fd stopped_;
+    unique_fd socket_;
+    unique_fd stop_;
+    unique_fd stopped_;
     std::function<std::string(const std::string&)> answer_;
     std::thread thread_;
     std::uint16_t port_ = 0;
@@ -140,7 +140,7 @@ private:
     return datagram.starts_with("\0\1"sv) || datagram.starts_with("\0\2"sv);
 }
 
-[[nodiscard]] arguments ask(io::verb verb, std::uint16_t port, const std::string& local) {
+[[nodiscard]] arguments ask(transfer_direction verb, std::uint16_t port, const std::string& local) {
     arguments a;
     a.verb = verb;
     a.host = "127.0.0.1";
@@ -162,7 +162,7 @@ TEST_CASE("a download is stored under its local name", "[tftp][execute]") {
     const scripted_server server([](const std::string& datagram) {
         return is_request(datagram) ? data(1, "hello") : std::string();
     });
-    const report r = execute_quietly(ask(io::verb::read, server.port(), dir / "f"));
+    const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::ok);
     CHECK(r.summary.counters.bytes == 5);
     CHECK(content_of(dir / "f") == "hello");
@@ -173,7 +173,7 @@ TEST_CASE("a server's ERROR leaves the old file as it was", "[tftp][execute]") {
     const temporary_directory dir;
     write_content(dir / "f", "old");
     const scripted_server server([](const std::string&) { return error(1, "nowhere"); });
-    const report r = execute_quietly(ask(io::verb::read, server.port(), dir / "f"));
+    const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::not_found);
     CHECK(r.from == origin::server);
     CHECK(r.summary.peer_text == "nowhere");
@@ -186,7 +186,7 @@ TEST_CASE("an ERROR in the midst of a download leaves nothing behind", "[tftp][e
     const scripted_server server([](const std::string& datagram) {
         return is_request(datagram) ? data(1, std::string(512, 'x')) : error(0, "tired");
     });
-    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.no_options = true;
     const report r = execute_quietly(asked);
     CHECK(r.code == exit_code::other);
@@ -202,7 +202,7 @@ TEST_CASE("a server that refuses options is asked without any", "[tftp][execute]
         }
         return datagram.find("blksize") != std::string::npos ? error(8, "no") : data(1, "plain");
     });
-    const report r = execute_quietly(ask(io::verb::read, server.port(), dir / "f"));
+    const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::ok);
     CHECK(content_of(dir / "f") == "plain");
     CHECK_THAT(summary_line(r), Catch::Contains("took no options"));
@@ -213,7 +213,7 @@ TEST_CASE(
 ) {
     const temporary_directory dir;
     std::atomic<int> plain{0};
-    const io::verb verb = GENERATE(io::verb::read, io::verb::write);
+    const transfer_direction verb = GENERATE(transfer_direction::read, transfer_direction::write);
     write_content(dir / "f", "old");
     const scripted_server server([&plain](const std::string& datagram) {
         if (datagram.find("tsize") != std::string::npos) {
@@ -239,7 +239,7 @@ TEST_CASE("a size that no server could mean is taken as not known", "[tftp][exec
     const scripted_server server([&said](const std::string& datagram) {
         return is_request(datagram) ? "\0\6tsize\0"s + said + '\0' : data(1, "hello");
     });
-    const report r = execute_quietly(ask(io::verb::read, server.port(), dir / "f"));
+    const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::ok);
     CHECK(content_of(dir / "f") == "hello");
     CHECK_FALSE(r.summary.agreed.tsize);
@@ -261,7 +261,7 @@ TEST_CASE("a file larger than --max-size is refused and the old one stays", "[tf
             told = datagram;
             return std::string();
         });
-        arguments asked = ask(io::verb::read, server.port(), dir / "f");
+        arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
         asked.max_size = announced ? 599 : 511;
         const report r = execute_quietly(asked);
         CHECK(r.summary.outcome == errc::too_large);
@@ -282,7 +282,7 @@ TEST_CASE("a transfer that moves ends when --max-time says so", "[tftp][execute]
         return "\0\3"s + static_cast<char>(block >> 8) + static_cast<char>(block & 0xff) +
                std::string(512, 'x');
     });
-    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.no_options = true;
     asked.max_time = 60ms;
     const report r = execute_quietly(asked);
@@ -308,7 +308,7 @@ TEST_CASE("an upload sends the file and tells its size", "[tftp][execute]") {
             sent = datagram;
             return "\0\4\0\1"s;
         });
-        const report r = execute_quietly(ask(io::verb::write, server.port(), dir / "f"));
+        const report r = execute_quietly(ask(transfer_direction::write, server.port(), dir / "f"));
         CHECK(r.code == exit_code::ok);
     }
     CHECK(sent == data(1, "content"));
@@ -323,7 +323,7 @@ TEST_CASE("a silent server is given up after the last repetition", "[tftp][execu
         ++requests;
         return std::string();
     });
-    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.timeout = 10ms;
     asked.retries = 3;
     const report r = execute_quietly(asked);
@@ -338,7 +338,7 @@ TEST_CASE("a transfer that stands still ends when --give-up says so", "[tftp][ex
     const scripted_server server([](const std::string& datagram) {
         return is_request(datagram) ? data(1, std::string(512, 'x')) : std::string();
     });
-    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.give_up = 50ms;
     const report r = execute_quietly(asked);
     CHECK(r.code == exit_code::timed_out);
@@ -354,7 +354,7 @@ TEST_CASE("a closed port is known at once", "[tftp][execute]") {
         const scripted_server gone([](const std::string&) { return std::string(); });
         port = gone.port();
     }
-    const report r = execute_quietly(ask(io::verb::read, port, dir / "f"));
+    const report r = execute_quietly(ask(transfer_direction::read, port, dir / "f"));
     CHECK(r.code == exit_code::network);
     // A request that nobody refuses is repeated for 31 s.
     CHECK(r.summary.elapsed < 10s);
@@ -367,7 +367,7 @@ TEST_CASE("the next address is tried when the first refuses", "[tftp][execute]")
     const scripted_server server([](const std::string& datagram) {
         return is_request(datagram) ? data(1, "hello") : std::string();
     });
-    arguments asked = ask(io::verb::read, server.port(), dir / "f");
+    arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.host = "localhost";
     const report r = execute_quietly(asked);
     CHECK(r.code == exit_code::ok);
@@ -381,9 +381,9 @@ TEST_CASE("a local file that cannot be stored is told before anything is sent", 
         ++requests;
         return std::string();
     });
-    report r = execute_quietly(ask(io::verb::read, server.port(), dir / "missing/f"));
+    report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "missing/f"));
     CHECK(r.code == exit_code::local_file);
-    r = execute_quietly(ask(io::verb::write, server.port(), dir / "missing"));
+    r = execute_quietly(ask(transfer_direction::write, server.port(), dir / "missing"));
     CHECK(r.code == exit_code::local_file);
     CHECK(requests == 0);
 }
@@ -398,7 +398,7 @@ TEST_CASE("a full device counts as local and the server is told", "[tftp][execut
             told = datagram;
             return std::string();
         });
-        const report r = execute_quietly(ask(io::verb::read, server.port(), "/dev/full"));
+        const report r = execute_quietly(ask(transfer_direction::read, server.port(), "/dev/full"));
         CHECK(r.code == exit_code::local_file);
         CHECK(r.from == origin::local);
     }
@@ -422,7 +422,7 @@ TEST_CASE("a signal ends the transfer and the server is told", "[tftp][execute]"
             }
             return std::string();
         });
-        r = execute(ask(io::verb::read, server.port(), dir / "f"), -1, stop);
+        r = execute(ask(transfer_direction::read, server.port(), dir / "f"), -1, stop);
     }
     CHECK(r.summary.outcome == errc::stopped);
     CHECK(r.code == exit_code::other);
@@ -431,7 +431,7 @@ TEST_CASE("a signal ends the transfer and the server is told", "[tftp][execute]"
 }
 
 TEST_CASE("an unknown interface is an error of the network", "[tftp][execute]") {
-    arguments asked = ask(io::verb::read, 69, "/dev/null");
+    arguments asked = ask(transfer_direction::read, 69, "/dev/null");
     asked.host = "fe80::1%nosuchif";
     const report r = execute_quietly(asked);
     CHECK(r.code == exit_code::network);

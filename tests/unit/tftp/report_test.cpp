@@ -1,5 +1,7 @@
 #include "report.hpp"
 
+#include <tftp/client/client_request.hpp>
+
 #include <boost/system/system_category.hpp>
 #include <catch2/catch.hpp>
 
@@ -22,7 +24,7 @@ report good() {
     r.asked.local = "f";
     r.server = endpoint::ipv4(192, 0, 2, 1, 69);
     r.addresses = 1;
-    r.offered = io::default_offer(1428);
+    r.offered = default_offer(1428);
     r.summary.peer = r.server.with_port(40000);
     r.summary.agreed = {1428, 64, std::nullopt, std::nullopt};
     r.summary.counters.bytes = 1258291;
@@ -80,7 +82,7 @@ TEST_CASE("a window that our own buffer made smaller is not the server's fault",
     const std::string buffer =
         "this system's receive buffer holds 64 blocks of 1428 octets (net.core.rmem_max)";
     report r = good();
-    r.summary.asked = io::default_offer(1428);
+    r.summary.asked = default_offer(1428);
     CHECK(refusal_line(r).empty());
     r.asked.windowsize = 128;
     CHECK(refusal_line(r) == "boot: " + buffer);
@@ -104,7 +106,7 @@ TEST_CASE("errors of a server name host, file and reason", "[tftp][report]") {
 }
 
 TEST_CASE("every error gives one line that is not empty", "[tftp][report]") {
-    for (const io::verb verb : {io::verb::read, io::verb::write}) {
+    for (const transfer_direction verb : {transfer_direction::read, transfer_direction::write}) {
         for (int code = 0; code < 40; ++code) {
             for (const error_code& outcome :
                  {error_code(static_cast<peer_errc>(code)),
@@ -136,7 +138,7 @@ TEST_CASE("silence before the first answer is told from silence later", "[tftp][
     CHECK_THAT(error_line(r), Contains("--blksize 512"));
 
     r = failed(errc::timed_out);
-    r.asked.verb = io::verb::write;
+    r.asked.verb = transfer_direction::write;
     r.summary.counters.all_sent = true;
     CHECK_THAT(error_line(r), Contains("may have the whole file"));
 }
@@ -167,7 +169,7 @@ TEST_CASE("what --max-size and --max-time end names them", "[tftp][report]") {
         "boot: dir/f: not done in the time that --max-time allows, 0.8 s: 1.2 MiB went through; "
         "nothing was stored"
     );
-    r.asked.verb = io::verb::write;
+    r.asked.verb = transfer_direction::write;
     CHECK_THAT(error_line(r), !Contains("stored"));
     r = silent();
     r.summary.outcome = errc::out_of_time;
@@ -194,7 +196,7 @@ TEST_CASE("errors of a file name the file", "[tftp][report]") {
     CHECK_THAT(error_line(r), StartsWith("standard output: "));
     r = failed({EACCES, boost::system::system_category()}, true);
     CHECK_THAT(error_line(r), Contains("or the name is a link of another user"));
-    r.asked.verb = io::verb::write;
+    r.asked.verb = transfer_direction::write;
     CHECK(error_line(r) == "f: permission denied");
 }
 

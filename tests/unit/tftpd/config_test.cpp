@@ -1,5 +1,5 @@
-#include <tftp/io/export_root.hpp>
-#include <tftp/io/socket_address.hpp>
+#include <tftp/file/export_root.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -49,7 +49,7 @@ TEST_CASE("no group of machines is listened for", "[tftpd][config][rfc1123]") {
         INFO(one);
         const config read = parse_all({"--listen", one.c_str()});
         REQUIRE(read.listen.size() == 1);
-        CHECK(tftp::io::to_string(read.listen.front()) == one);
+        CHECK(tftp::to_string(read.listen.front()) == one);
     }
 }
 
@@ -75,11 +75,11 @@ TEST_CASE("what says how to take uploads needs --writable", "[tftpd][config]") {
             CHECK_NOTHROW(parse_all({option.c_str(), value, "--writable", writable}));
         }
     }
-    CHECK(parse_all({"--fsync", "no"}).access.writable == tftp::io::writable::never);
+    CHECK(parse_all({"--fsync", "no"}).access.writable == tftp::writable::never);
 }
 
 TEST_CASE("links are followed as --symlinks says, and to --link-target", "[tftpd][config]") {
-    using tftp::io::symlinks;
+    using tftp::symlinks;
     CHECK(parse_all({}).access.symlinks == symlinks::inside);
     CHECK(parse_all({"--symlinks", "no"}).access.symlinks == symlinks::no);
     CHECK(parse_all({"--symlinks", "chroot"}).access.symlinks == symlinks::chroot);
@@ -113,7 +113,7 @@ TEST_CASE("--serve says whose right to read counts", "[tftpd][config]") {
 }
 
 TEST_CASE("--upload-method, --spool-dir and --umask say how files are written", "[tftpd][config]") {
-    using tftp::io::upload_method;
+    using tftp::upload_method;
     const config by_default = parse_all({"--writable", "create"});
     CHECK(by_default.access.method == upload_method::automatic);
     CHECK(by_default.umask == 022);

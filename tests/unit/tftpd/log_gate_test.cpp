@@ -11,8 +11,8 @@ namespace {
 
 constexpr tftp::time_point begin{};
 
-tftp::io::transfer_summary ended(const tftp::error_code& outcome = {}) {
-    tftp::io::transfer_summary s;
+tftp::transfer_summary ended(const tftp::error_code& outcome = {}) {
+    tftp::transfer_summary s;
     s.outcome = outcome;
     return s;
 }

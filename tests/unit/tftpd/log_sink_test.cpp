@@ -1,4 +1,4 @@
-#include <tftp/io/unique_fd.hpp>
+#include <tftp/base/unique_fd.hpp>
 
 #include <catch2/catch.hpp>
 #include <spdlog/spdlog.h>
@@ -34,8 +34,8 @@ struct terminal {
         return {seen.data(), static_cast<std::size_t>(size < 0 ? 0 : size)};
     }
 
-    tftp::io::unique_fd user;
-    tftp::io::unique_fd program;
+    tftp::unique_fd user;
+    tftp::unique_fd program;
 };
 
 } // namespace

@@ -30,7 +30,7 @@ TEST_CASE("a text that would fill the log is cut, and shows it", "[tftpd][log]")
 }
 
 TEST_CASE("a line of a long name and a long error is short", "[tftpd][log]") {
-    tftp::io::transfer_summary ended;
+    tftp::transfer_summary ended;
     ended.filename = std::string(60'000, '\xff');
     ended.outcome = tftp::make_error_code(tftp::peer_errc::undefined);
     ended.peer_text = std::string(400, '\x1b');

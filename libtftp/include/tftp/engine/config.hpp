@@ -1,8 +1,8 @@
 #pragma once
 
+#include <tftp/base/time.hpp>
 #include <tftp/engine/block_number.hpp>
 #include <tftp/engine/rto.hpp>
-#include <tftp/wire/time.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/endpoint.hpp>
-#include <tftp/wire/error.hpp>
-#include <tftp/wire/time.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/endpoint.hpp>
+#include <tftp/base/error.hpp>
+#include <tftp/base/time.hpp>
 
 #include <cstdint>
 #include <optional>

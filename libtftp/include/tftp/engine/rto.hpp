@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/time.hpp>
+#include <tftp/base/time.hpp>
 
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tftp/wire/error.hpp>
+#include <tftp/base/error.hpp>
 #include <tftp/wire/option_list.hpp>
 
 #include <array>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <tftp/wire/bytes.hpp>
-#include <tftp/wire/error.hpp>
+#include <tftp/base/bytes.hpp>
+#include <tftp/base/error.hpp>
 #include <tftp/wire/option_list.hpp>
 #include <tftp/wire/options.hpp>
 

@@ -1,0 +1,270 @@
+#pragma once
+
+#include <tftp/content/provider.hpp>
+#include <tftp/engine/config.hpp>
+#include <tftp/file/file_cache.hpp>
+#include <tftp/runtime/event_loop.hpp>
+#include <tftp/runtime/thread_pool.hpp>
+#include <tftp/runtime/timer_wheel.hpp>
+#include <tftp/server/admission.hpp>
+#include <tftp/server/half_open.hpp>
+#include <tftp/server/held_requests.hpp>
+#include <tftp/server/limits.hpp>
+#include <tftp/server/service_config.hpp>
+#include <tftp/socket/datagram_socket.hpp>
+#include <tftp/socket/route_table.hpp>
+#include <tftp/socket/scratch.hpp>
+#include <tftp/transfer/events.hpp>
+#include <tftp/transfer/summary.hpp>
+#include <tftp/transfer/transfer.hpp>
+#include <tftp/wire/options.hpp>
+#include <tftp/wire/packet.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tftp {
+
+class shared_socket_view;
+
+/// What a service stands on; all of it outlives the service, but for the pool: jobs of it report to
+/// the service, so the pool ends first.
+struct service_parts {
+    content_provider& files;
+    socket_factory& ports;
+    tftp::event_loop& loop;
+    tftp::observer& observer;
+    /// What may wait for a disk goes there; null: it is done where it stands.
+    job_runner* pool = nullptr;
+    /// Counts for all services of a server; null: this service counts alone.
+    tftp::admission* admission = nullptr;
+};
+
+/// One thread's share of a server: listening ports, the transfers they start, their deadlines.
+/// Reactor-neutral: give it readiness and time, then call settle().
+///
+/// Each transfer gets a port as `service_config::tids` says, at the address that was asked. A
+/// packet of a stranger is answered with ERROR 5 and disturbs nothing. A request repeated before
+/// its transfer is under way, or within a second after, is joined to it. Any other request from the
+/// port of a transfer ends nothing: it is forgotten when that transfer goes on, and else gets one
+/// beside it, which takes its place once it was answered. Requests from port 0, from ports where
+/// servers listen, and to broadcast or multicast addresses are dropped (RFC 1123 4.2.3.5). Files
+/// are opened in the pool unless that takes no wait. Not thread-safe.
+class service final : private transfer_host {
+public:
+    /// Throws std::system_error when the completion queue cannot be made.
+    service(const service_parts& parts, const service_config& config, time_point now);
+    ~service() override;
+
+    /// Takes requests from `port` too; it must report local addresses, and tells a repeated request
+    /// from a new one best when it reports waiting times.
+    [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port);
+
+    /// A watched descriptor is ready. token: as given to the event loop.
+    void on_ready(void* token, bool readable, bool writable, time_point now) noexcept;
+    /// Looks for what has come to a transfer since on_ready(), before the next settle(). For
+    /// pollers that know of many ready at once: what was answered first has its next packet by now,
+    /// and neither the system need be asked who is ready nor all the others be had in the caches in
+    /// between. Returns false when there was nothing.
+    bool look_again(void* token, time_point now) noexcept;
+    /// Takes requests that did not fit into the last batch: call it once for each batch of
+    /// on_ready(), and they wait no longer when more transfers are under way.
+    void take_requests(time_point now) noexcept;
+    /// Time has passed; harmless when early.
+    void on_deadline(time_point now) noexcept;
+    /// Destroys what has ended: call after each batch of on_ready and on_deadline, never within.
+    void settle() noexcept;
+
+    /// Returns when to call on_deadline.
+    [[nodiscard]] std::optional<time_point> deadline() const noexcept;
+
+    /// Takes no more requests; running transfers go on. Closes the ports that took them, unless
+    /// transfers use these (`tid_mode::single`): then they stay open as long as the service is.
+    void close_listeners() noexcept;
+    /// Ends every transfer with ERROR 0.
+    void abort_all(time_point now);
+
+    /// Returns how many transfers have not completed.
+    [[nodiscard]] std::size_t running() const noexcept { return running_; }
+
+    /// Returns how many transfers exist, those that only repeat their final ACK included.
+    [[nodiscard]] std::size_t transfers() const noexcept { return transfers_.size(); }
+
+private:
+    struct watched;
+    struct shared;
+    struct listener;
+    struct served;
+    class open_job;
+    class dispose_job;
+
+    /// A transfer is known by both addresses; the same client may ask two of ours.
+    struct key {
+        endpoint peer;
+        endpoint local;
+
+        friend bool operator==(const key&, const key&) = default;
+    };
+
+    struct key_hash {
+        std::uint64_t seed;
+
+        [[nodiscard]] std::size_t operator()(const key& k) const noexcept {
+            return static_cast<std::size_t>(mix(k.local, mix(k.peer, seed)));
+        }
+    };
+
+    /// One request on its way to becoming a transfer.
+    struct arrival {
+        datagram_socket& port;
+        /// What it was sent to, as the port reports it: the source of an answer.
+        endpoint to;
+        bytes_view datagram;
+        key who;
+        request_view request;
+        time_point now;
+        /// How long it had waited to be read.
+        duration waited{};
+    };
+
+    /// A port for a transfer: its own, or lent.
+    struct opened_port {
+        std::unique_ptr<datagram_socket> port;
+        /// The same when it is lent, and the socket behind it.
+        shared_socket_view* lent = nullptr;
+        shared* behind = nullptr;
+    };
+
+    [[nodiscard]] bool offload(std::unique_ptr<blocking_job> job, queueing how) noexcept override;
+    void resumed(transfer& owner) noexcept override;
+    [[nodiscard]] memory_budget& buffers() noexcept override;
+    void dispose(std::shared_ptr<const void> content, std::uint64_t lane) noexcept override;
+
+    // Requests, in service_requests.cpp.
+    void on_requests(listener& from, time_point now) noexcept;
+    void pause_listeners(time_point until) noexcept;
+    void resume_ports(time_point now) noexcept;
+    void sort_out(listener& from, std::span<const received> messages, time_point now) noexcept;
+    void on_datagram(
+        datagram_socket& port, const received& message, bytes_view datagram, time_point now
+    ) noexcept;
+    void take(const arrival& a) noexcept;
+    void begin(const arrival& a);
+    [[nodiscard]] result<admission::place> admit(const arrival& a);
+    void open_elsewhere(const arrival& a, admission::place place);
+    void on_opened(open_job& job) noexcept;
+    void
+    begin_read(const arrival& a, admission::place place, result<std::shared_ptr<source>> opened);
+    void
+    begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
+    void drop_stale_openings(time_point now) noexcept;
+    [[nodiscard]] bool crowd_out(const endpoint& asking, time_point now) noexcept;
+    [[nodiscard]] bool crowd_out_own(const endpoint& asking, time_point now) noexcept;
+    void crowd_out(served& s, time_point now) noexcept;
+    void keep_files(time_point now) noexcept;
+    void give_up_files() noexcept;
+    void make_room(const arrival& a) noexcept;
+    void close_file(std::shared_ptr<const opened_file> file) noexcept;
+    [[nodiscard]] transfer_setup
+    setup_for(const arrival& a, std::unique_ptr<datagram_socket> port) noexcept;
+    [[nodiscard]] engine_config engine_for_new(const arrival& a) const noexcept;
+    [[nodiscard]] option_limits bounds_for(
+        const arrival& a, const opened_port& at, option_limits limits, const parameters& agreed
+    ) const noexcept;
+    [[nodiscard]] option_limits limits_for(const arrival& a) noexcept;
+    [[nodiscard]] content_request content_for(const arrival& a) noexcept;
+    void refuse(const arrival& a, const error_code& why) noexcept;
+    void refuse(
+        const arrival& a, peer_errc code, std::string_view message, const error_code& why
+    ) noexcept;
+    void answer_once(const arrival& a, bytes_view datagram) noexcept;
+    void report(const arrival& a, const error_code& why) noexcept;
+
+    // Second requests from one port, in service_rivals.cpp.
+    [[nodiscard]] bool joined(const arrival& a) noexcept;
+    [[nodiscard]] bool opens_already(const arrival& a) noexcept;
+    [[nodiscard]] bool repeats(served& s, const arrival& a) noexcept;
+    [[nodiscard]] bool may_begin_beside(const arrival& a, served& old) noexcept;
+    [[nodiscard]] bool waits_for(const arrival& a, const served& old, duration quiet) noexcept;
+    void hold(const arrival& a, time_point due) noexcept;
+    void take_held(time_point now) noexcept;
+    void tie(served& rival, served* old, time_point now) noexcept;
+    void untie(served& s) noexcept;
+    void note_answer(served& s, time_point now) noexcept;
+    void note_silence(served& s, time_point now) noexcept;
+    void charge(served& s, time_point now) noexcept;
+    [[nodiscard]] served* holder_of(const key& who) const noexcept;
+
+    // Ports, in service_ports.cpp.
+    [[nodiscard]] bool is_server_port(std::uint16_t port) const noexcept;
+    [[nodiscard]] bool has_other_pair(const arrival& a) const noexcept;
+    /// Null when there is none; the request is refused then.
+    [[nodiscard]] opened_port open_port(const arrival& a, const parameters& receives) noexcept;
+    [[nodiscard]] opened_port lend_port(const arrival& a) noexcept;
+    [[nodiscard]] shared* find_shared(const arrival& a) noexcept;
+    [[nodiscard]] error_code open_shared(const endpoint& local) noexcept;
+    void on_shared(shared& port, time_point now) noexcept;
+    void deliver(shared& port, std::span<const received> messages, time_point now) noexcept;
+    void hand_over(served& s, std::span<const received> messages, time_point now) noexcept;
+    void on_stranger(shared& port, const received& message) noexcept;
+    void on_room(shared& port, time_point now) noexcept;
+    void wait_for_room(served& s, bool wanted) noexcept;
+    [[nodiscard]] error_code watch(shared& port) noexcept;
+    void close_unused() noexcept;
+
+    void add(std::unique_ptr<served> made, time_point now);
+    bool look_again(served& s, time_point now) noexcept;
+    void update(served& s, time_point now) noexcept;
+    void give_up(served& s, const error_code& why, time_point now) noexcept;
+    void retire(served& s) noexcept;
+
+    service_parts parts_;
+    service_config config_;
+    /// Outlives all that counts in it, jobs that came back and were not drained included.
+    std::unique_ptr<admission> own_admission_;
+    admission& admission_;
+    scratch memory_;
+    /// Requests are read into memory of their own: answering one uses `memory_`.
+    scratch requests_;
+    file_cache cache_;
+    /// When files are given up that nobody asked for again, while some are kept.
+    std::optional<time_point> cache_aging_;
+    route_table routes_;
+    std::unique_ptr<completion_queue> completions_;
+    std::unique_ptr<watched> completions_token_;
+    std::vector<std::unique_ptr<listener>> listeners_;
+    /// Ports that transfers use are read on when no requests are taken any more.
+    bool accepting_ = true;
+    std::vector<std::unique_ptr<shared>> shared_;
+    /// When ports that rest are read again: requests came faster than they may, or a read failed.
+    std::optional<time_point> resuming_at_;
+    token_bucket pace_;
+    /// Requests whose file is being opened in the pool, which owns the jobs.
+    std::unordered_map<key, open_job*, key_hash> opening_;
+    /// When they are looked through next.
+    time_point stale_at_ = time_point::min();
+    /// Two of one key at most: one that holds the port of its client, and its rival.
+    std::unordered_multimap<key, std::unique_ptr<served>, key_hash> transfers_;
+    /// Transfers without a port of their own, by both ends of what they send.
+    std::unordered_map<key, served*, key_hash> pairs_;
+    /// Chooses among shared ports, and who makes room.
+    std::minstd_rand random_;
+    half_open_set<served> half_open_;
+    held_requests held_;
+    std::vector<std::unique_ptr<served>> ended_;
+    std::size_t running_ = 0;
+    /// With fewer transfers memory is given back; 0 until there is a crowd.
+    std::size_t trim_below_ = 0;
+    /// The time of the call that drains completions.
+    time_point now_;
+    timer_wheel wheel_;
+};
+
+} // namespace tftp

@@ -1,0 +1,266 @@
+#include <tftp/base/time.hpp>
+#include <tftp/client/async/async_client.hpp>
+#include <tftp/client/client_transfer.hpp>
+#include <tftp/socket/scratch.hpp>
+#include <tftp/socket/udp_socket.hpp>
+#include <tftp/transfer/transfer.hpp>
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <optional>
+
+namespace tftp {
+
+namespace asio = boost::asio;
+
+struct client::shared_state {
+    asio::any_io_executor executor;
+    scratch memory;
+    udp_socket_factory ports;
+};
+
+/// One get or put, fallback included. Keeps itself alive through the waits it has started.
+class client::operation : public std::enable_shared_from_this<operation> {
+public:
+    using begin_function =
+        std::function<result<std::unique_ptr<transfer>>(const client_request&, socket_factory&)>;
+
+    operation(
+        std::shared_ptr<shared_state> shared,
+        client_request asked,
+        begin_function begin,
+        handler done
+    )
+        : shared_(std::move(shared)),
+          asked_(std::move(asked)),
+          begin_(std::move(begin)),
+          done_(std::move(done)),
+          work_(asio::make_work_guard(done_, shared_->executor)),
+          timer_(shared_->executor) {}
+
+    ~operation() {
+        // Left open when the loop ends first: the transfer owns the descriptor.
+        if (port_) {
+            static_cast<void>(port_->release());
+        }
+    }
+
+    void start() {
+        auto slot = asio::get_associated_cancellation_slot(done_);
+        if (slot.is_connected()) {
+            slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
+                using asio::cancellation_type;
+                const auto ends = cancellation_type::terminal | cancellation_type::partial;
+                if (const auto self = weak.lock();
+                    self && (type & ends) != cancellation_type::none) {
+                    self->cancel();
+                }
+            });
+        }
+        limit_ = last_moment(asked_, clock::now());
+        begin();
+    }
+
+private:
+    void begin() {
+        auto made = begin_(asked_, shared_->ports);
+        if (!made) {
+            transfer_summary nothing;
+            nothing.outcome = made.error();
+            finish(std::move(nothing));
+            return;
+        }
+        transfer_ = std::move(*made);
+        port_.emplace(shared_->executor, transfer_->wants().fd);
+        transfer_->start(shared_->memory, clock::now());
+        go_on();
+    }
+
+    /// Waits for what the transfer wants now, after each of its steps.
+    void go_on() {
+        if (transfer_->completed() && done_) {
+            transfer_summary ended = transfer_->summary();
+            if (!cancelled_ && may_fall_back(asked_, ended)) {
+                close();
+                refused_ = std::move(ended);
+                asked_.options = {};
+                begin();
+                return;
+            }
+            finish(std::move(ended));
+        }
+        if (transfer_->closed()) {
+            close();
+            return;
+        }
+        if (!reading_) {
+            reading_ = true;
+            wait(asio::posix::stream_descriptor::wait_read, [](operation& self) {
+                self.reading_ = false;
+                self.transfer_->on_readable(self.shared_->memory, clock::now());
+            });
+        }
+        if (transfer_->wants().write && !writing_) {
+            writing_ = true;
+            wait(asio::posix::stream_descriptor::wait_write, [](operation& self) {
+                self.writing_ = false;
+                self.transfer_->on_writable(self.shared_->memory, clock::now());
+            });
+        }
+        arm();
+    }
+
+    template <class Step>
+    void wait(asio::posix::stream_descriptor::wait_type what, Step step) {
+        port_->async_wait(
+            what,
+            [self = shared_from_this(), step, attempt = attempt_](error_code failed) {
+                if (!failed && attempt == self->attempt_) {
+                    step(*self);
+                    self->go_on();
+                }
+            }
+        );
+    }
+
+    void arm() {
+        auto due = transfer_->deadline();
+        if (limit_ != time_point::max() && !transfer_->completed()) {
+            due = earlier(due, limit_);
+        }
+        if (!due || (armed_ && *armed_ <= *due)) {
+            return;
+        }
+        armed_ = due;
+        timer_.expires_at(*due);
+        timer_.async_wait([self = shared_from_this(), attempt = attempt_](error_code failed) {
+            if (!failed && attempt == self->attempt_) {
+                self->armed_.reset();
+                self->on_time(clock::now());
+                self->go_on();
+            }
+        });
+    }
+
+    void on_time(time_point now) {
+        transfer& t = *transfer_;
+        if (now >= limit_ && !t.completed()) {
+            t.abort(peer_errc::undefined, "took too long", errc::out_of_time, shared_->memory, now);
+        } else if (t.deadline() && now >= *t.deadline()) {
+            t.on_deadline(shared_->memory, now);
+        }
+    }
+
+    void cancel() {
+        if (transfer_ && !transfer_->completed()) {
+            cancelled_ = true;
+            transfer_->abort(
+                peer_errc::undefined,
+                "cancelled",
+                asio::error::operation_aborted,
+                shared_->memory,
+                clock::now()
+            );
+            go_on();
+        }
+    }
+
+    /// Ends the waits of this attempt; the transfer owns the descriptor.
+    void close() {
+        ++attempt_;
+        static_cast<void>(port_->release());
+        port_.reset();
+        timer_.cancel();
+        armed_.reset();
+        reading_ = false;
+        writing_ = false;
+        transfer_.reset();
+    }
+
+    void finish(transfer_summary ended) {
+        if (refused_) {
+            ended = after_falling_back(std::move(*refused_), std::move(ended));
+        }
+        complete(std::move(ended));
+    }
+
+    void complete(transfer_summary ended) {
+        auto slot = asio::get_associated_cancellation_slot(done_);
+        if (slot.is_connected()) {
+            slot.clear();
+        }
+        const error_code outcome = ended.outcome;
+        // Through the client's executor first, then where the handler wants to run.
+        asio::post(
+            shared_->executor,
+            asio::append(std::exchange(done_, nullptr), outcome, std::move(ended))
+        );
+        work_.reset();
+    }
+
+    std::shared_ptr<shared_state> shared_;
+    client_request asked_;
+    begin_function begin_;
+    handler done_;
+    /// Where the handler will run must not come to its end before.
+    asio::executor_work_guard<asio::associated_executor_t<handler, asio::any_io_executor>> work_;
+    asio::steady_timer timer_;
+    std::unique_ptr<transfer> transfer_;
+    std::optional<asio::posix::stream_descriptor> port_;
+    std::optional<time_point> armed_;
+    /// When it has to be over.
+    time_point limit_ = time_point::max();
+    /// How it ended with options, when it is made without any now.
+    std::optional<transfer_summary> refused_;
+    unsigned attempt_ = 0;
+    bool reading_ = false;
+    bool writing_ = false;
+    bool cancelled_ = false;
+};
+
+client::client(asio::any_io_executor ex) : shared_(std::make_shared<shared_state>()) {
+    shared_->executor = std::move(ex);
+}
+
+asio::any_io_executor client::get_executor() const {
+    return shared_->executor;
+}
+
+void client::start_get(
+    std::shared_ptr<shared_state> shared, client_request asked, sink& into, handler done
+) {
+    std::make_shared<operation>(
+        std::move(shared),
+        std::move(asked),
+        [&into](const client_request& r, socket_factory& ports) {
+            return begin_get(r, into, ports, clock::now());
+        },
+        std::move(done)
+    )
+        ->start();
+}
+
+void client::start_put(
+    std::shared_ptr<shared_state> shared, client_request asked, source& from, handler done
+) {
+    std::make_shared<operation>(
+        std::move(shared),
+        std::move(asked),
+        [&from](const client_request& r, socket_factory& ports) {
+            return begin_put(r, from, ports, clock::now());
+        },
+        std::move(done)
+    )
+        ->start();
+}
+
+} // namespace tftp

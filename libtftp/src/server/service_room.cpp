@@ -1,0 +1,138 @@
+#include "server/service_parts.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+/// Who gets a place, how much at first, and who makes room.
+namespace tftp {
+
+namespace {
+
+/// Openings are sent this often when there are many: clients that mean it ask again, and a forged
+/// address gets less.
+constexpr std::uint8_t crowded_sends = 2;
+
+/// They are waited for no less because of that: the last of thousands that boot at once may come to
+/// its answer late.
+constexpr std::chrono::duration<std::uint16_t> crowded_patience(10);
+
+/// How often requests are looked through whose file is being opened.
+constexpr auto stale_interval = std::chrono::seconds(1);
+
+} // namespace
+
+result<admission::place> service::admit(const arrival& a) {
+    drop_stale_openings(a.now);
+    if (admission_.owed_by(a.who.peer, a.now) == destination_budget::state::silent) {
+        return make_error_code(errc::too_fast);
+    }
+    if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
+        static_cast<void>(crowd_out(a.who.peer, a.now));
+    }
+    const bool beside = holder_of(a.who) != nullptr;
+    auto place = admission_.admit(a.who.peer, a.now, beside);
+    const bool room =
+        place || (place.error() == errc::overloaded && crowd_out(a.who.peer, a.now)) ||
+        (place.error() == errc::client_overloaded && crowd_out_own(a.who.peer, a.now));
+    return place || !room ? std::move(place) : admission_.admit(a.who.peer, a.now, beside);
+}
+
+/// Gives up requests whose file is not open after as long as a silent client is borne: whoever
+/// asked has gone, and their disk may never answer.
+void service::drop_stale_openings(time_point now) noexcept {
+    if (now < stale_at_) {
+        return;
+    }
+    stale_at_ = now + stale_interval;
+    std::erase_if(opening_, [&](const auto& entry) {
+        open_job& job = *entry.second;
+        if (now - job.since() < config_.engine.give_up) {
+            return false;
+        }
+        report(job.resumed(now), errc::stalled);
+        job.cancel();
+        return true;
+    });
+}
+
+/// Has a transfer make room of which nothing was acknowledged: the oldest of the client that asks,
+/// so that it pays for itself; else the older of any two, so that a flood cannot choose whom it
+/// shuts out and who has just been answered can answer. Returns false when there is none.
+bool service::crowd_out(const endpoint& asking, time_point now) noexcept {
+    const std::uint64_t first = random_();
+    served* const own = half_open_.oldest_of(asking);
+    served* const chosen = own != nullptr ? own : half_open_.one_of_two(first, random_());
+    if (chosen == nullptr) {
+        return false;
+    }
+    crowd_out(*chosen, now);
+    return true;
+}
+
+/// The same within one client. Returns false when it has nothing that may go.
+bool service::crowd_out_own(const endpoint& asking, time_point now) noexcept {
+    if (served* const own = half_open_.oldest_of(asking)) {
+        crowd_out(*own, now);
+        return true;
+    }
+    const auto own = std::ranges::find_if(opening_, [&asking](const auto& each) {
+        return each.first.peer.same_host(asking);
+    });
+    if (own == opening_.end()) {
+        return false;
+    }
+    report(own->second->resumed(now), errc::crowded_out);
+    own->second->cancel();
+    opening_.erase(own);
+    return true;
+}
+
+void service::crowd_out(served& s, time_point now) noexcept {
+    s.drop(errc::crowded_out, memory_, now);
+    update(s, now);
+}
+
+/// Descriptors or memory are short.
+void service::make_room(const arrival& a) noexcept {
+    cache_.clear([this](auto file) { close_file(std::move(file)); });
+    static_cast<void>(crowd_out(a.who.peer, a.now));
+}
+
+engine_config service::engine_for_new(const arrival& a) const noexcept {
+    engine_config engine = config_.engine;
+    const bool owes = admission_.owed_by(a.who.peer, a.now) != destination_budget::state::free;
+    if (owes || half_open_.size() > config_.limits.half_open_max / 8) {
+        engine.opening_sends =
+            std::min<std::uint8_t>(engine.opening_sends, owes ? 1 : crowded_sends);
+        engine.opening_patience = crowded_patience;
+    }
+    return engine;
+}
+
+/// Returns what a read may get until it has acknowledged something: its source may be forged, and
+/// the ACK that makes the first window leave, too.
+option_limits service::bounds_for(
+    const arrival& a, const opened_port& at, option_limits limits, const parameters& agreed
+) const noexcept {
+    const bool owes = admission_.owed_by(a.who.peer, a.now) != destination_budget::state::free;
+    const bool single = config_.tids == tid_mode::single;
+    const std::size_t lent = single ? 1 : config_.shared_ports_to_guess;
+    const std::size_t bytes = unproven_bytes(at.lent == nullptr ? config_.ports_to_guess : lent);
+    limits.blksize = std::min(limits.blksize, agreed.blksize);
+    limits.windowsize = std::min(limits.windowsize, agreed.windowsize);
+    if (config_.bound_blksize) {
+        const std::size_t block = unproven_block(bytes);
+        limits.blksize = static_cast<std::uint16_t>(std::min<std::size_t>(limits.blksize, block));
+    }
+    if (config_.bound_windows) {
+        const std::size_t most = at.lent == nullptr ? limits.windowsize : shared_window_max;
+        const std::size_t blocks = std::min(unproven_window(bytes, limits.blksize), most);
+        limits.windowsize =
+            static_cast<std::uint16_t>(std::min<std::size_t>(limits.windowsize, blocks));
+    }
+    limits.windowsize = owes ? std::uint16_t{1} : limits.windowsize;
+    return limits;
+}
+
+} // namespace tftp

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <tftp/runtime/thread_pool.hpp>
+#include <tftp/transfer/transfer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <sys/uio.h>
+
+/// What a transfer has done in other threads. A transfer has one job at a time. The job knows its
+/// transfer as long as that lives, and keeps the file until then; what is left of a file that may
+/// wait goes back to the pool.
+namespace tftp {
+
+/// How long a transfer waits for a buffer or a pool thread before it looks again.
+inline constexpr auto blocked_wait = std::chrono::seconds(1);
+
+/// What is known of a job while it is away.
+class transfer::job : public blocking_job {
+public:
+    ~job() override { static_cast<void>(forget_owner()); }
+
+    /// Parts the two; returns the transfer, if it had not ended.
+    [[nodiscard]] transfer* forget_owner() noexcept {
+        if (owner_ != nullptr) {
+            owner_->job_ = nullptr;
+        }
+        return std::exchange(owner_, nullptr);
+    }
+
+protected:
+    job(transfer& owner, std::uint64_t lane, job_length length) noexcept
+        : blocking_job(lane, length), owner_(&owner) {
+        owner.job_ = this;
+    }
+
+private:
+    transfer* owner_;
+};
+
+/// What the jobs share. `File` is a source or a sink.
+template <class File>
+class transfer::file_job : public job {
+public:
+    void done() noexcept final {
+        if (transfer* const owner = forget_owner()) {
+            deliver(*owner);
+            host_.resumed(*owner);
+        } else {
+            host_.release(file_);
+        }
+    }
+
+protected:
+    file_job(
+        transfer& owner, const std::shared_ptr<File>& file, job_length length = job_length::brief
+    ) noexcept
+        : job(owner, file->lane(), length), host_(*owner.host_), file_(file) {}
+
+    [[nodiscard]] File& file() const noexcept { return *file_; }
+
+    /// Gives the file up where it may wait: in run(), last.
+    void close() noexcept { file_.reset(); }
+
+private:
+    /// Hands what it brought to its transfer.
+    virtual void deliver(transfer& owner) noexcept = 0;
+
+    transfer_host& host_;
+    std::shared_ptr<File> file_;
+};
+
+/// Reads what the page cache does not hold.
+class transfer::cold_read final : public file_job<source> {
+public:
+    /// share: of `wanted.size` octets.
+    cold_read(transfer& owner, budget_share share, const extent& wanted) noexcept
+        : file_job(owner, owner.source_), wanted_(wanted.size) {
+        result_.share = std::move(share);
+        result_.offset = wanted.offset;
+    }
+
+    void run() noexcept override {
+        result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
+        if (!result_.octets) {
+            result_.error = make_error_code(boost::system::errc::not_enough_memory);
+            return;
+        }
+        const ::iovec gap{result_.octets.get(), wanted_};
+        const auto outcome = file().read(result_.offset, {&gap, 1});
+        if (outcome) {
+            result_.outcome = *outcome;
+        } else {
+            result_.error = outcome.error();
+        }
+    }
+
+private:
+    void deliver(transfer& owner) noexcept override {
+        owner.cold_ = std::move(result_);
+        if (!owner.cold_.error) {
+            const bytes_view octets(owner.cold_.octets.get(), owner.cold_.outcome.bytes);
+            owner.source_->keep(owner.cold_.offset, octets);
+        }
+    }
+
+    std::size_t wanted_;
+    cold_octets result_;
+};
+
+/// Stores where that may wait.
+class transfer::write_job final : public file_job<sink> {
+public:
+    /// reserve: octets announced, if they are to be reserved first.
+    write_job(transfer& owner, collected what, std::optional<std::uint64_t> reserve) noexcept
+        : file_job(owner, owner.sink_), what_(std::move(what)), reserve_(reserve) {}
+
+    void run() noexcept override {
+        if (reserve_) {
+            outcome_ = file().reserve(*reserve_);
+        }
+        if (!outcome_ && !what_.octets.empty()) {
+            const ::iovec payload{what_.octets.data(), what_.octets.size()};
+            outcome_ = file().write(*what_.offset, {&payload, 1});
+        }
+    }
+
+private:
+    void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
+
+    collected what_;
+    std::optional<std::uint64_t> reserve_;
+    error_code outcome_;
+};
+
+/// Puts an upload in its place.
+class transfer::commit_job final : public file_job<sink> {
+public:
+    explicit commit_job(transfer& owner) noexcept
+        : file_job(owner, owner.sink_, job_length::lasting) {}
+
+    void run() noexcept override {
+        outcome_ = file().commit();
+        close();
+    }
+
+private:
+    void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
+
+    error_code outcome_;
+};
+
+/// Returns false when the pool takes no more now, or memory is out.
+template <class Job, class... Arguments>
+bool transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
+    std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
+    return made && host_->offload(std::move(made), how);
+}
+
+} // namespace tftp
