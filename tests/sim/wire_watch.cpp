@@ -101,6 +101,7 @@ void wire_watch::on_sent(const endpoint& to, bytes_view octets, cause why, time_
         const bool unanswered = !over_ && acked_ == 0 && got_ == 0;
         require(unanswered, "an OACK leaves though it was answered");
         agreed_ = read(*oack);
+        oack_sent_ = true;
     }
 }
 
@@ -224,6 +225,10 @@ bool wire_watch::explains(bytes_view octets) const noexcept {
         return true;
     }
     if (const auto* data = std::get_if<data_view>(&*packet)) {
+        // Whatever came before the ACK of the OACK was for the transfer before.
+        if (oack_sent_ && !heard_) {
+            return false;
+        }
         return find(data->block, acked_ + 1, acked_ + agreed_.windowsize).has_value();
     }
     const auto* const ack = std::get_if<ack_view>(&*packet);

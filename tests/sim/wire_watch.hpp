@@ -158,6 +158,7 @@ private:
     bool whole_ = false;
     bool writes_ = false;
     bool heard_ = false;
+    bool oack_sent_ = false;
     bool error_sent_ = false;
     bool held_up_ = false;
     bool asked_again_ = false;
