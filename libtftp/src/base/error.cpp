@@ -268,7 +268,9 @@ peer_errc from_errno(int value) noexcept {
     case EXDEV: // A name that leads out of the root, see openat2(2).
         return peer_errc::access_violation;
     case ENOSPC:
+#ifdef EDQUOT // not in the C library of MinGW
     case EDQUOT:
+#endif
     case EFBIG:
         return peer_errc::disk_full;
     case EEXIST:
