@@ -30,6 +30,15 @@ constexpr std::size_t sender_messages_max = 8;
     return static_cast<std::uint16_t>(std::clamp<std::size_t>(fit, 1, scratch::segments_max));
 }
 
+/// The largest window, in bytes, of what was agreed or may be. A server that leaves out a blksize
+/// below the default has agreed to the default.
+[[nodiscard]] std::size_t window_bytes(const sender& engine) noexcept {
+    const offer& asked = engine.offered();
+    const std::size_t blksize =
+        std::max(engine.agreed().blksize, asked.blksize.value_or(blksize_default));
+    return blksize * std::max(engine.agreed().windowsize, asked.windowsize.value_or(1));
+}
+
 } // namespace
 
 transfer::transfer(
@@ -44,6 +53,7 @@ transfer::transfer(
       verb_(setup.verb),
       started_(now),
       ended_(now) {
+    source_->keep_window(window_bytes(engine));
     if (const auto size = source_->size()) {
         std::get_if<sender>(&engine_)->on_source_end(*size);
     }
