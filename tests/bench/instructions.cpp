@@ -91,8 +91,8 @@ public:
         asked_.server = port->local_endpoint();
         asked_.filename = what.verb == transfer_direction::read ? "file" : "upload";
         if (what.windowsize > 1 || what.blksize != 512) {
-            asked_.options.blksize = what.blksize;
-            asked_.options.windowsize = what.windowsize;
+            asked_.options->blksize = what.blksize;
+            asked_.options->windowsize = what.windowsize;
         }
         if (service_.listen(std::move(port))) {
             throw std::runtime_error("cannot listen");
@@ -148,7 +148,7 @@ private:
     silent observer_;
     scratch memory_;
     time_point now_ = clock::now();
-    client_request asked_;
+    client_request asked_{.options = no_options};
     service service_{{files_, ports_, poller_, observer_}, {}, now_};
 };
 

@@ -118,13 +118,14 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
 
 client_request fault_world::request_for(const fault_case& what, const char* name) const {
     client_request asked;
+    asked.options = no_options;
     asked.server = server_;
     asked.filename = name;
     asked.mode = what.mode;
     if (what.windowsize > 1) {
-        asked.options.blksize = blksize;
-        asked.options.windowsize = what.windowsize;
-        asked.options.tsize = 0;
+        asked.options->blksize = blksize;
+        asked.options->windowsize = what.windowsize;
+        asked.options->tsize = 0;
     }
     return asked;
 }

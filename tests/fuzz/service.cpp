@@ -246,7 +246,7 @@ test::datagram harness::answer_from(fuzz::input& in, const test::datagram& last)
     case 4:
         return test::data(static_cast<std::uint16_t>(near + 1), std::size_t{in.u8()} * 8);
     case 5:
-        return test::error(in.u16());
+        return test::error_packet(in.u16());
     default: {
         const bytes_view any = in.bytes(in.u8());
         return {any.begin(), any.end()};

@@ -1,4 +1,5 @@
 #include <tftp/client/client_transfer.hpp>
+#include <tftp/socket/socket_address.hpp>
 #include <tftp/transfer/receive_window.hpp>
 
 #include <algorithm>
@@ -8,17 +9,44 @@ namespace tftp {
 
 namespace {
 
-[[nodiscard]] socket_options options_for(const client_request& asked) noexcept {
+[[nodiscard]] result<socket_options> options_for(const client_request& asked) noexcept {
     socket_options options;
     options.refusals = true;
     options.sends = asked.sends;
+    if (asked.device.size() >= options.device.size() ||
+        asked.device.view().find('\0') != std::string_view::npos) {
+        return make_error_code(boost::system::errc::no_such_device);
+    }
+    std::ranges::copy(asked.device.view(), options.device.begin());
     return options;
 }
 
-[[nodiscard]] endpoint any_address_of(const endpoint& server) noexcept {
+/// Returns where to bind the port. Throws std::bad_alloc.
+[[nodiscard]] result<endpoint> local_for(const client_request& asked) {
+    if (asked.server.family == address_family::none) {
+        return make_error_code(errc::no_server);
+    }
     endpoint any;
-    any.family = server.family;
-    return any;
+    any.family = asked.server.family;
+    if (asked.local.empty()) {
+        return any;
+    }
+    const bool port_alone = asked.local.view().front() == ':';
+    const result<endpoint> parsed =
+        parse_endpoint((port_alone ? "0.0.0.0" : "") + std::string(asked.local), 0);
+    if (!parsed) {
+        return make_error_code(errc::bad_local_address);
+    }
+    if (port_alone) {
+        return any.with_port(parsed->port);
+    }
+    return parsed->family == any.family ? parsed : make_error_code(errc::bad_local_address);
+}
+
+[[nodiscard]] result<std::unique_ptr<datagram_socket>>
+open_port(const client_request& asked, socket_factory& ports, const socket_options& options) {
+    const result<endpoint> local = local_for(asked);
+    return local ? ports.open(*local, options) : local.error();
 }
 
 /// Octets of one window at the largest that may be agreed: a server that leaves out a blksize below
@@ -70,16 +98,19 @@ template <class T>
 
 result<std::unique_ptr<transfer>>
 begin_get(const client_request& asked, sink& into, socket_factory& ports, time_point now) {
-    offer offered = asked.options;
-    socket_options options = options_for(asked);
+    result<socket_options> options = options_for(asked);
+    if (!options) {
+        return options.error();
+    }
+    offer offered = offer_for(asked);
     parameters wanted;
     wanted.blksize = offered.blksize.value_or(blksize_default);
     wanted.windowsize = offered.windowsize.value_or(1);
     if (wanted.windowsize > 1) {
-        options.coalesce = true;
-        options.receive_buffer = receive_buffer_for(wanted);
+        options->coalesce = true;
+        options->receive_buffer = receive_buffer_for(wanted);
     }
-    auto port = ports.open(any_address_of(asked.server), options);
+    auto port = open_port(asked, ports, *options);
     if (!port) {
         return port.error();
     }
@@ -107,7 +138,11 @@ begin_get(const client_request& asked, sink& into, socket_factory& ports, time_p
 
 result<std::unique_ptr<transfer>>
 begin_put(const client_request& asked, source& from, socket_factory& ports, time_point now) {
-    offer offered = asked.options;
+    const result<socket_options> options = options_for(asked);
+    if (!options) {
+        return options.error();
+    }
+    offer offered = offer_for(asked);
     std::shared_ptr<source> content = borrow(from);
     if (asked.mode == transfer_mode::netascii) {
         // The size on the wire is not known in advance (RFC 2349).
@@ -121,7 +156,7 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     if (!engine) {
         return engine.error();
     }
-    auto port = ports.open(any_address_of(asked.server), options_for(asked));
+    auto port = open_port(asked, ports, *options);
     if (!port) {
         return port.error();
     }

@@ -86,7 +86,16 @@ error_code apply(int fd, bool ipv6, const socket_options& options) noexcept {
     return error;
 }
 
-result<unique_fd> open_socket(address_family family) noexcept {
+/// Nothing for an empty name.
+error_code bind_to_device(int fd, const std::array<char, 16>& name) noexcept {
+    if (name.front() == '\0' ||
+        ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), sizeof name) == 0) {
+        return {};
+    }
+    return last_error();
+}
+
+result<unique_fd> open_socket(address_family family, const socket_options& options) noexcept {
     if (family == address_family::none) {
         return make_error_code(boost::system::errc::address_family_not_supported);
     }
@@ -101,6 +110,9 @@ result<unique_fd> open_socket(address_family family) noexcept {
         if (const error_code error = set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
             return error;
         }
+    }
+    if (const error_code error = bind_to_device(fd.get(), options.device)) {
+        return error;
     }
     return fd;
 }
@@ -189,7 +201,7 @@ udp_socket::make(unique_fd fd, const socket_options& options) noexcept {
 
 result<std::unique_ptr<udp_socket>>
 udp_socket::open(const endpoint& local, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(local.family);
+    result<unique_fd> fd = open_socket(local.family, options);
     if (!fd) {
         return fd.error();
     }
@@ -201,7 +213,7 @@ udp_socket::open(const endpoint& local, const socket_options& options) noexcept 
 
 result<std::unique_ptr<udp_socket>>
 udp_socket::open_shared(const udp_socket& first, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(first.local_.family);
+    result<unique_fd> fd = open_socket(first.local_.family, options);
     if (!fd) {
         return fd.error();
     }
@@ -552,7 +564,7 @@ udp_socket_factory::udp_socket_factory(const port_range& range) noexcept : range
 
 result<std::unique_ptr<datagram_socket>>
 udp_socket_factory::open(const endpoint& local, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(local.family);
+    result<unique_fd> fd = open_socket(local.family, options);
     if (!fd) {
         return fd.error();
     }

@@ -146,6 +146,7 @@ bool transfer::on_unread(
     sender& engine, const send_data& run, const error_code& why, time_point now
 ) noexcept {
     if (why != errc::would_block) {
+        content_error_ = why;
         const peer_errc code = to_peer_errc(why);
         engine.abort(code, text_for(why, code), why);
         return true;

@@ -295,6 +295,7 @@ std::optional<std::uint64_t> transfer::size_to_reserve(const receiver& engine) n
 
 void transfer::write_failed(receiver& engine, const error_code& why) noexcept {
     pending_last_ = false;
+    content_error_ = why;
     const peer_errc code = to_peer_errc(why);
     engine.abort(code, peer_message(code), why);
 }
@@ -361,6 +362,7 @@ void transfer::commit(receiver& engine, time_point now) noexcept {
 
 void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {
     if (outcome) {
+        content_error_ = outcome;
         const peer_errc code = to_peer_errc(outcome);
         engine.on_commit_failed(code, peer_message(code), outcome);
     } else {
@@ -483,6 +485,7 @@ transfer_summary transfer::summary() const {
         s.round_trip = sending->round_trip();
     }
     s.outcome = outcome_;
+    s.failed = side_of(outcome_, outcome_.failed() && outcome_ == content_error_);
     s.send_error = send_error_;
     s.answered = answered_;
     s.peer_text = with_engine([](const auto& engine) { return std::string(engine.peer_text()); });

@@ -143,7 +143,7 @@ TEST_CASE("receiver lets only the commit decide once it has begun", "[engine][re
     CHECK(r.committing());
     // What was asked for too late: the client's ERROR, oversize DATA, a stop, an ICMP refusal.
     script(r)
-        .receive(error(0, "abandoned"))
+        .receive(error_packet(0, "abandoned"))
         .expect_idle_for_ever()
         .receive(data(2, 513))
         .expect_idle_for_ever();
@@ -179,7 +179,7 @@ TEST_CASE("receiver stays to repeat its last ACK", "[engine][receiver][rfc1350]"
             .at(500ms)
             .receive_useless(1, 10)
             .expect_ack(1)
-            .receive(error(0))
+            .receive(error_packet(0))
             .stored()
             .receive(data(1), stranger)
             .stored()
@@ -396,7 +396,7 @@ TEST_CASE("receiver sends one ERROR when its side aborts", "[engine][receiver][r
     script(r).expect_ack(0).receive(data(1));
     r.abort(peer_errc::disk_full, "quota", errc::too_large);
     script(r)
-        .expect_datagram(error(3, "quota"))
+        .expect_datagram(error_packet(3, "quota"))
         .expect_failure(errc::too_large)
         .expect_closed()
         .at(5s)

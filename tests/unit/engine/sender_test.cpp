@@ -368,7 +368,7 @@ TEST_CASE("sender sends one ERROR when its side aborts", "[engine][sender][rfc13
     script(s).expect_data(1, 1);
     s.abort(peer_errc::undefined, "shutting down", errc::stopped);
     script(s)
-        .expect_datagram(error(0, "shutting down"))
+        .expect_datagram(error_packet(0, "shutting down"))
         .expect_failure(errc::stopped)
         .expect_closed()
         .receive(ack(1))
@@ -390,7 +390,7 @@ TEST_CASE("sender keeps an error code that no RFC defines", "[engine][sender]") 
     sender s = serve_read({}, 5000);
     script(s)
         .expect_data(1, 1)
-        .receive(error(9, "End of Transfer"))
+        .receive(error_packet(9, "End of Transfer"))
         .expect_failure(error_code(9, peer_category()));
 }
 
@@ -399,7 +399,7 @@ TEST_CASE("sender keeps as much of the peer's text as it has room for", "[engine
     sender s = serve_read({}, 5000);
     script(s)
         .expect_data(1, 1)
-        .receive(error(peer_errc::access_violation, text))
+        .receive(error_packet(peer_errc::access_violation, text))
         .expect_failure(peer_errc::access_violation);
     CHECK(s.peer_text() == text.substr(0, request_size_max));
 }

@@ -199,7 +199,7 @@ TEST_CASE("nothing comes from a port of servers", "[driver][service][forged]") {
           ack(0),
           ack(1),
           oack({{"blksize", "8"}}),
-          error(peer_errc::undefined)}) {
+          error_packet(peer_errc::undefined)}) {
         w.say(*other, forged, service_address.with_port(to));
     }
     w.advance(1min);

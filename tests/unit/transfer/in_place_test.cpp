@@ -109,7 +109,7 @@ TEST_CASE("memory that has gone ends the transfer", "[driver][transfer][in_place
     b.open();
     CHECK((b.heard() == b.whole.substr(0, window_octets)));
     b.say(ack(8));
-    b.expect(error(peer_errc::undefined, shorter));
+    b.expect(error_packet(peer_errc::undefined, shorter));
     CHECK_FALSE(b.remote->take());
     b.check_closed(errc::source_shrank);
     CHECK(b.source->reads == 0);
@@ -123,7 +123,7 @@ TEST_CASE("a file cut off while it was copied ends the transfer", "[driver][tran
     b.say(ack(8));
     CHECK(b.network.calls(port_call::hold) == 2);
     CHECK(b.network.calls(port_call::release) == 1);
-    b.expect(error(peer_errc::undefined, shorter));
+    b.expect(error_packet(peer_errc::undefined, shorter));
     CHECK_FALSE(b.remote->take());
     b.check_closed(errc::source_shrank);
 }

@@ -370,7 +370,7 @@ TEST_CASE("nothing is committed after the peer's ERROR", "[driver][transfer]") {
     b.begin();
     b.expect(oack({{"windowsize", "4"}}));
     b.network.transmit(*b.remote, b.local, data(1, 10));
-    b.network.transmit(*b.remote, b.local, error(peer_errc::undefined));
+    b.network.transmit(*b.remote, b.local, error_packet(peer_errc::undefined));
     b.readable();
     b.check_closed(peer_errc::undefined);
     CHECK(b.sink->commits == 0);

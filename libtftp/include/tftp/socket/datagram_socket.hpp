@@ -4,6 +4,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/socket/scratch.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -35,6 +36,9 @@ struct socket_options {
     /// requests. The system may begin a moment after the first port has asked for it.
     bool waiting_times = false;
     segmentation sends = segmentation::gso;
+    /// Name of the one network interface to send and receive by (SO_BINDTODEVICE), up to its zero;
+    /// empty for any.
+    std::array<char, 16> device{};
 };
 
 /// An ICMP error that came back for a datagram this port had sent.

@@ -273,6 +273,8 @@ private:
     time_point ended_;
     error_code outcome_;
     error_code send_error_;
+    /// What the source or the sink answered when it failed.
+    error_code content_error_;
 };
 
 // Its promise to a server with ten thousand of them: no buffer hides in it.
