@@ -161,7 +161,7 @@ asio::awaitable<void> load::one() {
 
 void load::end_silent() {
     for (const auto& peer : silent_) {
-        peer->send(peer->from, test::error(peer_errc::undefined));
+        peer->send(peer->from, test::error_packet(peer_errc::undefined));
     }
     silent_.clear();
 }
