@@ -224,19 +224,19 @@ sim_host::open(const endpoint& local, const socket_options& options) noexcept {
     return std::unique_ptr<datagram_socket>(network_.open(address_.with_port(local.port), options));
 }
 
-error_code sim_poller::watch(const interest& wanted, void* token) noexcept {
+error_code sim_loop::watch(const interest& wanted, event_handler& handler) noexcept {
     if (fail_next != 0) {
         return system_error(std::exchange(fail_next, 0));
     }
-    watched_[wanted.fd] = {wanted, token};
+    watched_[wanted.fd] = {wanted, &handler};
     return {};
 }
 
-void sim_poller::unwatch(int fd) noexcept {
+void sim_loop::unwatch(int fd) noexcept {
     watched_.erase(fd);
 }
 
-bool sim_poller::dispatch(service& target, time_point now) {
+bool sim_loop::dispatch(service& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);
@@ -253,10 +253,10 @@ bool sim_poller::dispatch(service& target, time_point now) {
         if (watched_.contains(r.fd)) {
             const sim_port* const port = network_.find(r.fd);
             const bool readable = r.what.wanted.read && (port == nullptr || port->readable());
-            target.on_ready(r.what.token, readable, r.what.wanted.write, now);
+            r.what.handler->on_event(readable, r.what.wanted.write, now);
         }
     }
-    target.settle();
+    target.step(now);
     return !ready_.empty();
 }
 

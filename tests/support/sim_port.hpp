@@ -169,11 +169,12 @@ private:
 };
 
 /// Watches ports of a `sim_network` for a service.
-class sim_poller final : public event_loop {
+class sim_loop final : public event_loop {
 public:
-    explicit sim_poller(sim_network& network) : network_(network) {}
+    explicit sim_loop(sim_network& network) : network_(network) {}
 
-    [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
+    [[nodiscard]] error_code
+    watch(const interest& wanted, event_handler& handler) noexcept override;
     void unwatch(int fd) noexcept override;
 
     /// Tells `target` what is ready, one turn of an event loop. Returns false when nothing was.
@@ -188,7 +189,7 @@ public:
 private:
     struct entry {
         interest wanted;
-        void* token = nullptr;
+        event_handler* handler = nullptr;
     };
 
     struct ready_entry {

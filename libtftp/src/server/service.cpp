@@ -49,9 +49,9 @@ service::service(const service_parts& parts, const service_config& config, time_
         throw std::system_error(queue.error());
     }
     completions_ = std::move(*queue);
-    completions_token_ = std::make_unique<watched>(watched::kind::completions);
+    completion_events_ = std::make_unique<completion_events>(*this);
     const interest wanted{completions_->native_handle(), true, false};
-    if (const error_code failed = parts_.loop.watch(wanted, completions_token_.get())) {
+    if (const error_code failed = parts_.loop.watch(wanted, *completion_events_)) {
         throw std::system_error(failed);
     }
 }
@@ -75,7 +75,7 @@ service::~service() {
 }
 
 error_code service::listen(std::unique_ptr<datagram_socket> port) {
-    auto added = std::make_unique<listener>(std::move(port));
+    auto added = std::make_unique<listener>(*this, std::move(port));
     if (const error_code failed = watch(*added)) {
         return failed;
     }
@@ -101,51 +101,45 @@ void service::close_listeners() noexcept {
     held_.clear();
 }
 
-void service::on_ready(void* token, bool readable, bool writable, time_point now) noexcept {
-    auto* const what = static_cast<watched*>(token);
-    switch (what->what) {
-    case watched::kind::listener:
-    case watched::kind::shared: {
-        auto& port = static_cast<shared&>(*what);
-        if (readable && what->what == watched::kind::listener) {
-            on_requests(static_cast<listener&>(port), now);
-        } else if (readable) {
-            on_shared(port, now);
-        }
-        if (writable) {
-            on_room(port, now);
-        }
-        return;
+void service::completion_events::on_event(bool, bool, time_point now) noexcept {
+    owner.now_ = now;
+    owner.completions_->drain();
+}
+
+void service::shared::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (readable) {
+        owner.on_shared(*this, now);
     }
-    case watched::kind::completions:
-        now_ = now;
-        completions_->drain();
-        return;
-    case watched::kind::transfer:
-        break;
+    if (writable) {
+        owner.on_room(*this, now);
     }
-    auto& s = static_cast<served&>(*what);
-    if (s.closed()) {
+}
+
+void service::listener::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (readable) {
+        owner.on_requests(*this, now);
+    }
+    if (writable) {
+        owner.on_room(*this, now);
+    }
+}
+
+void service::served::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (closed()) {
         return;
     }
     if (readable) {
-        s.on_readable(memory_, now);
+        on_readable(owner.memory_, now);
     }
-    if (writable && !s.closed()) {
-        s.on_writable(memory_, now);
+    if (writable && !closed()) {
+        on_writable(owner.memory_, now);
     }
-    update(s, now);
+    owner.update(*this, now);
 }
 
-bool service::look_again(void* token, time_point now) noexcept {
-    auto* const what = static_cast<watched*>(token);
-    if (what->what != watched::kind::transfer) {
-        return false;
-    }
-    return look_again(static_cast<served&>(*what), now);
-}
-
-bool service::look_again(served& s, time_point now) noexcept {
+/// Looks for what has come to a transfer since it was read last. Returns false when there was
+/// nothing.
+bool service::poll_again(served& s, time_point now) noexcept {
     if (s.closed() || !s.watching.read) {
         return false;
     }
@@ -154,11 +148,19 @@ bool service::look_again(served& s, time_point now) noexcept {
     return any;
 }
 
+void service::step(time_point now) noexcept {
+    take_requests(now);
+    if (const auto due = deadline(); due && *due <= now) {
+        expire(now);
+    }
+    reap();
+}
+
 std::optional<time_point> service::deadline() const noexcept {
     return earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
 }
 
-void service::on_deadline(time_point now) noexcept {
+void service::expire(time_point now) noexcept {
     if (resuming_at_ && *resuming_at_ <= now) {
         resume_ports(now);
     }
@@ -172,7 +174,7 @@ void service::on_deadline(time_point now) noexcept {
         auto& s = static_cast<served&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
             // In a crowd the answer may be there and not yet looked at.
-            static_cast<void>(look_again(s, now));
+            static_cast<void>(poll_again(s, now));
             if (!s.closed()) {
                 note_silence(s, now);
                 s.on_deadline(memory_, now);
@@ -183,7 +185,7 @@ void service::on_deadline(time_point now) noexcept {
     });
 }
 
-void service::settle() noexcept {
+void service::reap() noexcept {
     for (const auto& s : ended_) {
         s->release_file();
     }
@@ -271,7 +273,7 @@ void service::update(served& s, time_point now) noexcept {
     if (s.lent != nullptr) {
         wait_for_room(s, wanted.write);
     } else if (wanted != s.watching) {
-        const error_code failed = parts_.loop.watch(wanted, static_cast<watched*>(&s));
+        const error_code failed = parts_.loop.watch(wanted, s);
         if (!failed) {
             s.watching = wanted;
         } else if (!s.committing()) {

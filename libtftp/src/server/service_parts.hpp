@@ -35,20 +35,25 @@ local_of(const datagram_socket& port, const received& message) noexcept {
     return message.to.family == address_family::none ? bound : message.to.with_port(bound.port);
 }
 
-/// What the token of an event loop points to.
-struct service::watched {
-    enum class kind : std::uint8_t { listener, shared, transfer, completions };
+/// Jobs of the pool are done.
+struct service::completion_events final : event_handler {
+    explicit completion_events(service& of) noexcept : owner(of) {}
 
-    explicit watched(kind of) noexcept : what(of) {}
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
 
-    kind what;
+    service& owner;
 };
 
 /// A socket that several transfers may send from and hear through.
-struct service::shared : watched {
-    shared(kind of, std::unique_ptr<datagram_socket> at) noexcept
-        : watched(of), port(std::move(at)) {}
+struct service::shared : event_handler {
+    shared(service& of, std::unique_ptr<datagram_socket> at) noexcept
+        : owner(of), port(std::move(at)) {}
 
+    virtual ~shared() = default;
+
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
+
+    service& owner;
     std::unique_ptr<datagram_socket> port;
     /// Transfers that it is lent to.
     std::size_t users = 0;
@@ -57,16 +62,18 @@ struct service::shared : watched {
 };
 
 struct service::listener final : shared {
-    explicit listener(std::unique_ptr<datagram_socket> at) noexcept
-        : shared(kind::listener, std::move(at)) {}
+    using shared::shared;
+
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
 
     /// The last time it held as many requests as were wanted, or more.
     bool crowded = false;
 };
 
-struct service::served final : watched, transfer {
+struct service::served final : event_handler, transfer {
     template <class Engine, class Content>
     served(
+        service& of,
         transfer_setup setup,
         const Engine& engine,
         Content content,
@@ -74,8 +81,8 @@ struct service::served final : watched, transfer {
         admission::place counted,
         const opened_port& port
     )
-        : watched(kind::transfer),
-          transfer(std::move(setup), engine, std::move(content), a.now),
+        : transfer(std::move(setup), engine, std::move(content), a.now),
+          owner(of),
           who(a.who),
           request_digest(digest(a.datagram)),
           opening_at(a.now),
@@ -84,6 +91,11 @@ struct service::served final : watched, transfer {
           lent(port.lent),
           behind(port.behind) {}
 
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
+
+    bool poll_again(time_point now) noexcept override { return owner.poll_again(*this, now); }
+
+    service& owner;
     key who;
     std::uint64_t request_digest;
     /// When it was last seen with nothing acknowledged.

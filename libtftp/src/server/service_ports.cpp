@@ -137,7 +137,7 @@ error_code service::open_shared(const endpoint& local) noexcept {
         return opened.error();
     }
     try {
-        shared_.push_back(std::make_unique<shared>(watched::kind::shared, std::move(*opened)));
+        shared_.push_back(std::make_unique<shared>(*this, std::move(*opened)));
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }
@@ -263,7 +263,7 @@ void service::wait_for_room(served& s, bool wanted) noexcept {
 
 error_code service::watch(shared& port) noexcept {
     const interest wanted{port.port->native_handle(), true, !port.waiting.empty()};
-    return parts_.loop.watch(wanted, static_cast<watched*>(&port));
+    return parts_.loop.watch(wanted, port);
 }
 
 /// Closes sockets that no transfer uses any more: the next one that needs such a port gets a fresh

@@ -341,6 +341,7 @@ void service::begin_read(
     const option_limits bounds = bounds_for(a, opened_at, limits, answered.agreed);
     narrow(answered, a.request, bounds, from->size());
     auto made = std::make_unique<served>(
+        *this,
         setup_for(a, std::move(opened_at.port)),
         sender::respond(answered, a.who.peer, engine_for_new(a), a.now),
         std::move(from),
@@ -382,6 +383,7 @@ void service::begin_write(
         answered, a.request, limits, std::nullopt, bound ? std::min(fits, shared_window_max) : fits
     );
     add(std::make_unique<served>(
+            *this,
             setup_for(a, std::move(opened_at.port)),
             receiver::respond(answered, a.who.peer, engine_for_new(a), a.now),
             std::move(into),

@@ -136,7 +136,7 @@ bool service::joined(const arrival& a) noexcept {
         known[count++] = at->second.get();
     }
     for (served* const s : std::span(known).first(count)) {
-        static_cast<void>(look_again(*s, a.now));
+        static_cast<void>(poll_again(*s, a.now));
     }
     for (served* const s : std::span(known).first(count)) {
         if (!s->closed() && repeats(*s, a)) {
@@ -233,7 +233,7 @@ void service::take_held(time_point now) noexcept {
         const key who{held->peer, held->asked};
         served* const old = holder_of(who);
         if (old != nullptr) {
-            static_cast<void>(look_again(*old, now));
+            static_cast<void>(poll_again(*old, now));
             if (old->counters().bytes != old->marked_octets || old->marked_at > held->arrived) {
                 // Its client is there: the request was not its own, or came late.
                 continue;

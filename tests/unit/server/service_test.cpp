@@ -369,7 +369,7 @@ TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {
     expect(*writer, ack(1));
     CHECK(w.serving->running() == 2);
     w.serving->abort_all(w.now);
-    w.serving->settle();
+    w.serving->step(w.now);
     expect_error(*reader, peer_errc::undefined);
     expect_error(*writer, peer_errc::undefined);
     REQUIRE(w.finished.all.size() == 2);

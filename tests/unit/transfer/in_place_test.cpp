@@ -4,7 +4,7 @@
 
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/file/file_mapping.hpp>
-#include <tftp/server/epoll_loop.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
@@ -263,7 +263,7 @@ struct directory_bench {
     }
 
     /// Lets the service hear what was just said.
-    void turn() { loop.turn(service, std::nullopt); }
+    void turn() { service.step(loop.run_once(std::nullopt)); }
 
     temp_dir root;
     counted_directory files{root.path()};

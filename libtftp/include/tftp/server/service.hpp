@@ -48,7 +48,8 @@ struct service_parts {
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
-/// Reactor-neutral: give it readiness and time, then call settle().
+/// For any event loop: it watches descriptors with `event_handler`s of its own, and step() is to be
+/// called after them and at deadline().
 ///
 /// Each transfer gets a port as `service_config::tids` says, at the address that was asked. A
 /// packet of a stranger is answered with ERROR 5 and disturbs nothing. A request repeated before
@@ -67,22 +68,12 @@ public:
     /// from a new one best when it reports waiting times.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port);
 
-    /// A watched descriptor is ready. token: as given to the event loop.
-    void on_ready(void* token, bool readable, bool writable, time_point now) noexcept;
-    /// Looks for what has come to a transfer since on_ready(), before the next settle(). For
-    /// pollers that know of many ready at once: what was answered first has its next packet by now,
-    /// and neither the system need be asked who is ready nor all the others be had in the caches in
-    /// between. Returns false when there was nothing.
-    bool look_again(void* token, time_point now) noexcept;
-    /// Takes requests that did not fit into the last batch: call it once for each batch of
-    /// on_ready(), and they wait no longer when more transfers are under way.
-    void take_requests(time_point now) noexcept;
-    /// Time has passed; harmless when early.
-    void on_deadline(time_point now) noexcept;
-    /// Destroys what has ended: call after each batch of on_ready and on_deadline, never within.
-    void settle() noexcept;
+    /// Does what is left to do when the handlers of ready descriptors have been called: takes
+    /// requests that did not fit into a batch, acts on deadlines, and destroys what has ended. Call
+    /// it once a turn of the event loop, and when deadline() has come; never from a handler.
+    void step(time_point now) noexcept;
 
-    /// Returns when to call on_deadline.
+    /// Returns when to call step() at the latest.
     [[nodiscard]] std::optional<time_point> deadline() const noexcept;
 
     /// Takes no more requests; running transfers go on. Closes the ports that took them, unless
@@ -98,7 +89,7 @@ public:
     [[nodiscard]] std::size_t transfers() const noexcept { return transfers_.size(); }
 
 private:
-    struct watched;
+    struct completion_events;
     struct shared;
     struct listener;
     struct served;
@@ -149,6 +140,7 @@ private:
 
     // Requests, in service_requests.cpp.
     void on_requests(listener& from, time_point now) noexcept;
+    void take_requests(time_point now) noexcept;
     void pause_listeners(time_point until) noexcept;
     void resume_ports(time_point now) noexcept;
     void sort_out(listener& from, std::span<const received> messages, time_point now) noexcept;
@@ -220,7 +212,9 @@ private:
     void close_unused() noexcept;
 
     void add(std::unique_ptr<served> made, time_point now);
-    bool look_again(served& s, time_point now) noexcept;
+    bool poll_again(served& s, time_point now) noexcept;
+    void expire(time_point now) noexcept;
+    void reap() noexcept;
     void update(served& s, time_point now) noexcept;
     void give_up(served& s, const error_code& why, time_point now) noexcept;
     void retire(served& s) noexcept;
@@ -238,7 +232,7 @@ private:
     std::optional<time_point> cache_aging_;
     route_table routes_;
     std::unique_ptr<completion_queue> completions_;
-    std::unique_ptr<watched> completions_token_;
+    std::unique_ptr<completion_events> completion_events_;
     std::vector<std::unique_ptr<listener>> listeners_;
     /// Ports that transfers use are read on when no requests are taken any more.
     bool accepting_ = true;
