@@ -102,7 +102,9 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
     service_config config;
     config.tids = tids;
     service_ = std::make_unique<service>(
-        service_parts{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr}, config, now_
+        service_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
+        config,
+        now_
     );
     socket_options options;
     options.local_addresses = true;

@@ -135,7 +135,7 @@ harness::harness(fuzz::input& in) {
         return false; // Nobody else is on this network.
     };
     service_ = std::make_unique<service>(
-        service_parts{files_, host_, loop_, finished_, nullptr}, config, now_
+        service_dependencies{files_, host_, loop_, finished_, nullptr}, config, now_
     );
     socket_options options;
     options.local_addresses = true;

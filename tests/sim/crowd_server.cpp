@@ -47,7 +47,7 @@ crowd_server::crowd_server(
     job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
     const std::size_t before = heap::blocks();
     service_ = std::make_unique<service>(
-        service_parts{files_, kernel_, *this, *this, pool, &admission_},
+        service_dependencies{files_, kernel_, *this, *this, pool, &admission_},
         plan_.service,
         world_.net.now()
     );

@@ -88,14 +88,14 @@ result<std::uint16_t> sim_port::send_run(
     return taken;
 }
 
-error_code sim_port::hold(
+error_code sim_port::cork(
     const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
 ) noexcept {
     if (!network_.holds) {
-        return datagram_socket::hold(peer, local, parts, segment);
+        return datagram_socket::cork(peer, local, parts, segment);
     }
     TFTP_ASSERT(held_segment_ == 0);
-    if (const auto fault = network_.count(port_call::hold)) {
+    if (const auto fault = network_.count(port_call::cork)) {
         return system_error(fault->error);
     }
     held_.clear();
@@ -122,7 +122,7 @@ error_code sim_port::release() noexcept {
     return {};
 }
 
-void sim_port::discard() noexcept {
+void sim_port::drop_corked() noexcept {
     TFTP_ASSERT(held_segment_ != 0);
     held_segment_ = 0;
 }

@@ -45,7 +45,7 @@ class sim_world {
 public:
     explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
         : serving(std::make_unique<service>(
-              service_parts{files, server_host, loop, finished, pool}, config, now
+              service_dependencies{files, server_host, loop, finished, pool}, config, now
           )) {
         socket_options options;
         options.local_addresses = true;

@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 #include "server/shrink_table.hpp"
 
 #include <tftp/base/assert.hpp>
@@ -26,7 +26,7 @@ constexpr std::size_t unmapped_here_max = std::size_t{16} << 20;
 
 } // namespace
 
-service::service(const service_parts& parts, const service_config& config, time_point now)
+service::service(const service_dependencies& parts, const service_config& config, time_point now)
     : parts_(parts),
       config_(config),
       own_admission_(
@@ -111,7 +111,7 @@ void service::shared::on_event(bool readable, bool writable, time_point now) noe
         owner.on_shared(*this, now);
     }
     if (writable) {
-        owner.on_room(*this, now);
+        owner.on_writable(*this, now);
     }
 }
 
@@ -120,11 +120,11 @@ void service::listener::on_event(bool readable, bool writable, time_point now) n
         owner.on_requests(*this, now);
     }
     if (writable) {
-        owner.on_room(*this, now);
+        owner.on_writable(*this, now);
     }
 }
 
-void service::served::on_event(bool readable, bool writable, time_point now) noexcept {
+void service::server_transfer::on_event(bool readable, bool writable, time_point now) noexcept {
     if (closed()) {
         return;
     }
@@ -139,7 +139,7 @@ void service::served::on_event(bool readable, bool writable, time_point now) noe
 
 /// Looks for what has come to a transfer since it was read last. Returns false when there was
 /// nothing.
-bool service::poll_again(served& s, time_point now) noexcept {
+bool service::poll_again(server_transfer& s, time_point now) noexcept {
     if (s.closed() || !s.watching.read) {
         return false;
     }
@@ -150,14 +150,11 @@ bool service::poll_again(served& s, time_point now) noexcept {
 
 void service::step(time_point now) noexcept {
     take_requests(now);
-    if (const auto due = deadline(); due && *due <= now) {
+    if (deadline_ && *deadline_ <= now) {
         expire(now);
     }
     reap();
-}
-
-std::optional<time_point> service::deadline() const noexcept {
-    return earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
+    deadline_ = earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
 }
 
 void service::expire(time_point now) noexcept {
@@ -165,13 +162,13 @@ void service::expire(time_point now) noexcept {
         resume_ports(now);
     }
     if (cache_aging_ && *cache_aging_ <= now) {
-        give_up_files();
+        evict_idle_files();
         cache_aging_.reset();
-        keep_files(now);
+        schedule_eviction(now);
     }
     take_held(now);
     wheel_.expire(now, [&](timer_entry& entry) -> std::optional<time_point> {
-        auto& s = static_cast<served&>(entry);
+        auto& s = static_cast<server_transfer&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
             // In a crowd the answer may be there and not yet looked at.
             static_cast<void>(poll_again(s, now));
@@ -210,13 +207,13 @@ void service::reap() noexcept {
 }
 
 /// Has files that are kept looked through again.
-void service::keep_files(time_point now) noexcept {
+void service::schedule_eviction(time_point now) noexcept {
     if (!cache_aging_ && cache_.size() != 0) {
         cache_aging_ = now + kept_interval;
     }
 }
 
-void service::give_up_files() noexcept {
+void service::evict_idle_files() noexcept {
     const std::size_t before = cache_.size();
     cache_.age([this](auto file) { close_file(std::move(file)); });
     if (cache_.size() < before) {
@@ -246,12 +243,12 @@ void service::dispose(std::shared_ptr<const void> content, std::uint64_t lane) n
 }
 
 void service::resumed(transfer& owner) noexcept {
-    auto& s = static_cast<served&>(owner);
+    auto& s = static_cast<server_transfer&>(owner);
     s.on_resumed(memory_, now_);
     update(s, now_);
 }
 
-void service::update(served& s, time_point now) noexcept {
+void service::update(server_transfer& s, time_point now) noexcept {
     if (s.half_open.linked()) {
         note_answer(s, now);
     }
@@ -265,7 +262,7 @@ void service::update(served& s, time_point now) noexcept {
         }
     }
     if (s.closed()) {
-        retire(s);
+        remove(s);
         admission_.forget_idle(now);
         return;
     }
@@ -288,7 +285,7 @@ void service::update(served& s, time_point now) noexcept {
 }
 
 /// Ends a transfer that cannot hear its peer any more.
-void service::give_up(served& s, const error_code& why, time_point now) noexcept {
+void service::give_up(server_transfer& s, const error_code& why, time_point now) noexcept {
     s.abort(peer_errc::undefined, peer_message(peer_errc::undefined), why, memory_, now);
     // One that only repeats its last ACK has nothing to abort.
     s.drop(why, memory_, now);
@@ -296,7 +293,7 @@ void service::give_up(served& s, const error_code& why, time_point now) noexcept
     update(s, now);
 }
 
-void service::retire(served& s) noexcept {
+void service::remove(server_transfer& s) noexcept {
     wheel_.cancel(s);
     const auto [first, last] = transfers_.equal_range(s.who);
     const auto found =
@@ -318,15 +315,15 @@ void service::retire(served& s) noexcept {
     transfers_.erase(found);
 }
 
-void service::add(std::unique_ptr<served> made, time_point now) {
-    // Room for all to end in one turn, so that retire() never allocates.
+void service::add(std::unique_ptr<server_transfer> made, time_point now) {
+    // Room for all to end in one turn, so that remove() never allocates.
     const std::size_t room = ended_.size() + transfers_.size() + 1;
     if (ended_.capacity() < room) {
         ended_.reserve(2 * room);
     }
-    served& s = *made;
+    server_transfer& s = *made;
     // Memory first: what is in the table has its place in the others, too, and is started.
-    served* const holder = holder_of(s.who);
+    server_transfer* const holder = holder_of(s.who);
     const auto added = transfers_.emplace(s.who, std::move(made));
     try {
         half_open_.add(s, s.half_open, s.who.peer);
@@ -346,12 +343,12 @@ void service::add(std::unique_ptr<served> made, time_point now) {
 
 void service::abort_all(time_point now) {
     // update() takes ended transfers out of the table, so walk a list of those that run.
-    std::vector<served*> running;
+    std::vector<server_transfer*> running;
     running.reserve(transfers_.size());
     for (const auto& [who, s] : transfers_) {
         running.push_back(s.get());
     }
-    for (served* const s : running) {
+    for (server_transfer* const s : running) {
         s->abort(peer_errc::undefined, "server is stopping", errc::stopped, memory_, now);
         update(*s, now);
     }
