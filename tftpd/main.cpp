@@ -265,7 +265,7 @@ void bound_allocator() {
 
 /// Gives back what only the start needed: half of the code in memory, of this program and its
 /// libraries, and some of the heap. What is called again is found in the page cache.
-void forget_start() {
+void drop_startup_pages() {
     ::malloc_trim(0);
     const auto forget = [](::dl_phdr_info* object, std::size_t, void*) {
         const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
@@ -472,7 +472,7 @@ int set_up_and_serve(const tftpd::config& wanted, bool& started) {
         for (const tftp::endpoint& local : server.endpoints()) {
             log.say(fmt::format("serving files on {}", tftp::to_string(local)));
         }
-        forget_start();
+        drop_startup_pages();
         started = true;
     };
     server.run();

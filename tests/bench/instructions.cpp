@@ -6,7 +6,7 @@
 
 #include <tftp/client/client_transfer.hpp>
 #include <tftp/file/directory_provider.hpp>
-#include <tftp/server/epoll_loop.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
@@ -69,7 +69,9 @@ extern "C" {
 }
 
 bool count_server(epoll_loop& loop, tftp::service& service, time_point now) {
-    return loop.dispatch(service, now) > 0;
+    const bool any = loop.dispatch(now) > 0;
+    service.step(now);
+    return any;
 }
 
 bool count_client(transfer& client, scratch& memory, time_point now) {
@@ -118,7 +120,7 @@ private:
         client->start(memory_, now_);
         for (bool busy = true; busy || service_.transfers() != 0;) {
             now_ += 10us;
-            busy = count_server(poller_, service_, now_);
+            busy = count_server(loop_, service_, now_);
             ::pollfd ready{client->wants().fd, POLLIN, 0};
             if (!client->closed() && ::poll(&ready, 1, 0) == 1) {
                 busy = count_client(*client, memory_, now_);
@@ -126,8 +128,7 @@ private:
             if (!busy) {
                 // Only the last ACK of an upload, which is not answered, is waited for.
                 now_ += 1s;
-                service_.on_deadline(now_);
-                service_.settle();
+                service_.step(now_);
                 client->on_deadline(memory_, now_);
             }
         }
@@ -143,13 +144,13 @@ private:
     test::temp_dir root_;
     std::string content_;
     udp_socket_factory ports_;
-    epoll_loop poller_;
+    epoll_loop loop_;
     directory_provider files_;
     silent observer_;
     scratch memory_;
     time_point now_ = clock::now();
     client_request asked_{.options = no_options};
-    service service_{{files_, ports_, poller_, observer_}, {}, now_};
+    service service_{{files_, ports_, loop_, observer_}, {}, now_};
 };
 
 } // namespace

@@ -98,11 +98,13 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
         return root.error();
     }
     files_.emplace(std::move(*root));
-    poller_.emplace();
+    loop_.emplace();
     service_config config;
     config.tids = tids;
     service_ = std::make_unique<service>(
-        service_parts{*files_, ports_, *poller_, observer_, pooled ? &pool_ : nullptr}, config, now_
+        service_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
+        config,
+        now_
     );
     socket_options options;
     options.local_addresses = true;
@@ -135,7 +137,8 @@ bool fault_world::turn(const fault_case& what, transfer* client) {
     bool any = false;
     {
         const maybe_armed scope(what.faulty == side::server);
-        any = poller_->dispatch(*service_, now_) > 0;
+        any = loop_->dispatch(now_) > 0;
+        service_->step(now_);
     }
     if (client != nullptr && !client->closed()) {
         const short ready = ready_events(*client);
@@ -164,8 +167,7 @@ void fault_world::pass_time(const fault_case& what, transfer* client, time_point
     now_ = std::max(now_, until);
     {
         const maybe_armed scope(what.faulty == side::server);
-        service_->on_deadline(now_);
-        service_->settle();
+        service_->step(now_);
     }
     if (client != nullptr && !client->closed() && client->deadline() &&
         *client->deadline() <= now_) {

@@ -6,8 +6,8 @@
 #include <tftp/base/time.hpp>
 #include <tftp/client/client_request.hpp>
 #include <tftp/file/directory_provider.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/scratch.hpp>
 #include <tftp/socket/udp_socket.hpp>
@@ -103,7 +103,7 @@ private:
     temp_dir root_;
     temp_dir local_;
     udp_socket_factory ports_;
-    std::optional<epoll_loop> poller_;
+    std::optional<epoll_loop> loop_;
     std::optional<directory_provider> files_;
     silent observer_;
     prompt_pool pool_;

@@ -73,7 +73,7 @@ private:
     counting finished_;
     test::sim_network network_;
     test::sim_host host_{network_, service_address};
-    test::sim_poller poller_{network_};
+    test::sim_loop loop_{network_};
     time_point now_{std::chrono::hours(1)};
     test::sim_port* listener_ = nullptr;
     std::unique_ptr<service> service_;
@@ -135,7 +135,7 @@ harness::harness(fuzz::input& in) {
         return false; // Nobody else is on this network.
     };
     service_ = std::make_unique<service>(
-        service_parts{files_, host_, poller_, finished_, nullptr}, config, now_
+        service_dependencies{files_, host_, loop_, finished_, nullptr}, config, now_
     );
     socket_options options;
     options.local_addresses = true;
@@ -340,7 +340,7 @@ void harness::event(fuzz::input& in) {
 }
 
 void harness::settle() {
-    for (unsigned turns = 0; poller_.dispatch(*service_, now_); ++turns) {
+    for (unsigned turns = 0; loop_.dispatch(*service_, now_); ++turns) {
         require(turns < 10'000, "the service is never at rest");
     }
 }
@@ -351,8 +351,7 @@ void harness::advance(duration d) {
     for (auto due = service_->deadline(); due && *due <= end; due = service_->deadline()) {
         require(++wakes < 100'000, "the service wakes too often");
         now_ = std::max(now_, *due);
-        service_->on_deadline(now_);
-        service_->settle();
+        service_->step(now_);
         settle();
     }
     now_ = end;
@@ -362,10 +361,10 @@ void harness::finish() {
     advance(3h);
     require(service_->running() == 0 && service_->transfers() == 0, "a transfer never ends");
     require(network_.open_ports() == 1, "a port stays open");
-    require(poller_.watched() == 1, "a descriptor stays watched");
+    require(loop_.watched() == 1, "a descriptor stays watched");
     require(finished_.finished <= requests_, "more reports than requests");
     service_->close_listeners();
-    require(network_.open_ports() == 0 && poller_.watched() == 0, "a listener stays open");
+    require(network_.open_ports() == 0 && loop_.watched() == 0, "a listener stays open");
 }
 
 } // namespace

@@ -47,7 +47,7 @@ crowd_server::crowd_server(
     job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
     const std::size_t before = heap::blocks();
     service_ = std::make_unique<service>(
-        service_parts{files_, kernel_, *this, *this, pool, &admission_},
+        service_dependencies{files_, kernel_, *this, *this, pool, &admission_},
         plan_.service,
         world_.net.now()
     );
@@ -82,13 +82,13 @@ crowd_server::~crowd_server() {
     service_.reset();
 }
 
-error_code crowd_server::watch(const interest& wanted, void* token) noexcept {
+error_code crowd_server::watch(const interest& wanted, event_handler& handler) noexcept {
     const bool transfers = wanted.fd != listener_fd && kernel_.find(wanted.fd) != nullptr;
     if (transfers && random_.chance(plan_.kernel.watch_ppm)) {
         world_.seen.note(happening::watch_failed);
         return {ENOSPC, boost::system::system_category()};
     }
-    watched_[wanted.fd] = {wanted, token};
+    watched_[wanted.fd] = {wanted, &handler};
     if (sim_socket* const port = kernel_.find(wanted.fd)) {
         on_socket(*port);
     }
@@ -128,7 +128,7 @@ void crowd_server::on_wake(network& net, std::uint32_t what) {
     } else if (what == wake_stop) {
         service_->close_listeners();
         service_->abort_all(net.now());
-        service_->settle();
+        service_->step(net.now());
         after();
     } else if (what == timer_number_) {
         timer_.reset();
@@ -160,19 +160,19 @@ void crowd_server::work() {
         }
         // With room in its buffer it sends what was held up, whatever has come besides.
         kernel_.working_on = readable && !writable ? fd : -1;
-        service_->on_ready(what.token, readable, writable, now);
+        what.handler->on_event(readable, writable, now);
         kernel_.working_on = -1;
         if (port != nullptr) {
             port->on_acted();
         }
     }
-    look_again();
-    service_->settle();
+    poll_again();
+    service_->step(now);
     after();
 }
 
 /// As an event loop does that knows of many.
-void crowd_server::look_again() {
+void crowd_server::poll_again() {
     const time_point now = world_.net.now();
     if (looks_.below(2) == 0) {
         return;
@@ -185,14 +185,13 @@ void crowd_server::look_again() {
         }
         const watched what = found->second;
         kernel_.working_on = what.wanted.read && port->readable() && !port->writable() ? fd : -1;
-        const bool any = service_->look_again(what.token, now);
+        const bool any = what.handler->poll_again(now);
         kernel_.working_on = -1;
         port->on_acted();
         if (any) {
             world_.seen.note(happening::looked_again);
         }
     }
-    service_->take_requests(now);
 }
 
 void crowd_server::expire() {
@@ -200,8 +199,7 @@ void crowd_server::expire() {
     expired_ = expired_at_ == now ? expired_ + 1 : 0;
     expired_at_ = now;
     require(expired_ < expirations_max, "a deadline stands in the past: the program would spin");
-    service_->on_deadline(now);
-    service_->settle();
+    service_->step(now);
     after();
 }
 

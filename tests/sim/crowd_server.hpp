@@ -52,16 +52,17 @@ private:
 
     struct watched {
         interest wanted;
-        void* token = nullptr;
+        event_handler* handler = nullptr;
     };
 
-    [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
+    [[nodiscard]] error_code
+    watch(const interest& wanted, event_handler& handler) noexcept override;
     void unwatch(int fd) noexcept override;
     void on_finished(const transfer_summary& summary) noexcept override;
     void count(const transfer_summary& summary) noexcept;
 
     void work();
-    void look_again();
+    void poll_again();
     void expire();
     void after();
     [[nodiscard]] std::size_t ports_max() const noexcept;

@@ -84,8 +84,12 @@ constexpr const char* no_ipv6 = "no address ::1 here";
 
 } // namespace
 
+bool ipv6_is_here() {
+    return has_address("::1");
+}
+
 bool has_ipv6() {
-    const bool here = has_address("::1");
+    const bool here = ipv6_is_here();
     if (!here) {
         skip_part(no_ipv6);
     }
@@ -93,7 +97,7 @@ bool has_ipv6() {
 }
 
 void need_ipv6() {
-    if (!has_address("::1")) {
+    if (!ipv6_is_here()) {
         skip(no_ipv6);
     }
 }

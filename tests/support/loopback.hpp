@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/builders.hpp"
+#include "support/skip.hpp"
 
 #include <tftp/base/endpoint.hpp>
 #include <tftp/socket/scratch.hpp>
@@ -26,6 +27,13 @@ namespace tftp::test {
     e.family = address_family::ipv6;
     e.address[15] = 1;
     return e;
+}
+
+/// Skips where this host has no loopback address of `family`.
+inline void need_family(address_family family) {
+    if (family == address_family::ipv6) {
+        need_ipv6();
+    }
 }
 
 /// A socket on the loopback interface that a test speaks through, in any one thread: nothing of

@@ -4,6 +4,7 @@
 //     refuse EPERM|ENOSYS CALL[,CALL...] PROGRAM [ARGUMENT...]
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -27,9 +28,7 @@ struct release {
     const std::unique_ptr<std::remove_pointer_t<::scmp_filter_ctx>, release> filter(
         ::seccomp_init(SCMP_ACT_ALLOW)
     );
-    // Root may filter without no_new_privs, which is the tested program's to set.
-    if (!filter ||
-        (::geteuid() == 0 && ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_NNP, 0) != 0)) {
+    if (!filter) {
         return false;
     }
     std::istringstream list(calls);
@@ -41,7 +40,15 @@ struct release {
             return false;
         }
     }
-    return ::seccomp_load(filter.get()) == 0;
+    // Root may filter without no_new_privs, which is the tested program's to set; other users, and
+    // root in a container, may not.
+    for (const std::uint32_t no_new_privileges : {0U, 1U}) {
+        if (::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_NNP, no_new_privileges) == 0 &&
+            ::seccomp_load(filter.get()) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "support/loopback.hpp"
 #include "support/memory_content.hpp"
+#include "support/skip.hpp"
 
 #include <tftp/server/async/server.hpp>
 
@@ -70,7 +71,10 @@ private:
 
     tftp::server::config make_config(const std::function<void(tftp::server::config&)>& adjust) {
         tftp::server::config setup;
-        setup.listen = {loopback(address_family::ipv4), loopback(address_family::ipv6)};
+        setup.listen = {loopback(address_family::ipv4)};
+        if (ipv6_is_here()) { // a case that needs it says so
+            setup.listen.push_back(loopback(address_family::ipv6));
+        }
         setup.files = files;
         setup.workers = 2;
         setup.on_finished = [this](const transfer_summary& s) {

@@ -88,14 +88,14 @@ result<std::uint16_t> sim_port::send_run(
     return taken;
 }
 
-error_code sim_port::hold(
+error_code sim_port::cork(
     const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
 ) noexcept {
     if (!network_.holds) {
-        return datagram_socket::hold(peer, local, parts, segment);
+        return datagram_socket::cork(peer, local, parts, segment);
     }
     TFTP_ASSERT(held_segment_ == 0);
-    if (const auto fault = network_.count(port_call::hold)) {
+    if (const auto fault = network_.count(port_call::cork)) {
         return system_error(fault->error);
     }
     held_.clear();
@@ -122,7 +122,7 @@ error_code sim_port::release() noexcept {
     return {};
 }
 
-void sim_port::discard() noexcept {
+void sim_port::drop_corked() noexcept {
     TFTP_ASSERT(held_segment_ != 0);
     held_segment_ = 0;
 }
@@ -224,19 +224,19 @@ sim_host::open(const endpoint& local, const socket_options& options) noexcept {
     return std::unique_ptr<datagram_socket>(network_.open(address_.with_port(local.port), options));
 }
 
-error_code sim_poller::watch(const interest& wanted, void* token) noexcept {
+error_code sim_loop::watch(const interest& wanted, event_handler& handler) noexcept {
     if (fail_next != 0) {
         return system_error(std::exchange(fail_next, 0));
     }
-    watched_[wanted.fd] = {wanted, token};
+    watched_[wanted.fd] = {wanted, &handler};
     return {};
 }
 
-void sim_poller::unwatch(int fd) noexcept {
+void sim_loop::unwatch(int fd) noexcept {
     watched_.erase(fd);
 }
 
-bool sim_poller::dispatch(service& target, time_point now) {
+bool sim_loop::dispatch(service& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);
@@ -253,10 +253,10 @@ bool sim_poller::dispatch(service& target, time_point now) {
         if (watched_.contains(r.fd)) {
             const sim_port* const port = network_.find(r.fd);
             const bool readable = r.what.wanted.read && (port == nullptr || port->readable());
-            target.on_ready(r.what.token, readable, r.what.wanted.write, now);
+            r.what.handler->on_event(readable, r.what.wanted.write, now);
         }
     }
-    target.settle();
+    target.step(now);
     return !ready_.empty();
 }
 

@@ -22,7 +22,7 @@ namespace tftp::test {
 class sim_network;
 
 /// A call on a port that a test may have fail.
-enum class port_call : std::uint8_t { open, receive, send, send_run, hold, release };
+enum class port_call : std::uint8_t { open, receive, send, send_run, cork, release };
 
 /// Has the `nth` call of its kind, counted over all ports of the host from 1, end with `error`.
 struct port_fault {
@@ -51,14 +51,14 @@ public:
     [[nodiscard]] result<std::uint16_t> send_run(
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
-    [[nodiscard]] error_code hold(
+    [[nodiscard]] error_code cork(
         const endpoint& peer,
         const endpoint& local,
         std::span<const ::iovec> parts,
         std::size_t segment
     ) noexcept override;
     [[nodiscard]] error_code release() noexcept override;
-    void discard() noexcept override;
+    void drop_corked() noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
     [[nodiscard]] std::optional<refusal> next_refusal() noexcept override;
@@ -169,11 +169,12 @@ private:
 };
 
 /// Watches ports of a `sim_network` for a service.
-class sim_poller final : public event_loop {
+class sim_loop final : public event_loop {
 public:
-    explicit sim_poller(sim_network& network) : network_(network) {}
+    explicit sim_loop(sim_network& network) : network_(network) {}
 
-    [[nodiscard]] error_code watch(const interest& wanted, void* token) noexcept override;
+    [[nodiscard]] error_code
+    watch(const interest& wanted, event_handler& handler) noexcept override;
     void unwatch(int fd) noexcept override;
 
     /// Tells `target` what is ready, one turn of an event loop. Returns false when nothing was.
@@ -188,7 +189,7 @@ public:
 private:
     struct entry {
         interest wanted;
-        void* token = nullptr;
+        event_handler* handler = nullptr;
     };
 
     struct ready_entry {

@@ -45,7 +45,7 @@ class sim_world {
 public:
     explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
         : serving(std::make_unique<service>(
-              service_parts{files, server_host, loop, finished, pool}, config, now
+              service_dependencies{files, server_host, loop, finished, pool}, config, now
           )) {
         socket_options options;
         options.local_addresses = true;
@@ -58,7 +58,7 @@ public:
     sim_network network;
     sim_host server_host{network, service_address};
     sim_host client_host{network, client_address};
-    sim_poller loop{network};
+    sim_loop loop{network};
     memory_content files;
     finished_list finished;
     time_point now = start;
@@ -112,8 +112,7 @@ public:
         for (auto due = next_deadline(); due && *due <= end; due = next_deadline()) {
             REQUIRE(++deadlines < 1'000'000);
             now = std::max(now, *due);
-            serving->on_deadline(now);
-            serving->settle();
+            serving->step(now);
             for (transfer* const t : clients) {
                 if (!t->closed() && t->deadline() && *t->deadline() <= now) {
                     t->on_deadline(memory, now);

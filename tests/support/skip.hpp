@@ -36,7 +36,10 @@ void need_root();
 /// Skips unless `argv` runs to a good end: for tools whose rights depend on the system.
 void need_command(const std::vector<std::string>& argv);
 
-/// Returns whether this host has the address ::1; says that a part is skipped where it has not.
+/// Returns whether this host has the address ::1.
+[[nodiscard]] bool ipv6_is_here();
+
+/// The same, but says that a part is skipped where it has not.
 [[nodiscard]] bool has_ipv6();
 
 /// Skips unless this host has the address ::1.

@@ -1,6 +1,7 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/network.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 #include "system/forged.hpp"
@@ -30,16 +31,12 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-constexpr int skipped_exit_code = 77;
 constexpr std::size_t requests_per_second = 2'000;
 
 void need_neighbours() {
+    need_root();
     static const bool ready = [] {
-        if (::geteuid() != 0) {
-            std::cout << "skipped: needs root" << std::endl;
-            std::exit(skipped_exit_code);
-        }
-        enter_private_network();
+        need(enter_private_network);
         run_ip({"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
         run_ip({"address", "add", "192.0.2.1/24", "dev", "lan0"});
         run_ip({"link", "set", "lan0", "up"});

@@ -3,6 +3,7 @@
 #include "support/builders.hpp"
 #include "support/files.hpp"
 #include "support/fuse_disk.hpp"
+#include "support/skip.hpp"
 #include "support/udp_client.hpp"
 #include "system/daemon.hpp"
 #include "system/fetch.hpp"
@@ -28,8 +29,6 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int skipped_exit_code = 77;
 
 /// An overlay file system, empty, that only this process and its children see.
 class overlay {
@@ -61,7 +60,7 @@ public:
 private:
     static void require(int outcome) {
         if (outcome != 0) {
-            throw std::system_error(errno, std::generic_category(), "mount an overlay");
+            throw refused_here("overlay file system", errno);
         }
     }
 
@@ -72,12 +71,7 @@ private:
 class image {
 public:
     explicit image(const std::vector<std::string>& options = {}) {
-        try {
-            disk_.emplace();
-        } catch (const std::system_error& why) {
-            std::cout << "skipped: " << why.what() << std::endl;
-            std::exit(skipped_exit_code);
-        }
+        need([this] { disk_.emplace(); });
         const std::optional<std::string> before = temporary();
         ::setenv("TMPDIR", disk_->root().c_str(), 1);
         daemon_.emplace(options);

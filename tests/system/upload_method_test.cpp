@@ -76,14 +76,6 @@ const std::string access_list(
     44
 );
 
-bool is_root() {
-    if (::geteuid() != 0) {
-        WARN("needs root: for mounts, and files of others");
-        return false;
-    }
-    return true;
-}
-
 /// A directory that the daemon may not write to, with a file that it may.
 void make_closed(const fs::path& directory) {
     fs::create_directory(directory);
@@ -98,12 +90,10 @@ std::size_t count(const fs::path& directory) {
 } // namespace
 
 TEST_CASE("a file that is a mount point takes uploads", "[system][tftpd][uploads][root]") {
-    if (!is_root()) {
-        return;
-    }
+    need_root();
+    need(try_own_mounts);
     // The daemon, which is started here, sees them, and nobody else.
-    REQUIRE(::unshare(CLONE_NEWNS) == 0);
-    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    enter_own_mounts();
     temp_dir host;
     write_file(host.path() / "file", "old");
     const auto mount_over = [&](const daemon_process& daemon, unsigned long flags) {
@@ -152,9 +142,7 @@ TEST_CASE("a file that is a mount point takes uploads", "[system][tftpd][uploads
 TEST_CASE(
     "a file in a directory that may not be written takes uploads", "[system][tftpd][uploads]"
 ) {
-    if (!is_root()) {
-        return;
-    }
+    need_root();
     temp_dir spool;
     const std::string at = spool.path().string();
     SECTION("by the spool directory, where nothing stays") {
@@ -224,11 +212,9 @@ TEST_CASE(
 }
 
 TEST_CASE("a full spool directory is ERROR 3 and changes nothing", "[system][tftpd][uploads]") {
-    if (!is_root()) {
-        return;
-    }
-    REQUIRE(::unshare(CLONE_NEWNS) == 0);
-    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    need_root();
+    need(try_own_mounts);
+    enter_own_mounts();
     temp_dir spool;
     REQUIRE(::mount("none", spool.path().c_str(), "tmpfs", 0, "size=64k,mode=1777") == 0);
     {
@@ -287,9 +273,7 @@ TEST_CASE("a link that stays inside takes uploads, and stays", "[system][tftpd][
 }
 
 TEST_CASE("a replaced file keeps what it is", "[system][tftpd][uploads]") {
-    if (!is_root()) {
-        return;
-    }
+    need_root();
     for (const char* method : {"auto", "in-place", "rename"}) {
         INFO(method);
         daemon_process daemon({"--writable", "existing", "--upload-method", method});

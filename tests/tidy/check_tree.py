@@ -24,11 +24,9 @@ SELF_EVIDENT = {"make_error_code", "begin", "end", "empty", "size", "data", "swa
 # Written with brackets so that this file does not contain them.
 WORDS = {
     r"\b(TO[D]O|FIX[M]E|X{3})\b": "unfinished work; do it, or say in docs/ that it is not there",
-    r"(?i)(?<!Catch::)\bse[s]sions?\b": "say transfer, connection or login",
-    r"(?i)(?<!user[-_ ])\bag[e]nts?\b|\bsub-?ag[e]nts?\b|\bwork[t]rees?\b|\bL{2}M\b": "not part of this project",
+    r"(?i)\bsub-?ag[e]nts?\b|\bwork[t]rees?\b|\bL{2}M\b": "not part of this project",
     r"(?<![\w./-])/(wor[k]|roo[t]|hom[e])/": "a path of one machine",
-    r"\b(deb|ftp|security|snapshot)\.debian\.o[r]g|\bpypi\.o[r]g|\bpythonhosted\.o[r]g"
-    r"|\bregistry\.npmjs\.o[r]g|\bcrates\.i[o]\b|\bproxy\.golang\.o[r]g": "a package registry",
+    r"\bpypi\.o[r]g|\bpythonhosted\.o[r]g|\bregistry\.npmjs\.o[r]g|\bcrates\.i[o]\b|\bproxy\.golang\.o[r]g": "a package registry",
 }
 TEXT_SUFFIXES = {
     ".hpp", ".cpp", ".h", ".c", ".in", ".cmake", ".txt", ".md", ".sh", ".py", ".json", ".yml",

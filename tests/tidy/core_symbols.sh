@@ -3,8 +3,9 @@
 # machine code refers to.
 # usage: core_symbols.sh LIBTFTP_CORE_A
 #
-# Left out: error.cpp, whose category::message() returns a std::string, and the inline functions of
-# Boost.System, which the compiler puts into every object for the same reason.
+# Left out: assert.cpp, which says why the process ends; error.cpp, whose category::message() returns
+# a std::string; and the inline functions of Boost.System, which the compiler puts into every object
+# for the same reason.
 set -euo pipefail
 
 archive=$1
@@ -25,7 +26,7 @@ references=$(awk '
         sub(/^[ \t]+[0-9a-f]+: R_[A-Z0-9_]+[ \t]+/, "", to)
         sub(/[-+]0x[0-9a-f]+$/, "", to)
         if (to ~ /^__.*_chk$/) { gsub(/^__|_chk$/, "", to) }  # _FORTIFY_SOURCE
-        if (object != "error.cpp.o" && from !~ /^(void |[a-z ]*)?boost::/) print object ": " from " -> " to
+        if (object != "assert.cpp.o" && object != "error.cpp.o" && from !~ /^(void |[a-z ]*)?boost::/) print object ": " from " -> " to
     }' <<<"$code")
 if [[ -z $references ]]; then
     echo "core_symbols: no code found in $archive" >&2

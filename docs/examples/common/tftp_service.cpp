@@ -40,21 +40,21 @@ void tftp_service::changes(std::vector<tftp::interest>& out) {
 }
 
 void tftp_service::on_ready(int fd, bool readable, bool writable, tftp::time_point now) {
-    if (const auto found = tokens_.find(fd); found != tokens_.end()) {
-        service_.on_ready(found->second, readable, writable, now);
+    if (const auto found = handlers_.find(fd); found != handlers_.end()) {
+        found->second->on_event(readable, writable, now);
         // What has ended goes only here, never while it is at work.
-        service_.settle();
+        service_.step(now);
     }
 }
 
 void tftp_service::on_deadline(tftp::time_point now) {
-    service_.on_deadline(now);
-    service_.settle();
+    service_.step(now);
 }
 
-tftp::error_code tftp_service::watch(const tftp::interest& wanted, void* token) noexcept {
+tftp::error_code
+tftp_service::watch(const tftp::interest& wanted, tftp::event_handler& handler) noexcept {
     try {
-        tokens_[wanted.fd] = token;
+        handlers_[wanted.fd] = &handler;
         changed_.push_back(wanted);
         return {};
     } catch (const std::bad_alloc&) {
@@ -63,7 +63,7 @@ tftp::error_code tftp_service::watch(const tftp::interest& wanted, void* token) 
 }
 
 void tftp_service::unwatch(int fd) noexcept {
-    tokens_.erase(fd);
+    handlers_.erase(fd);
     try {
         changed_.push_back({fd, false, false});
     } catch (const std::bad_alloc&) {

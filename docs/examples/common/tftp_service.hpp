@@ -41,13 +41,13 @@ public:
 
 private:
     [[nodiscard]] tftp::error_code
-    watch(const tftp::interest& wanted, void* token) noexcept override;
+    watch(const tftp::interest& wanted, tftp::event_handler& handler) noexcept override;
     void unwatch(int fd) noexcept override;
 
     void on_finished(const tftp::transfer_summary&) noexcept override {}
 
-    /// By descriptor: what the service calls it.
-    std::unordered_map<int, void*> tokens_;
+    /// By descriptor.
+    std::unordered_map<int, tftp::event_handler*> handlers_;
     std::vector<tftp::interest> changed_;
     std::unique_ptr<tftp::content_provider> files_;
     tftp::udp_socket_factory ports_;

@@ -11,18 +11,18 @@ using origin = detail::exchange::origin;
 sender::sender(
     const endpoint& peer, bool initiator, const engine_config& config, time_point now
 ) noexcept
-    : x_(peer, initiator, config, now), pacer_(1), initiator_(initiator) {}
+    : exchange_(peer, initiator, config, now), pacer_(1), initiator_(initiator) {}
 
 sender sender::respond(
     const answer& answered, const endpoint& peer, const engine_config& config, time_point now
 ) noexcept {
     sender s(peer, false, config, now);
-    s.x_.agreed = answered.agreed;
+    s.exchange_.agreed = answered.agreed;
     if (answered.needs_oack()) {
-        const auto size = encode_oack(answered, s.x_.opening_buffer());
+        const auto size = encode_oack(answered, s.exchange_.opening_buffer());
         // Four options at their longest stay far below the buffer.
         TFTP_ASSERT(size.has_value());
-        s.x_.opening_written(*size, now);
+        s.exchange_.opening_written(*size, now);
     } else {
         s.start();
     }
@@ -39,34 +39,35 @@ result<sender> sender::request(
 ) noexcept {
     sender s(server, true, config, now);
     s.offered_ = offered;
-    const auto size = encode_request(opcode::wrq, filename, mode, offered, s.x_.opening_buffer());
+    const auto size =
+        encode_request(opcode::wrq, filename, mode, offered, s.exchange_.opening_buffer());
     if (!size) {
         return size.error();
     }
-    s.x_.opening_written(*size, now);
+    s.exchange_.opening_written(*size, now);
     return s;
 }
 
 void sender::start() noexcept {
     started_ = true;
-    pacer_ = detail::pacer(x_.agreed.windowsize, x_.rto.smoothed());
+    pacer_ = detail::pacer(exchange_.agreed.windowsize, exchange_.rto.smoothed());
     if (size_) {
         on_source_end(*size_);
     }
 }
 
 void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point now) noexcept {
-    if (x_.state == phase::finished) {
+    if (exchange_.state == phase::finished) {
         return;
     }
     const auto packet = decode(datagram);
     if (!packet) {
-        x_.on_malformed();
+        exchange_.on_malformed();
         return;
     }
-    const origin who = x_.classify(from);
+    const origin who = exchange_.classify(from);
     if (who == origin::stranger) {
-        x_.on_stranger(from, *packet);
+        exchange_.on_stranger(from, *packet);
         return;
     }
     if (const auto* error = std::get_if<error_view>(&*packet)) {
@@ -76,23 +77,23 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
     } else if (const auto* ack = std::get_if<ack_view>(&*packet); ack != nullptr) {
         if (who == origin::candidate) {
             if (ack->block != 0) {
-                x_.on_stranger(from, *packet);
+                exchange_.on_stranger(from, *packet);
                 return;
             }
-            x_.lock(from);
+            exchange_.lock(from);
         }
         on_ack(ack->block, now);
     } else {
-        ++x_.counters.ignored;
+        ++exchange_.counters.ignored;
     }
 }
 
 void sender::on_error(const error_view& error, time_point now) noexcept {
-    if (initiator_ && x_.defer_refusal(error, now)) {
+    if (initiator_ && exchange_.defer_refusal(error, now)) {
         return;
     }
-    const bool probe = awaits_options() && opening() && x_.agreed.tsize.has_value();
-    x_.finish_by_peer(
+    const bool probe = awaits_options() && opening() && exchange_.agreed.tsize.has_value();
+    exchange_.finish_by_peer(
         error, probe ? make_error_code(errc::size_probe) : make_error_code(error.code)
     );
 }
@@ -105,35 +106,36 @@ void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now
             on_repeated_ack(now);
         } else {
             oack_repeated_ = true;
-            ++x_.counters.ignored;
+            ++exchange_.counters.ignored;
         }
         return;
     }
     const auto accepted = accept_oack(oack, offered_);
-    x_.lock(from);
+    exchange_.lock(from);
     if (!accepted) {
-        x_.finish(peer_errc::option_refused, "unacceptable option answer", accepted.error());
+        exchange_.finish(peer_errc::option_refused, "unacceptable option answer", accepted.error());
         return;
     }
-    x_.agreed = *accepted;
-    x_.established(now);
+    exchange_.agreed = *accepted;
+    exchange_.established(now);
     start();
 }
 
 void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
     if (!started_) {
         if (wire != 0) {
-            ++x_.counters.ignored;
+            ++exchange_.counters.ignored;
             return;
         }
-        x_.established(now);
+        exchange_.established(now);
         start();
         return;
     }
-    const auto block =
-        from_wire(wire, base_ - 1, std::uint32_t{x_.agreed.windowsize} + 1, x_.config.wrap);
+    const auto block = from_wire(
+        wire, base_ - 1, std::uint32_t{exchange_.agreed.windowsize} + 1, exchange_.config.wrap
+    );
     if (!block || *block > sent_) {
-        ++x_.counters.ignored;
+        ++exchange_.counters.ignored;
     } else if (*block == base_ - 1) {
         on_repeated_ack(now);
     } else {
@@ -142,25 +144,26 @@ void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
 }
 
 void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
-    const unsigned timeouts = x_.timeouts_in_a_row();
+    const unsigned timeouts = exchange_.timeouts_in_a_row();
     if (opening()) {
-        x_.established(now);
+        exchange_.established(now);
     }
     measure(block, timeouts, now);
     const std::uint64_t taken = block + 1 - base_;
     // Behind the newest block nothing could show a gap: U-Boot, which acknowledges each block that
     // comes twice, then counts its windows from another block than we do.
-    const bool newest_under_way = block + 2 == next_ && sent_ < next_ && next_ != last_ + 1 &&
-                                  now - left_at_ < x_.rto.smoothed().value_or(duration::zero()) +
-                                                       x_.config.rto.variance_min / 2;
+    const bool newest_under_way =
+        block + 2 == next_ && sent_ < next_ && next_ != last_ + 1 &&
+        now - left_at_ < exchange_.rto.smoothed().value_or(duration::zero()) +
+                             exchange_.config.rto.variance_min / 2;
     // What was sent again a moment ago is not what is answered: on a path that mixes datagrams,
     // each block that finds its place has an ACK, and each would have the whole window sent again.
-    const bool repeats_under_way =
-        again_ && x_.rto.smoothed() && block + 1 < next_ && now - base_sent_at_ < x_.rto.least();
+    const bool repeats_under_way = again_ && exchange_.rto.smoothed() && block + 1 < next_ &&
+                                   now - base_sent_at_ < exchange_.rto.least();
     const bool gap = block + 1 < next_ && !newest_under_way && !repeats_under_way;
     if (gap) {
         measure_gap(taken, now);
-    } else if (taken >= x_.agreed.windowsize) {
+    } else if (taken >= exchange_.agreed.windowsize) {
         pacer_.on_clean_window();
     }
     after_repeats_ = window_repeated_;
@@ -180,12 +183,12 @@ void sender::on_new_ack(std::uint64_t block, time_point now) noexcept {
         // What was lost may still fill the receiver's queue.
         pause(now, pacer_.pause_after_gap());
     }
-    x_.counters.bytes = block * x_.agreed.blksize;
-    x_.progress(now);
+    exchange_.counters.bytes = block * exchange_.agreed.blksize;
+    exchange_.progress(now);
     if (last_ != 0 && block == last_) {
-        x_.counters.bytes = *size_;
-        x_.finish(std::nullopt, {}, {});
-    } else if (x_.config.wrap == rollover::forbidden && base_ > max_block_without_rollover) {
+        exchange_.counters.bytes = *size_;
+        exchange_.finish(std::nullopt, {}, {});
+    } else if (exchange_.config.wrap == rollover::forbidden && base_ > max_block_without_rollover) {
         refuse_rollover();
     }
 }
@@ -196,7 +199,7 @@ void sender::measure(std::uint64_t block, unsigned timeouts, time_point now) noe
     const bool newest = block + 1 == next_;
     if (timing_ && newest) {
         timed_blocks_ = left_blocks_;
-        x_.rto.sample(now - left_at_, block + 1 - base_);
+        exchange_.rto.sample(now - left_at_, block + 1 - base_);
         if (!mixed_) {
             pacer_.on_burst(
                 now - left_at_, left_blocks_, left_at_ - base_sent_at_, block + 1 - base_
@@ -206,26 +209,26 @@ void sender::measure(std::uint64_t block, unsigned timeouts, time_point now) noe
     timing_ = false;
     copies_ = static_cast<std::uint8_t>(timeouts);
     if (timeouts != 0 && newest) {
-        x_.rto.on_repeated_answer(now - left_at_, now - repeated_at_);
+        exchange_.rto.on_repeated_answer(now - left_at_, now - repeated_at_);
     }
 }
 
 void sender::measure_gap(std::uint64_t taken, time_point now) noexcept {
-    ++x_.counters.gaps;
+    ++exchange_.counters.gaps;
     const duration elapsed = now - base_first_sent_at_;
     // What passed since a window that was repeated is for the most part our own timer.
     const duration passed = window_repeated_ ? now - base_sent_at_ : elapsed;
     // Nor is a gap evidence of a queue that was told when all had left and should have arrived.
     const bool told_by_timer = pacer_.link_is_slow() && !next_run(1) &&
-                               now - left_at_ > pacer_.queued() + x_.rto.overdue();
+                               now - left_at_ > pacer_.queued() + exchange_.rto.overdue();
     const bool unknown = window_repeated_ || mixed_ || told_by_timer;
     pacer_.on_gap(taken, unknown ? std::nullopt : std::optional(elapsed), spread_of(taken + 1));
-    x_.rto.on_gap(passed, taken);
+    exchange_.rto.on_gap(passed, taken);
     if (taken != 0 && !window_repeated_) {
-        x_.rto.on_answer_within(elapsed);
+        exchange_.rto.on_answer_within(elapsed);
     }
     if (!pacer_.link_is_slow()) {
-        x_.rto.on_loss();
+        exchange_.rto.on_loss();
     }
 }
 
@@ -241,27 +244,27 @@ duration sender::spread_of(std::uint64_t further) const noexcept {
 }
 
 void sender::on_repeated_ack(time_point now) noexcept {
-    ++x_.counters.ignored;
+    ++exchange_.counters.ignored;
     if (on_copy_answered(now)) {
         return;
     }
     // RFC 1123 4.2.3.1: at windowsize 1 a duplicate never causes DATA. U-Boot and its like answer
     // each block that comes twice: after a repeated window such an ACK says nothing, until all that
     // was sent must have been answered. What comes then is asked for by the receiver's own timer.
-    if (x_.agreed.windowsize == 1 || next_ == base_) {
+    if (exchange_.agreed.windowsize == 1 || next_ == base_) {
         return;
     }
     // The more often it was heard without a step forward, the later it is heard again: whoever
     // forges one may forge more.
     const bool again = repeat_honoured_ || after_repeats_;
-    if (again && now - base_sent_at_ < x_.rto.overdue() * (1U << honoured_)) {
+    if (again && now - base_sent_at_ < exchange_.rto.overdue() * (1U << honoured_)) {
         return;
     }
     // In a window it can mean that the first block was lost (RFC 7440 s.4), but not sooner than the
     // loss can be known: a copy made by the network comes earlier.
     // After a timeout it answers what that had sent.
-    if (x_.timeouts_in_a_row() == 0 &&
-        now - base_sent_at_ < std::max(x_.rto.least(), pacer_.queued())) {
+    if (exchange_.timeouts_in_a_row() == 0 &&
+        now - base_sent_at_ < std::max(exchange_.rto.least(), pacer_.queued())) {
         return;
     }
     if (again) {
@@ -290,9 +293,9 @@ bool sender::on_copy_answered(time_point now) noexcept {
         return false;
     }
     --copies_;
-    x_.rto.on_copy_answered();
-    if (x_.timeouts_in_a_row() == 0 && next_ != base_) {
-        x_.restart_timer(now);
+    exchange_.rto.on_copy_answered();
+    if (exchange_.timeouts_in_a_row() == 0 && next_ != base_) {
+        exchange_.restart_timer(now);
     }
     return true;
 }
@@ -311,8 +314,8 @@ void sender::send_again() noexcept {
     // The last block of a window draws an ACK from whoever has a gap, and from most who have none:
     // the window is not repeated to a receiver that is merely slow, or whose ACK was lost. Before
     // anything is acknowledged it is all that is sent.
-    const bool probe = x_.agreed.windowsize > 1 && next_ != base_ &&
-                       (unproven() || x_.timeouts_in_a_row() <= probes_max);
+    const bool probe = exchange_.agreed.windowsize > 1 && next_ != base_ &&
+                       (unproven() || exchange_.timeouts_in_a_row() <= probes_max);
     if (unproven() && !opening() && !may_send_unproven(1)) {
         return;
     }
@@ -328,24 +331,24 @@ void sender::send_again() noexcept {
 }
 
 bool sender::may_send_unproven(std::uint32_t blocks) const noexcept {
-    const std::uint32_t window = x_.agreed.windowsize;
+    const std::uint32_t window = exchange_.agreed.windowsize;
     return unproven_blocks_ + blocks <= window + std::max(window, unproven_repeats_min);
 }
 
 void sender::on_deadline(time_point now) noexcept {
-    if (x_.state == phase::finished) {
+    if (exchange_.state == phase::finished) {
         return;
     }
     if (paced_ && now >= pace_until_) {
         paced_ = false;
     }
-    if (now < x_.deadline) {
+    if (now < exchange_.deadline) {
         return;
     }
-    if (!x_.retry(now)) {
-        x_.give_up();
+    if (!exchange_.retry(now)) {
+        exchange_.give_up();
     } else if (!started_) {
-        x_.repeat_opening();
+        exchange_.repeat_opening();
     } else {
         send_again();
     }
@@ -361,29 +364,29 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
         unproven_blocks_ += blocks;
     }
     if (lone != 0) {
-        ++x_.counters.retransmissions;
+        ++exchange_.counters.retransmissions;
         if (lone == base_) {
             base_sent_at_ = now;
         }
         (first_again_ ? first_again_ : last_again_) = false;
         timing_ = false;
         repeated_at_ = now;
-        x_.restart_timer(now);
+        exchange_.restart_timer(now);
         return;
     }
     const std::uint64_t end = next_ + blocks;
     const std::uint64_t fresh =
         end - 1 > sent_ ? std::min<std::uint64_t>(end - 1 - sent_, blocks) : 0;
-    x_.counters.blocks += fresh;
+    exchange_.counters.blocks += fresh;
     if (fresh != 0) {
         // A window that leaves slowly is no silence.
-        x_.moved(now);
+        exchange_.moved(now);
     }
-    x_.counters.retransmissions += blocks - fresh;
+    exchange_.counters.retransmissions += blocks - fresh;
     timing_ = fresh == blocks;
     // What the timer had sent again has the age of its first copy.
     repeated_at_ = now;
-    if (x_.timeouts_in_a_row() == 0 || fresh != 0) {
+    if (exchange_.timeouts_in_a_row() == 0 || fresh != 0) {
         left_at_ = now;
         left_blocks_ = blocks;
     }
@@ -397,11 +400,11 @@ void sender::on_sent(const send_data& run, std::uint16_t blocks, time_point now)
     }
     next_ = end;
     sent_ = std::max(sent_, end - 1);
-    x_.rto.expect_window(static_cast<std::uint16_t>(next_ - base_));
-    x_.counters.all_sent = last_ != 0 && sent_ >= last_;
+    exchange_.rto.expect_window(static_cast<std::uint16_t>(next_ - base_));
+    exchange_.counters.all_sent = last_ != 0 && sent_ >= last_;
     // A burst larger than the one that was measured takes longer.
     const unsigned further = blocks > timed_blocks_ ? blocks - timed_blocks_ : 0U;
-    x_.restart_timer(now + pacer_.time_for(further));
+    exchange_.restart_timer(now + pacer_.time_for(further));
     if (next_run(1)) {
         pause(now, pacer_.pause());
     }
@@ -412,23 +415,25 @@ void sender::pause(time_point now, duration wait) noexcept {
     pace_until_ = now + wait;
     if (paced_) {
         // Nobody can answer what has not left.
-        x_.restart_timer(pace_until_);
+        exchange_.restart_timer(pace_until_);
     }
 }
 
 void sender::on_source_end(std::uint64_t size_bytes) noexcept {
     size_ = size_bytes;
-    if (!started_ || x_.state == phase::finished) {
+    if (!started_ || exchange_.state == phase::finished) {
         return;
     }
-    last_ = size_bytes / x_.agreed.blksize + 1;
-    if (x_.config.wrap == rollover::forbidden && last_ > max_block_without_rollover) {
+    last_ = size_bytes / exchange_.agreed.blksize + 1;
+    if (exchange_.config.wrap == rollover::forbidden && last_ > max_block_without_rollover) {
         refuse_rollover();
     }
 }
 
 void sender::refuse_rollover() noexcept {
-    x_.finish(peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden);
+    exchange_.finish(
+        peer_errc::disk_full, "file needs more than 65535 blocks", errc::rollover_forbidden
+    );
 }
 
 void sender::on_repeated_request() noexcept {
@@ -436,21 +441,21 @@ void sender::on_repeated_request() noexcept {
         return;
     }
     if (!started_) {
-        x_.repeat_opening();
+        exchange_.repeat_opening();
     } else {
         rewind();
     }
 }
 
 void sender::on_refused(const error_code& why) noexcept {
-    if (x_.state != phase::finished) {
-        x_.finish(std::nullopt, {}, why);
+    if (exchange_.state != phase::finished) {
+        exchange_.finish(std::nullopt, {}, why);
     }
 }
 
 void sender::abort(peer_errc code, std::string_view message, const error_code& why) noexcept {
-    if (x_.state != phase::finished) {
-        x_.finish(code, message, why);
+    if (exchange_.state != phase::finished) {
+        exchange_.finish(code, message, why);
     }
 }
 
@@ -464,11 +469,11 @@ std::optional<send_data> sender::next_run(std::uint16_t blocks_max) const noexce
     if (paced_) {
         return std::nullopt;
     }
-    std::uint64_t end = base_ + x_.agreed.windowsize;
+    std::uint64_t end = base_ + exchange_.agreed.windowsize;
     if (last_ != 0) {
         end = std::min(end, last_ + 1);
     }
-    if (x_.config.wrap == rollover::forbidden) {
+    if (exchange_.config.wrap == rollover::forbidden) {
         end = std::min(end, max_block_without_rollover + 1);
     }
     if (next_ >= end) {
@@ -479,20 +484,20 @@ std::optional<send_data> sender::next_run(std::uint16_t blocks_max) const noexce
 }
 
 sender::effect sender::next(std::uint16_t blocks_max) noexcept {
-    if (const auto control = x_.next_control()) {
+    if (const auto control = exchange_.next_control()) {
         return *control;
     }
-    if (x_.state == phase::finished) {
-        if (!x_.completed_told) {
-            x_.completed_told = true;
-            return completed{x_.outcome};
+    if (exchange_.state == phase::finished) {
+        if (!exchange_.completed_told) {
+            exchange_.completed_told = true;
+            return completed{exchange_.outcome};
         }
         return closed{};
     }
     if (const auto run = next_run(blocks_max)) {
         return *run;
     }
-    return idle{paced_ ? std::min(pace_until_, x_.deadline) : x_.deadline};
+    return idle{paced_ ? std::min(pace_until_, exchange_.deadline) : exchange_.deadline};
 }
 
 } // namespace tftp

@@ -427,7 +427,7 @@ error_code file_sink::take_turn(std::unique_lock<std::mutex>& turn) const noexce
         if (::fstat(directory_.get(), &about) != 0) {
             return last_error();
         }
-        turn = options_.ledger->turn(about.st_dev);
+        turn = options_.ledger->lock_replacement(about.st_dev);
     }
     return {};
 }

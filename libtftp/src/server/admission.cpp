@@ -22,16 +22,16 @@ constexpr auto bucket_span = std::chrono::seconds(1);
 
 } // namespace
 
-admission::place::place(place&& other) noexcept
+admission::permit::permit(permit&& other) noexcept
     : in_(std::exchange(other.in_, nullptr)), client_(other.client_) {}
 
-admission::place& admission::place::operator=(place&& other) noexcept {
+admission::permit& admission::permit::operator=(permit&& other) noexcept {
     std::swap(in_, other.in_);
     std::swap(client_, other.client_);
     return *this;
 }
 
-admission::place::~place() {
+admission::permit::~permit() {
     if (in_ != nullptr) {
         in_->release(client_);
     }
@@ -46,7 +46,7 @@ admission::admission(const limits& bounds, std::uint64_t seed)
       by_address_(0, keyed_hash{seed}),
       unacknowledged_(seed) {}
 
-result<admission::place> admission::admit(const endpoint& peer, time_point now, bool beside) {
+result<admission::permit> admission::admit(const endpoint& peer, time_point now, bool beside) {
     const endpoint who = peer.with_port(0);
     const std::lock_guard lock(mutex_);
     latest_ = std::max(latest_, now);
@@ -64,7 +64,7 @@ result<admission::place> admission::admit(const endpoint& peer, time_point now, 
     }
     ++asking.transfers;
     ++transfers_;
-    return place(*this, who);
+    return permit(*this, who);
 }
 
 void admission::release(const endpoint& who) noexcept {

@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 #include "server/shrink_table.hpp"
 
 #include <tftp/base/assert.hpp>
@@ -26,7 +26,7 @@ constexpr std::size_t unmapped_here_max = std::size_t{16} << 20;
 
 } // namespace
 
-service::service(const service_parts& parts, const service_config& config, time_point now)
+service::service(const service_dependencies& parts, const service_config& config, time_point now)
     : parts_(parts),
       config_(config),
       own_admission_(
@@ -49,9 +49,9 @@ service::service(const service_parts& parts, const service_config& config, time_
         throw std::system_error(queue.error());
     }
     completions_ = std::move(*queue);
-    completions_token_ = std::make_unique<watched>(watched::kind::completions);
+    completion_events_ = std::make_unique<completion_events>(*this);
     const interest wanted{completions_->native_handle(), true, false};
-    if (const error_code failed = parts_.loop.watch(wanted, completions_token_.get())) {
+    if (const error_code failed = parts_.loop.watch(wanted, *completion_events_)) {
         throw std::system_error(failed);
     }
 }
@@ -75,7 +75,7 @@ service::~service() {
 }
 
 error_code service::listen(std::unique_ptr<datagram_socket> port) {
-    auto added = std::make_unique<listener>(std::move(port));
+    auto added = std::make_unique<listener>(*this, std::move(port));
     if (const error_code failed = watch(*added)) {
         return failed;
     }
@@ -101,51 +101,45 @@ void service::close_listeners() noexcept {
     held_.clear();
 }
 
-void service::on_ready(void* token, bool readable, bool writable, time_point now) noexcept {
-    auto* const what = static_cast<watched*>(token);
-    switch (what->what) {
-    case watched::kind::listener:
-    case watched::kind::shared: {
-        auto& port = static_cast<shared&>(*what);
-        if (readable && what->what == watched::kind::listener) {
-            on_requests(static_cast<listener&>(port), now);
-        } else if (readable) {
-            on_shared(port, now);
-        }
-        if (writable) {
-            on_room(port, now);
-        }
-        return;
+void service::completion_events::on_event(bool, bool, time_point now) noexcept {
+    owner.now_ = now;
+    owner.completions_->drain();
+}
+
+void service::shared::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (readable) {
+        owner.on_shared(*this, now);
     }
-    case watched::kind::completions:
-        now_ = now;
-        completions_->drain();
-        return;
-    case watched::kind::transfer:
-        break;
+    if (writable) {
+        owner.on_writable(*this, now);
     }
-    auto& s = static_cast<served&>(*what);
-    if (s.closed()) {
+}
+
+void service::listener::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (readable) {
+        owner.on_requests(*this, now);
+    }
+    if (writable) {
+        owner.on_writable(*this, now);
+    }
+}
+
+void service::server_transfer::on_event(bool readable, bool writable, time_point now) noexcept {
+    if (closed()) {
         return;
     }
     if (readable) {
-        s.on_readable(memory_, now);
+        on_readable(owner.memory_, now);
     }
-    if (writable && !s.closed()) {
-        s.on_writable(memory_, now);
+    if (writable && !closed()) {
+        on_writable(owner.memory_, now);
     }
-    update(s, now);
+    owner.update(*this, now);
 }
 
-bool service::look_again(void* token, time_point now) noexcept {
-    auto* const what = static_cast<watched*>(token);
-    if (what->what != watched::kind::transfer) {
-        return false;
-    }
-    return look_again(static_cast<served&>(*what), now);
-}
-
-bool service::look_again(served& s, time_point now) noexcept {
+/// Looks for what has come to a transfer since it was read last. Returns false when there was
+/// nothing.
+bool service::poll_again(server_transfer& s, time_point now) noexcept {
     if (s.closed() || !s.watching.read) {
         return false;
     }
@@ -154,25 +148,30 @@ bool service::look_again(served& s, time_point now) noexcept {
     return any;
 }
 
-std::optional<time_point> service::deadline() const noexcept {
-    return earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
+void service::step(time_point now) noexcept {
+    take_requests(now);
+    if (deadline_ && *deadline_ <= now) {
+        expire(now);
+    }
+    reap();
+    deadline_ = earlier(earlier(wheel_.next(), held_.due()), earlier(resuming_at_, cache_aging_));
 }
 
-void service::on_deadline(time_point now) noexcept {
+void service::expire(time_point now) noexcept {
     if (resuming_at_ && *resuming_at_ <= now) {
         resume_ports(now);
     }
     if (cache_aging_ && *cache_aging_ <= now) {
-        give_up_files();
+        evict_idle_files();
         cache_aging_.reset();
-        keep_files(now);
+        schedule_eviction(now);
     }
     take_held(now);
     wheel_.expire(now, [&](timer_entry& entry) -> std::optional<time_point> {
-        auto& s = static_cast<served&>(entry);
+        auto& s = static_cast<server_transfer&>(entry);
         if (s.deadline() && *s.deadline() <= now) {
             // In a crowd the answer may be there and not yet looked at.
-            static_cast<void>(look_again(s, now));
+            static_cast<void>(poll_again(s, now));
             if (!s.closed()) {
                 note_silence(s, now);
                 s.on_deadline(memory_, now);
@@ -183,7 +182,7 @@ void service::on_deadline(time_point now) noexcept {
     });
 }
 
-void service::settle() noexcept {
+void service::reap() noexcept {
     for (const auto& s : ended_) {
         s->release_file();
     }
@@ -208,13 +207,13 @@ void service::settle() noexcept {
 }
 
 /// Has files that are kept looked through again.
-void service::keep_files(time_point now) noexcept {
+void service::schedule_eviction(time_point now) noexcept {
     if (!cache_aging_ && cache_.size() != 0) {
         cache_aging_ = now + kept_interval;
     }
 }
 
-void service::give_up_files() noexcept {
+void service::evict_idle_files() noexcept {
     const std::size_t before = cache_.size();
     cache_.age([this](auto file) { close_file(std::move(file)); });
     if (cache_.size() < before) {
@@ -244,12 +243,12 @@ void service::dispose(std::shared_ptr<const void> content, std::uint64_t lane) n
 }
 
 void service::resumed(transfer& owner) noexcept {
-    auto& s = static_cast<served&>(owner);
+    auto& s = static_cast<server_transfer&>(owner);
     s.on_resumed(memory_, now_);
     update(s, now_);
 }
 
-void service::update(served& s, time_point now) noexcept {
+void service::update(server_transfer& s, time_point now) noexcept {
     if (s.half_open.linked()) {
         note_answer(s, now);
     }
@@ -263,7 +262,7 @@ void service::update(served& s, time_point now) noexcept {
         }
     }
     if (s.closed()) {
-        retire(s);
+        remove(s);
         admission_.forget_idle(now);
         return;
     }
@@ -271,7 +270,7 @@ void service::update(served& s, time_point now) noexcept {
     if (s.lent != nullptr) {
         wait_for_room(s, wanted.write);
     } else if (wanted != s.watching) {
-        const error_code failed = parts_.loop.watch(wanted, static_cast<watched*>(&s));
+        const error_code failed = parts_.loop.watch(wanted, s);
         if (!failed) {
             s.watching = wanted;
         } else if (!s.committing()) {
@@ -286,7 +285,7 @@ void service::update(served& s, time_point now) noexcept {
 }
 
 /// Ends a transfer that cannot hear its peer any more.
-void service::give_up(served& s, const error_code& why, time_point now) noexcept {
+void service::give_up(server_transfer& s, const error_code& why, time_point now) noexcept {
     s.abort(peer_errc::undefined, peer_message(peer_errc::undefined), why, memory_, now);
     // One that only repeats its last ACK has nothing to abort.
     s.drop(why, memory_, now);
@@ -294,7 +293,7 @@ void service::give_up(served& s, const error_code& why, time_point now) noexcept
     update(s, now);
 }
 
-void service::retire(served& s) noexcept {
+void service::remove(server_transfer& s) noexcept {
     wheel_.cancel(s);
     const auto [first, last] = transfers_.equal_range(s.who);
     const auto found =
@@ -316,15 +315,15 @@ void service::retire(served& s) noexcept {
     transfers_.erase(found);
 }
 
-void service::add(std::unique_ptr<served> made, time_point now) {
-    // Room for all to end in one turn, so that retire() never allocates.
+void service::add(std::unique_ptr<server_transfer> made, time_point now) {
+    // Room for all to end in one turn, so that remove() never allocates.
     const std::size_t room = ended_.size() + transfers_.size() + 1;
     if (ended_.capacity() < room) {
         ended_.reserve(2 * room);
     }
-    served& s = *made;
+    server_transfer& s = *made;
     // Memory first: what is in the table has its place in the others, too, and is started.
-    served* const holder = holder_of(s.who);
+    server_transfer* const holder = holder_of(s.who);
     const auto added = transfers_.emplace(s.who, std::move(made));
     try {
         half_open_.add(s, s.half_open, s.who.peer);
@@ -344,12 +343,12 @@ void service::add(std::unique_ptr<served> made, time_point now) {
 
 void service::abort_all(time_point now) {
     // update() takes ended transfers out of the table, so walk a list of those that run.
-    std::vector<served*> running;
+    std::vector<server_transfer*> running;
     running.reserve(transfers_.size());
     for (const auto& [who, s] : transfers_) {
         running.push_back(s.get());
     }
-    for (served* const s : running) {
+    for (server_transfer* const s : running) {
         s->abort(peer_errc::undefined, "server is stopping", errc::stopped, memory_, now);
         update(*s, now);
     }

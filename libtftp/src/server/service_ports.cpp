@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 
 #include <tftp/transfer/receive_window.hpp>
 
@@ -35,17 +35,19 @@ constexpr std::size_t shared_receive_buffer = std::size_t{4} << 20;
 
 } // namespace
 
-/// Returns true for the ports where this server listens, and the one of all servers: what comes
-/// from there is no client's.
-bool service::is_server_port(std::uint16_t port) const noexcept {
+/// Returns true for a source port where this server listens, there or on another host, and for the
+/// one of all servers: what comes from there is no client's. A client may have the port of a
+/// listener of the other address family.
+bool service::is_server(const endpoint& peer) const noexcept {
     constexpr std::uint16_t well_known = 69;
-    return port == well_known || std::ranges::any_of(listeners_, [port](const auto& each) {
-               return each->port->local_endpoint().port == port;
+    return peer.port == well_known || std::ranges::any_of(listeners_, [&peer](const auto& each) {
+               const endpoint bound = each->port->local_endpoint();
+               return bound.port == peer.port && bound.family == peer.family;
            });
 }
 
 /// Returns true when a request from the port of a transfer may get a pair of TIDs of its own.
-bool service::has_other_pair(const arrival& a) const noexcept {
+bool service::has_other_pair(const incoming_request& a) const noexcept {
     if (config_.tids == tid_mode::single) {
         return false;
     }
@@ -61,7 +63,8 @@ bool service::has_other_pair(const arrival& a) const noexcept {
            });
 }
 
-service::opened_port service::open_port(const arrival& a, const parameters& receives) noexcept {
+service::opened_port
+service::open_port(const incoming_request& a, const parameters& receives) noexcept {
     error_code failed = errc::overloaded;
     const std::size_t exclusive = transfers_.size() - pairs_.size();
     if (config_.tids == tid_mode::exclusive && exclusive < config_.limits.exclusive_ports_max) {
@@ -87,7 +90,7 @@ service::opened_port service::open_port(const arrival& a, const parameters& rece
     return {};
 }
 
-service::opened_port service::lend_port(const arrival& a) noexcept {
+service::opened_port service::lend_port(const incoming_request& a) noexcept {
     shared* const behind = find_shared(a);
     if (behind == nullptr) {
         return {};
@@ -101,7 +104,7 @@ service::opened_port service::lend_port(const arrival& a) noexcept {
 
 /// Returns a socket through which no other transfer of the same client runs; null when there is
 /// none.
-service::shared* service::find_shared(const arrival& a) noexcept {
+service::shared* service::find_shared(const incoming_request& a) noexcept {
     const endpoint bound = a.port.local_endpoint();
     if (config_.tids == tid_mode::single) {
         const auto found = std::ranges::find(listeners_, &a.port, [](const auto& each) {
@@ -137,7 +140,7 @@ error_code service::open_shared(const endpoint& local) noexcept {
         return opened.error();
     }
     try {
-        shared_.push_back(std::make_unique<shared>(watched::kind::shared, std::move(*opened)));
+        shared_.push_back(std::make_unique<shared>(*this, std::move(*opened)));
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }
@@ -168,7 +171,7 @@ void service::deliver(shared& port, std::span<const received> messages, time_poi
         const auto count = static_cast<std::size_t>(other - messages.begin());
         const auto found = pairs_.find({first.from, local_of(*port.port, first)});
         if (found != pairs_.end()) {
-            hand_over(*found->second, messages.first(count), now);
+            dispatch(*found->second, messages.first(count), now);
         } else {
             for (const received& each : messages.first(count)) {
                 on_stranger(port, each);
@@ -178,7 +181,9 @@ void service::deliver(shared& port, std::span<const received> messages, time_poi
     }
 }
 
-void service::hand_over(served& s, std::span<const received> messages, time_point now) noexcept {
+void service::dispatch(
+    server_transfer& s, std::span<const received> messages, time_point now
+) noexcept {
     if (s.half_open.linked() && s.opening() && shows_server(messages.front(), s.opened_by_data)) {
         // Somebody has set two servers upon each other. No ERROR: it would be answered, perhaps.
         s.drop(errc::not_a_client, memory_, now);
@@ -195,7 +200,7 @@ void service::hand_over(served& s, std::span<const received> messages, time_poin
 }
 
 void service::on_stranger(shared& port, const received& message) noexcept {
-    if (message.from.port == 0 || is_server_port(message.from.port) || message.to_group) {
+    if (message.from.port == 0 || is_server(message.from) || message.to_group) {
         return;
     }
     message.for_each_datagram([&](bytes_view datagram) {
@@ -217,11 +222,11 @@ void service::on_stranger(shared& port, const received& message) noexcept {
 }
 
 /// Lets those that wait send one after the other, until the buffer is full again.
-void service::on_room(shared& port, time_point now) noexcept {
-    std::vector<served*> waiting = std::exchange(port.waiting, {});
+void service::on_writable(shared& port, time_point now) noexcept {
+    std::vector<server_transfer*> waiting = std::exchange(port.waiting, {});
     auto next = waiting.begin();
     while (next != waiting.end() && port.waiting.empty()) {
-        served& s = **next++;
+        server_transfer& s = **next++;
         s.watching.write = false;
         s.on_writable(memory_, now);
         update(s, now);
@@ -237,11 +242,11 @@ void service::on_room(shared& port, time_point now) noexcept {
 }
 
 /// Notes that a transfer waits until the buffer of the socket behind it has room, or does not.
-void service::wait_for_room(served& s, bool wanted) noexcept {
+void service::wait_for_room(server_transfer& s, bool wanted) noexcept {
     if (s.watching.write == wanted) {
         return;
     }
-    std::vector<served*>& waiting = s.behind->waiting;
+    std::vector<server_transfer*>& waiting = s.behind->waiting;
     const bool others = waiting.size() > (wanted ? 0U : 1U);
     if (wanted) {
         try {
@@ -263,7 +268,7 @@ void service::wait_for_room(served& s, bool wanted) noexcept {
 
 error_code service::watch(shared& port) noexcept {
     const interest wanted{port.port->native_handle(), true, !port.waiting.empty()};
-    return parts_.loop.watch(wanted, static_cast<watched*>(&port));
+    return parts_.loop.watch(wanted, port);
 }
 
 /// Closes sockets that no transfer uses any more: the next one that needs such a port gets a fresh

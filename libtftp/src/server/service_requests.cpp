@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 
 #include <tftp/file/name_policy.hpp>
 #include <tftp/transfer/receive_window.hpp>
@@ -72,7 +72,7 @@ void narrow_window(
 
 } // namespace
 
-service::open_job::open_job(service& owner, const arrival& a, admission::place counted)
+service::open_job::open_job(service& owner, const incoming_request& a, admission::permit counted)
     : blocking_job(name_lane(a.request.filename)),
       place(std::move(counted)),
       from(out_of_memory()),
@@ -112,7 +112,7 @@ void service::open_job::cancel() noexcept {
     place = {};
 }
 
-service::arrival service::open_job::resumed(time_point now) const noexcept {
+service::incoming_request service::open_job::resumed(time_point now) const noexcept {
     return {port_, to_, datagram_, who_, request_, now, {}};
 }
 
@@ -134,7 +134,7 @@ void service::on_requests(listener& from, time_point now) noexcept {
         return;
     }
     if (!rests) {
-        sort_out(from, *messages, now);
+        demultiplex(from, *messages, now);
         return;
     }
     pace_.take(messages->size());
@@ -155,7 +155,7 @@ void service::take_requests(time_point now) noexcept {
 }
 
 /// Requests begin transfers, what else comes to a port that is lent belongs to one.
-void service::sort_out(
+void service::demultiplex(
     listener& from, std::span<const received> messages, time_point now
 ) noexcept {
     while (!messages.empty()) {
@@ -208,10 +208,10 @@ void service::on_datagram(
 ) noexcept {
     const endpoint& peer = message.from;
     const endpoint asked = local_of(port, message);
-    if (peer.port == 0 || is_server_port(peer.port) || message.to_group) {
+    if (peer.port == 0 || is_server(peer) || message.to_group) {
         return;
     }
-    arrival a{port, message.to, datagram, {peer, asked}, {}, now, message.waited};
+    incoming_request a{port, message.to, datagram, {peer, asked}, {}, now, message.waited};
     const auto packet = decode(datagram);
     if (!packet) {
         // Many a client takes the answer for one of its transfer, from whatever port it comes.
@@ -233,8 +233,8 @@ void service::on_datagram(
 }
 
 /// A request that is well formed.
-void service::take(const arrival& a) noexcept {
-    if (joined(a)) {
+void service::take(const incoming_request& a) noexcept {
+    if (absorb_duplicate(a)) {
         return;
     }
     try {
@@ -244,7 +244,7 @@ void service::take(const arrival& a) noexcept {
     }
 }
 
-void service::begin(const arrival& a) {
+void service::begin(const incoming_request& a) {
     auto place = admit(a);
     if (!place) {
         if (place.error() == errc::too_fast) {
@@ -279,7 +279,7 @@ void service::begin(const arrival& a) {
     begin_read(a, std::move(*place), std::move(opened));
 }
 
-void service::open_elsewhere(const arrival& a, admission::place place) {
+void service::open_elsewhere(const incoming_request& a, admission::permit place) {
     auto job = std::make_unique<open_job>(*this, a, std::move(place));
     opening_.emplace(a.who, job.get());
     if (!offload(std::move(job), queueing::bounded)) {
@@ -289,7 +289,7 @@ void service::open_elsewhere(const arrival& a, admission::place place) {
 }
 
 void service::on_opened(open_job& job) noexcept {
-    const arrival a = job.resumed(now_);
+    const incoming_request a = job.resumed(now_);
     if (job.cancelled()) {
         if (job.from) {
             release(*job.from);
@@ -311,7 +311,7 @@ void service::on_opened(open_job& job) noexcept {
 }
 
 void service::begin_read(
-    const arrival& a, admission::place place, result<std::shared_ptr<source>> opened
+    const incoming_request& a, admission::permit place, result<std::shared_ptr<source>> opened
 ) {
     if (!opened) {
         refuse(a, opened.error());
@@ -321,7 +321,7 @@ void service::begin_read(
     if (auto surplus = from->share(cache_); surplus && from->remote()) {
         dispose(std::move(surplus), from->lane());
     }
-    keep_files(a.now);
+    schedule_eviction(a.now);
     const option_limits limits = limits_for(a);
     answer answered = answer_request(a.request, limits, from->size());
     if (a.request.mode == transfer_mode::netascii) {
@@ -340,7 +340,8 @@ void service::begin_read(
     }
     const option_limits bounds = bounds_for(a, opened_at, limits, answered.agreed);
     narrow(answered, a.request, bounds, from->size());
-    auto made = std::make_unique<served>(
+    auto made = std::make_unique<server_transfer>(
+        *this,
         setup_for(a, std::move(opened_at.port)),
         sender::respond(answered, a.who.peer, engine_for_new(a), a.now),
         std::move(from),
@@ -353,7 +354,7 @@ void service::begin_read(
 }
 
 void service::begin_write(
-    const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened
+    const incoming_request& a, admission::permit place, result<std::shared_ptr<sink>> opened
 ) {
     if (!opened) {
         refuse(a, opened.error());
@@ -381,7 +382,8 @@ void service::begin_write(
     narrow_window(
         answered, a.request, limits, std::nullopt, bound ? std::min(fits, shared_window_max) : fits
     );
-    add(std::make_unique<served>(
+    add(std::make_unique<server_transfer>(
+            *this,
             setup_for(a, std::move(opened_at.port)),
             receiver::respond(answered, a.who.peer, engine_for_new(a), a.now),
             std::move(into),
@@ -393,7 +395,7 @@ void service::begin_write(
 }
 
 transfer_setup
-service::setup_for(const arrival& a, std::unique_ptr<datagram_socket> port) noexcept {
+service::setup_for(const incoming_request& a, std::unique_ptr<datagram_socket> port) noexcept {
     return {
         a.request.op == opcode::rrq ? transfer_direction::read : transfer_direction::write,
         a.request.filename,
@@ -402,7 +404,7 @@ service::setup_for(const arrival& a, std::unique_ptr<datagram_socket> port) noex
         parts_.pool != nullptr ? this : nullptr};
 }
 
-option_limits service::limits_for(const arrival& a) noexcept {
+option_limits service::limits_for(const incoming_request& a) noexcept {
     option_limits limits = config_.options;
     if (config_.blksize_auto && a.request.options.find("blksize")) {
         if (const auto mtu = routes_.mtu(a.who.peer, a.now)) {
@@ -412,7 +414,7 @@ option_limits service::limits_for(const arrival& a) noexcept {
     return limits;
 }
 
-content_request service::content_for(const arrival& a) noexcept {
+content_request service::content_for(const incoming_request& a) noexcept {
     content_request wanted{
         a.request.filename, a.request.mode, a.who.peer, a.who.local, std::nullopt};
     if (a.request.op == opcode::wrq) {
@@ -422,7 +424,7 @@ content_request service::content_for(const arrival& a) noexcept {
     return wanted;
 }
 
-void service::refuse(const arrival& a, const error_code& why) noexcept {
+void service::refuse(const incoming_request& a, const error_code& why) noexcept {
     const peer_errc code = to_peer_errc(why);
     const bool exhausted = is_shortage(why);
     const bool busy = exhausted || why == errc::overloaded || why == errc::client_overloaded;
@@ -435,7 +437,7 @@ void service::refuse(const arrival& a, const error_code& why) noexcept {
 }
 
 void service::refuse(
-    const arrival& a, peer_errc code, std::string_view message, const error_code& why
+    const incoming_request& a, peer_errc code, std::string_view message, const error_code& why
 ) noexcept {
     std::array<std::byte, 128> out{};
     if (const auto size = encode_error(code, message, out)) {
@@ -445,7 +447,7 @@ void service::refuse(
 }
 
 /// Best effort: the peer asks again when it is lost.
-void service::answer_once(const arrival& a, bytes_view datagram) noexcept {
+void service::answer_once(const incoming_request& a, bytes_view datagram) noexcept {
     const error_code failed = a.port.send(a.who.peer, a.to, datagram);
     if (failed != boost::system::errc::operation_would_block || config_.tids == tid_mode::single) {
         return;
@@ -456,7 +458,7 @@ void service::answer_once(const arrival& a, bytes_view datagram) noexcept {
     }
 }
 
-void service::report(const arrival& a, const error_code& why) noexcept {
+void service::report(const incoming_request& a, const error_code& why) noexcept {
     try {
         transfer_summary s;
         s.verb = a.request.op == opcode::wrq ? transfer_direction::write : transfer_direction::read;

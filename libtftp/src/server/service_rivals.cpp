@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,7 +41,7 @@ constexpr auto opening_patience = milliseconds(2000);
 } // namespace
 
 /// Returns the transfer that holds the port of a client; null when there is none.
-service::served* service::holder_of(const key& who) const noexcept {
+service::server_transfer* service::holder_of(const key& who) const noexcept {
     const auto [first, last] = transfers_.equal_range(who);
     const auto found =
         std::find_if(first, last, [](const auto& each) { return each.second->holder == nullptr; });
@@ -49,11 +49,11 @@ service::served* service::holder_of(const key& who) const noexcept {
 }
 
 /// Has a transfer that was just made wait for the place of the one before it.
-void service::tie(served& rival, served* old, time_point now) noexcept {
+void service::tie(server_transfer& rival, server_transfer* old, time_point now) noexcept {
     if (old == nullptr) {
         return;
     }
-    if (served* const before = old->rival) {
+    if (server_transfer* const before = old->rival) {
         before->drop(errc::superseded, memory_, now);
         update(*before, now);
     }
@@ -61,7 +61,7 @@ void service::tie(served& rival, served* old, time_point now) noexcept {
     rival.holder = old;
 }
 
-void service::untie(served& s) noexcept {
+void service::untie(server_transfer& s) noexcept {
     if (s.rival != nullptr) {
         s.rival->holder = nullptr;
     }
@@ -77,7 +77,7 @@ void service::untie(served& s) noexcept {
 }
 
 /// A half-open transfer was looked at: it may have been answered.
-void service::note_answer(served& s, time_point now) noexcept {
+void service::note_answer(server_transfer& s, time_point now) noexcept {
     if (s.opening()) {
         s.opening_at = now;
         if (!s.closed()) {
@@ -85,7 +85,7 @@ void service::note_answer(served& s, time_point now) noexcept {
         }
     }
     if (!s.opening() && !s.failed() && s.holder != nullptr) {
-        served& old = *s.holder;
+        server_transfer& old = *s.holder;
         untie(old);
         // No ERROR: it would hit the new transfer.
         old.drop(errc::superseded, memory_, now);
@@ -104,7 +104,7 @@ void service::note_answer(served& s, time_point now) noexcept {
 }
 
 /// Notes what its client was sent and has not acknowledged.
-void service::charge(served& s, time_point now) noexcept {
+void service::charge(server_transfer& s, time_point now) noexcept {
     // Openings are counted more generously than the DATA that follows them.
     if (const std::uint64_t sent = s.octets_sent(); sent > s.charged) {
         admission_.charge(s.who.peer, sent - s.charged, now);
@@ -113,7 +113,7 @@ void service::charge(served& s, time_point now) noexcept {
 }
 
 /// Its timer has fired: notes how far it has come, and what its client owes.
-void service::note_silence(served& s, time_point now) noexcept {
+void service::note_silence(server_transfer& s, time_point now) noexcept {
     if (const std::uint64_t octets = s.counters().bytes; octets != s.marked_octets) {
         s.marked_octets = octets;
         s.marked_at = now;
@@ -124,31 +124,31 @@ void service::note_silence(served& s, time_point now) noexcept {
 }
 
 /// Returns true when `a` is done with: it repeats what is under way, or waits, or is forgotten.
-bool service::joined(const arrival& a) noexcept {
+bool service::absorb_duplicate(const incoming_request& a) noexcept {
     if (opening_.contains(a.who)) {
         return opens_already(a);
     }
     // What the peer had sent before comes first. It may have been the last ACK, of one that has the
     // same port again.
-    std::array<served*, 2> known{};
+    std::array<server_transfer*, 2> known{};
     std::size_t count = 0;
     for (auto [at, last] = transfers_.equal_range(a.who); at != last; ++at) {
         known[count++] = at->second.get();
     }
-    for (served* const s : std::span(known).first(count)) {
-        static_cast<void>(look_again(*s, a.now));
+    for (server_transfer* const s : std::span(known).first(count)) {
+        static_cast<void>(poll_again(*s, a.now));
     }
-    for (served* const s : std::span(known).first(count)) {
+    for (server_transfer* const s : std::span(known).first(count)) {
         if (!s->closed() && repeats(*s, a)) {
             return true;
         }
     }
-    served* const old = holder_of(a.who);
+    server_transfer* const old = holder_of(a.who);
     return old != nullptr && !may_begin_beside(a, *old);
 }
 
 /// The file of an earlier request from there is being opened.
-bool service::opens_already(const arrival& a) noexcept {
+bool service::opens_already(const incoming_request& a) noexcept {
     const auto found = opening_.find(a.who);
     open_job& job = *found->second;
     if (job.same_request(a.datagram) || a.now - job.since() < opening_patience) {
@@ -161,7 +161,7 @@ bool service::opens_already(const arrival& a) noexcept {
 }
 
 /// Returns true when `a` only repeats the request of `s`.
-bool service::repeats(served& s, const arrival& a) noexcept {
+bool service::repeats(server_transfer& s, const incoming_request& a) noexcept {
     // Identical after the first ACK as well, when it came so soon: a copy that the network held up,
     // or our own queue, since no machine starts again that fast.
     const bool young = a.now - a.waited - s.opening_at < repeat_window;
@@ -174,7 +174,7 @@ bool service::repeats(served& s, const arrival& a) noexcept {
 }
 
 /// Returns false when `a` has to wait, or is forgotten.
-bool service::may_begin_beside(const arrival& a, served& old) noexcept {
+bool service::may_begin_beside(const incoming_request& a, server_transfer& old) noexcept {
     if (old.committing()) {
         // Its file decides how it ends; a client that means it asks again.
         return false;
@@ -185,7 +185,7 @@ bool service::may_begin_beside(const arrival& a, served& old) noexcept {
         return false;
     }
     if (old.rival != nullptr) {
-        served& before = *old.rival;
+        server_transfer& before = *old.rival;
         before.drop(errc::superseded, memory_, a.now);
         update(before, a.now);
     }
@@ -201,7 +201,9 @@ bool service::may_begin_beside(const arrival& a, served& old) noexcept {
 }
 
 /// Holds `a` until `old` has not moved for `quiet`; returns false when that is so.
-bool service::waits_for(const arrival& a, const served& old, duration quiet) noexcept {
+bool service::waits_for(
+    const incoming_request& a, const server_transfer& old, duration quiet
+) noexcept {
     // One that only repeats its last ACK has nothing more to show.
     const time_point due = old.completed() ? a.now : old.marked_at + quiet;
     if (due <= a.now) {
@@ -211,7 +213,7 @@ bool service::waits_for(const arrival& a, const served& old, duration quiet) noe
     return true;
 }
 
-void service::hold(const arrival& a, time_point due) noexcept {
+void service::hold(const incoming_request& a, time_point due) noexcept {
     try {
         held_.add(
             {&a.port,
@@ -231,16 +233,16 @@ void service::hold(const arrival& a, time_point due) noexcept {
 void service::take_held(time_point now) noexcept {
     while (const auto held = held_.take_due(now)) {
         const key who{held->peer, held->asked};
-        served* const old = holder_of(who);
+        server_transfer* const old = holder_of(who);
         if (old != nullptr) {
-            static_cast<void>(look_again(*old, now));
+            static_cast<void>(poll_again(*old, now));
             if (old->counters().bytes != old->marked_octets || old->marked_at > held->arrived) {
                 // Its client is there: the request was not its own, or came late.
                 continue;
             }
         }
         const auto packet = decode(held->datagram);
-        const arrival a{
+        const incoming_request a{
             *held->port,
             held->to,
             held->datagram,

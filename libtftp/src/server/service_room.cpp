@@ -1,4 +1,4 @@
-#include "server/service_parts.hpp"
+#include "server/service_internal.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -22,19 +22,18 @@ constexpr auto stale_interval = std::chrono::seconds(1);
 
 } // namespace
 
-result<admission::place> service::admit(const arrival& a) {
+result<admission::permit> service::admit(const incoming_request& a) {
     drop_stale_openings(a.now);
     if (admission_.owed_by(a.who.peer, a.now) == destination_budget::state::silent) {
         return make_error_code(errc::too_fast);
     }
     if (half_open_.size() + opening_.size() >= config_.limits.half_open_max) {
-        static_cast<void>(crowd_out(a.who.peer, a.now));
+        static_cast<void>(evict(a.who.peer, a.now));
     }
     const bool beside = holder_of(a.who) != nullptr;
     auto place = admission_.admit(a.who.peer, a.now, beside);
-    const bool room =
-        place || (place.error() == errc::overloaded && crowd_out(a.who.peer, a.now)) ||
-        (place.error() == errc::client_overloaded && crowd_out_own(a.who.peer, a.now));
+    const bool room = place || (place.error() == errc::overloaded && evict(a.who.peer, a.now)) ||
+                      (place.error() == errc::client_overloaded && evict_own(a.who.peer, a.now));
     return place || !room ? std::move(place) : admission_.admit(a.who.peer, a.now, beside);
 }
 
@@ -59,21 +58,21 @@ void service::drop_stale_openings(time_point now) noexcept {
 /// Has a transfer make room of which nothing was acknowledged: the oldest of the client that asks,
 /// so that it pays for itself; else the older of any two, so that a flood cannot choose whom it
 /// shuts out and who has just been answered can answer. Returns false when there is none.
-bool service::crowd_out(const endpoint& asking, time_point now) noexcept {
+bool service::evict(const endpoint& asking, time_point now) noexcept {
     const std::uint64_t first = random_();
-    served* const own = half_open_.oldest_of(asking);
-    served* const chosen = own != nullptr ? own : half_open_.one_of_two(first, random_());
+    server_transfer* const own = half_open_.oldest_of(asking);
+    server_transfer* const chosen = own != nullptr ? own : half_open_.one_of_two(first, random_());
     if (chosen == nullptr) {
         return false;
     }
-    crowd_out(*chosen, now);
+    evict(*chosen, now);
     return true;
 }
 
 /// The same within one client. Returns false when it has nothing that may go.
-bool service::crowd_out_own(const endpoint& asking, time_point now) noexcept {
-    if (served* const own = half_open_.oldest_of(asking)) {
-        crowd_out(*own, now);
+bool service::evict_own(const endpoint& asking, time_point now) noexcept {
+    if (server_transfer* const own = half_open_.oldest_of(asking)) {
+        evict(*own, now);
         return true;
     }
     const auto own = std::ranges::find_if(opening_, [&asking](const auto& each) {
@@ -88,18 +87,18 @@ bool service::crowd_out_own(const endpoint& asking, time_point now) noexcept {
     return true;
 }
 
-void service::crowd_out(served& s, time_point now) noexcept {
+void service::evict(server_transfer& s, time_point now) noexcept {
     s.drop(errc::crowded_out, memory_, now);
     update(s, now);
 }
 
 /// Descriptors or memory are short.
-void service::make_room(const arrival& a) noexcept {
+void service::make_room(const incoming_request& a) noexcept {
     cache_.clear([this](auto file) { close_file(std::move(file)); });
-    static_cast<void>(crowd_out(a.who.peer, a.now));
+    static_cast<void>(evict(a.who.peer, a.now));
 }
 
-engine_config service::engine_for_new(const arrival& a) const noexcept {
+engine_config service::engine_for_new(const incoming_request& a) const noexcept {
     engine_config engine = config_.engine;
     const bool owes = admission_.owed_by(a.who.peer, a.now) != destination_budget::state::free;
     if (owes || half_open_.size() > config_.limits.half_open_max / 8) {
@@ -113,7 +112,7 @@ engine_config service::engine_for_new(const arrival& a) const noexcept {
 /// Returns what a read may get until it has acknowledged something: its source may be forged, and
 /// the ACK that makes the first window leave, too.
 option_limits service::bounds_for(
-    const arrival& a, const opened_port& at, option_limits limits, const parameters& agreed
+    const incoming_request& a, const opened_port& at, option_limits limits, const parameters& agreed
 ) const noexcept {
     const bool owes = admission_.owed_by(a.who.peer, a.now) != destination_budget::state::free;
     const bool single = config_.tids == tid_mode::single;

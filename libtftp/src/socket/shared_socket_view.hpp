@@ -64,15 +64,15 @@ public:
     }
 
     /// Nobody else sends before what is held is released or discarded: it comes next.
-    [[nodiscard]] error_code hold(
+    [[nodiscard]] error_code cork(
         const endpoint& peer, const endpoint&, std::span<const ::iovec> parts, std::size_t segment
     ) noexcept override {
-        return from_.hold(peer, local_, parts, segment);
+        return from_.cork(peer, local_, parts, segment);
     }
 
     [[nodiscard]] error_code release() noexcept override { return from_.release(); }
 
-    void discard() noexcept override { from_.discard(); }
+    void drop_corked() noexcept override { from_.drop_corked(); }
 
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint&, bytes_view datagram) noexcept override {

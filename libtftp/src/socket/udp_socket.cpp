@@ -385,7 +385,7 @@ result<std::uint16_t> udp_socket::send_run(
     return send_each(peer, local, run, segment);
 }
 
-error_code udp_socket::hold(
+error_code udp_socket::cork(
     const endpoint& peer, const endpoint& local, std::span<const ::iovec> parts, std::size_t segment
 ) noexcept {
     if (!segments(segment)) {
@@ -409,7 +409,7 @@ error_code udp_socket::release() noexcept {
     return is(error, ENOBUFS) ? error_code() : error;
 }
 
-void udp_socket::discard() noexcept {
+void udp_socket::drop_corked() noexcept {
     // What is held goes with a send that fails, as one from nowhere does. (Of the largest size it
     // fails as too large, which the kernel also reports as a refusal.)
     const ::iovec nowhere{nullptr, 1};

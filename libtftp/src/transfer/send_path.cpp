@@ -87,7 +87,7 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
         parts[2 * i] = {header.data(), header_size};
         parts[2 * i + 1] = {block, blksize};
     }
-    if (const error_code failed = port_->hold(engine.peer(), {}, parts, blksize + header_size)) {
+    if (const error_code failed = port_->cork(engine.peer(), {}, parts, blksize + header_size)) {
         if (failed == conditions::operation_not_supported) {
             return std::nullopt;
         }
@@ -97,7 +97,7 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
     // What was cut off is cleared first, so it may have been copied: it must not leave. Whether
     // there is still something to send a read decides, which can be had again.
     if (!source_->intact()) {
-        port_->discard();
+        port_->drop_corked();
         return std::nullopt;
     }
     if (const error_code failed = port_->release()) {

@@ -147,6 +147,7 @@ engine_config impatient() {
 TEST_CASE("both fronts behave the same", "[net][driver][client]") {
     const front& f = fronts[GENERATE(0, 1)];
     const auto family = GENERATE(address_family::ipv4, address_family::ipv6);
+    need_family(family);
     INFO(f.name);
     server_thread t;
     memory_sink into(1 << 22);

@@ -51,6 +51,7 @@ client_request ask(const endpoint& to, const std::string& name) {
 
 TEST_CASE("get and put return when the file is there", "[driver][blocking]") {
     const auto family = GENERATE(address_family::ipv4, address_family::ipv6);
+    need_family(family);
     const auto size = GENERATE(as<std::size_t>(), 0, 512, 200'000);
     const auto sends = GENERATE(segmentation::gso, segmentation::batch, segmentation::single);
     service_thread serving;

@@ -102,6 +102,7 @@ TEST_CASE("an upload is copied into a file that is a mount point", "[io][in_plac
 }
 
 TEST_CASE("an upload to a directory that may not be written goes by the spool", "[io][in_place]") {
+    need_other_user();
     const upload_box box;
     box.file("file", "old", 0666);
     box.file("protected", "old", 0444);
@@ -387,6 +388,7 @@ TEST_CASE("a client writes to a file that only can be written in place", "[io][i
         }));
     }
     SECTION("one in a directory that may not be written") {
+        need_other_user();
         box.file("file", "old");
         fs::create_symlink("file", box.root + "/link");
         fs::permissions(box.root, fs::perms(0755));

@@ -69,14 +69,6 @@ public:
     temp_directory outside;
 };
 
-bool is_root() {
-    if (::geteuid() == 0) {
-        return true;
-    }
-    skip_part("only root can make links of other users");
-    return false;
-}
-
 /// Gives names in a directory to files and to links, as a user of its own.
 class swapper {
 public:
@@ -133,9 +125,7 @@ TEST_CASE(
     "a download never goes through a link that another user puts in its way",
     "[io][file_sink][race]"
 ) {
-    if (!is_root()) {
-        return;
-    }
+    need_root();
     const shared_directory w;
     swapper attack(w);
     int stored = 0;
@@ -158,9 +148,7 @@ TEST_CASE(
 TEST_CASE(
     "in a directory for all only links of its owner and our own are followed", "[io][file_sink]"
 ) {
-    if (!is_root()) {
-        return;
-    }
+    need_root();
     const shared_directory w;
     const std::string existing = w.outside / "victim";
     const std::string missing = w.outside / "planted";

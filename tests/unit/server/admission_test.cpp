@@ -72,7 +72,7 @@ TEST_CASE("a token bucket loses no fraction of a token", "[driver][admission]") 
 
 TEST_CASE("admission counts transfers of all and of each client", "[driver][admission]") {
     admission gate(small(), 1);
-    std::vector<admission::place> held;
+    std::vector<admission::permit> held;
     const auto admit = [&](const endpoint& who) {
         auto place = gate.admit(who, start);
         if (place) {

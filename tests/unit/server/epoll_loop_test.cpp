@@ -2,7 +2,7 @@
 #include "support/memory_content.hpp"
 
 #include <tftp/base/unique_fd.hpp>
-#include <tftp/server/epoll_loop.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
@@ -40,7 +40,11 @@ struct finished_count final : observer {
     int failed = 0;
 };
 
-/// A service whose thread waits in turn().
+struct idle_handler final : event_handler {
+    void on_event(bool, bool, time_point) noexcept override {}
+};
+
+/// A service whose thread waits in run_once().
 struct own_loop {
     explicit own_loop(const service_config& config = {})
         : service({files, ports, loop, finished}, config, clock::now()) {}
@@ -51,6 +55,8 @@ struct own_loop {
         REQUIRE_FALSE(service.listen(std::move(port)));
         return address;
     }
+
+    void run_once(std::optional<time_point> until) { service.step(loop.run_once(until)); }
 
     memory_content files;
     udp_socket_factory ports;
@@ -77,19 +83,20 @@ TEST_CASE("one descriptor stands for all of a service", "[driver][epoll_loop]") 
     const endpoint address = port->local_endpoint();
     REQUIRE_FALSE(service.listen(std::move(port)));
     CHECK_FALSE(is_ready(loop, 0));
-    CHECK(loop.dispatch(service, clock::now()) == 0);
+    CHECK(loop.dispatch(clock::now()) == 0);
 
     loopback_peer asker;
     asker.say(address, rrq("file"));
     REQUIRE(is_ready(loop, 20'000));
-    CHECK(loop.dispatch(service, clock::now()) == 1);
+    CHECK(loop.dispatch(clock::now()) == 1);
     CHECK(service.running() == 1);
     const auto first = asker.hear();
     REQUIRE(first);
     for (std::uint16_t block = 1; block <= 2; ++block) {
         asker.say(first->first, ack(block));
         REQUIRE(is_ready(loop, 20'000));
-        CHECK(loop.dispatch(service, clock::now()) == 1);
+        CHECK(loop.dispatch(clock::now()) == 1);
+        service.step(clock::now());
     }
     CHECK(finished.ended == 1);
     CHECK(finished.failed == 0);
@@ -100,7 +107,8 @@ TEST_CASE("one descriptor stands for all of a service", "[driver][epoll_loop]") 
 
 TEST_CASE("what cannot be watched is an error", "[driver][epoll_loop]") {
     epoll_loop loop;
-    CHECK(loop.watch({-1, true, false}, nullptr) == boost::system::errc::bad_file_descriptor);
+    idle_handler handler;
+    CHECK(loop.watch({-1, true, false}, handler) == boost::system::errc::bad_file_descriptor);
     // Not watched: nothing happens.
     loop.unwatch(-1);
 }
@@ -109,32 +117,33 @@ TEST_CASE("watching again changes what is waited for", "[driver][epoll_loop]") {
     epoll_loop loop;
     auto port = udp_socket::open(loopback(address_family::ipv4), {}).value();
     const int fd = port->native_handle();
-    CHECK_FALSE(loop.watch({fd, true, false}, nullptr));
+    idle_handler handler;
+    CHECK_FALSE(loop.watch({fd, true, false}, handler));
     CHECK_FALSE(is_ready(loop, 0));
-    CHECK_FALSE(loop.watch({fd, true, true}, nullptr));
+    CHECK_FALSE(loop.watch({fd, true, true}, handler));
     CHECK(is_ready(loop, 0));
-    CHECK_FALSE(loop.watch({fd, true, false}, nullptr));
+    CHECK_FALSE(loop.watch({fd, true, false}, handler));
     CHECK_FALSE(is_ready(loop, 0));
 }
 
-TEST_CASE("a turn waits for what is ready and tells the service", "[driver][epoll_loop]") {
+TEST_CASE("a turn waits for what is ready and calls its handler", "[driver][epoll_loop]") {
     own_loop loop;
     loop.files.set("file", std::string(100, 'x'));
     const endpoint address = loop.listen();
     loopback_peer asker;
     asker.say(address, rrq("file"));
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
     CHECK(loop.service.running() == 1);
     const auto first = asker.hear();
     REQUIRE(first);
     asker.say(first->first, ack(1));
-    loop.loop.turn(loop.service, clock::now() + 1h);
+    loop.run_once(clock::now() + 1h);
     CHECK(loop.finished.ended == 1);
     // Settled, too.
     CHECK(loop.service.transfers() == 0);
 }
 
-TEST_CASE("a crowd is looked at again in the same turn", "[driver][epoll_loop]") {
+TEST_CASE("a crowd is polled again in the same turn", "[driver][epoll_loop]") {
     const std::size_t clients = GENERATE(std::size_t{8}, std::size_t{40});
     own_loop loop;
     loop.files.set("file", std::string(2000, 'x'));
@@ -145,7 +154,7 @@ TEST_CASE("a crowd is looked at again in the same turn", "[driver][epoll_loop]")
         askers.back()->say(address, rrq("file"));
     }
     // 8 are taken at a time, and at once those that did not fit.
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
     CHECK(loop.service.running() == clients);
     for (const auto& asker : askers) {
         const auto first = asker->hear();
@@ -154,7 +163,7 @@ TEST_CASE("a crowd is looked at again in the same turn", "[driver][epoll_loop]")
         asker->say(first->first, ack(1));
         asker->say(first->first, ack(2));
     }
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
     unsigned ahead = 0;
     for (const auto& asker : askers) {
         REQUIRE(asker->hear());
@@ -167,7 +176,7 @@ TEST_CASE("a turn ends when its time has come", "[driver][epoll_loop]") {
     own_loop loop;
     for (int i = 0; i < 3; ++i) {
         const time_point until = clock::now() + 5ms;
-        loop.loop.turn(loop.service, until);
+        loop.run_once(until);
         CHECK(clock::now() >= until);
     }
 }
@@ -176,16 +185,16 @@ TEST_CASE("a turn whose time is over returns at once", "[driver][epoll_loop]") {
     own_loop loop;
     const time_point past =
         GENERATE(as<time_point>(), time_point::min(), time_point(), clock::now() - 1ms);
-    loop.loop.turn(loop.service, past);
-    loop.loop.turn(loop.service, past);
+    loop.run_once(past);
+    loop.run_once(past);
 }
 
 TEST_CASE("a turn may wait for an earlier time than the one before", "[driver][epoll_loop]") {
     own_loop loop;
     loop.loop.wake();
-    loop.loop.turn(loop.service, clock::now() + 1h);
+    loop.run_once(clock::now() + 1h);
     const time_point until = clock::now() + 5ms;
-    loop.loop.turn(loop.service, until);
+    loop.run_once(until);
     CHECK(clock::now() >= until);
 }
 
@@ -193,13 +202,13 @@ TEST_CASE("a turn for a later time leaves the timer alone", "[driver][epoll_loop
     own_loop loop;
     const time_point earlier = clock::now() + 5ms;
     loop.loop.wake();
-    loop.loop.turn(loop.service, earlier);
+    loop.run_once(earlier);
     // Early, as it may be; it would be an hour otherwise.
-    loop.loop.turn(loop.service, clock::now() + 1h);
+    loop.run_once(clock::now() + 1h);
     CHECK(clock::now() >= earlier);
     // From then on it is set again.
     const time_point later = clock::now() + 5ms;
-    loop.loop.turn(loop.service, later);
+    loop.run_once(later);
     CHECK(clock::now() >= later);
 }
 
@@ -210,11 +219,11 @@ TEST_CASE("a turn lets the service act on its deadlines", "[driver][epoll_loop]"
     loop.files.set("file", std::string(100, 'x'));
     loopback_peer asker;
     asker.say(loop.listen(), rrq("file"));
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
     const auto first = asker.hear();
     REQUIRE(first);
     while (!asker.hear(0ms)) {
-        loop.loop.turn(loop.service, loop.service.deadline());
+        loop.run_once(loop.service.deadline());
     }
     CHECK(loop.service.running() == 1);
 }
@@ -225,13 +234,13 @@ TEST_CASE("a turn is woken before it begins, and once", "[driver][epoll_loop]") 
     loop.loop.wake();
     loop.loop.wake();
     CHECK(errno == EDOM);
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
     // What was seen is not seen again.
     const time_point until = clock::now() + 5ms;
-    loop.loop.turn(loop.service, until);
+    loop.run_once(until);
     CHECK(clock::now() >= until);
     loop.loop.wake();
-    loop.loop.turn(loop.service, std::nullopt);
+    loop.run_once(std::nullopt);
 }
 
 TEST_CASE("a turn is woken by other threads", "[driver][epoll_loop]") {
@@ -246,7 +255,7 @@ TEST_CASE("a turn is woken by other threads", "[driver][epoll_loop]") {
         }
     });
     for (int i = 0; i < 1000; ++i) {
-        loop.loop.turn(loop.service, std::nullopt);
+        loop.run_once(std::nullopt);
         ++turns;
     }
     waker.join();
@@ -257,7 +266,7 @@ TEST_CASE("a turn that the kernel refuses throws", "[driver][epoll_loop]") {
     own_loop loop;
     const unique_fd other(::eventfd(0, EFD_CLOEXEC));
     REQUIRE(::dup2(other.get(), loop.loop.native_handle()) >= 0);
-    CHECK_THROWS_AS(loop.loop.turn(loop.service, std::nullopt), std::system_error);
+    CHECK_THROWS_AS(loop.run_once(std::nullopt), std::system_error);
 }
 
 TEST_CASE("an event loop that gets no descriptors throws", "[driver][epoll_loop]") {

@@ -218,11 +218,9 @@ TEST_CASE("two servers cannot be set upon each other", "[driver][service][forged
     auto first_port = w.network.open(first_address, options);
     sim_port* const first = first_port.get();
     REQUIRE_FALSE(w.serving->listen(std::move(first_port)));
-    sim_poller other_poller(w.network);
+    sim_loop other_loop(w.network);
     service other(
-        {w.files, w.server_host, other_poller, w.finished},
-        config_of({tid_mode::single, 1, 0}),
-        w.now
+        {w.files, w.server_host, other_loop, w.finished}, config_of({tid_mode::single, 1, 0}), w.now
     );
     auto port = w.network.open(other_address, options);
     sim_port* const listening = port.get();
@@ -246,11 +244,10 @@ TEST_CASE("two servers cannot be set upon each other", "[driver][service][forged
     for (int i = 0; i < 70; ++i) {
         for (bool any = true; any;) {
             any = w.turn();
-            any = other_poller.dispatch(other, w.now) || any;
+            any = other_loop.dispatch(other, w.now) || any;
         }
         w.advance(1s);
-        other.on_deadline(w.now);
-        other.settle();
+        other.step(w.now);
     }
     CHECK(w.network.sent - before <= 16);
     // One block, shorter than that of the other side: whoever forges could have sent it himself.

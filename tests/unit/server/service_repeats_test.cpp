@@ -86,7 +86,7 @@ TEST_CASE("an answer that waits to be read is no reason to send again", "[driver
     // It has come, but so much else did that time is up before its turn.
     w.network.transmit(*reader, first->from, ack(1));
     w.now += std::chrono::seconds(5);
-    w.serving->on_deadline(w.now);
+    w.serving->step(w.now);
     const auto second = reader->take();
     REQUIRE(second);
     CHECK(second->octets[3] == std::byte{2});

@@ -283,7 +283,7 @@ TEST_CASE("of a transfer and its rival the first to be answered goes on", "[driv
     }
     SECTION("both are given back") {
         w.serving->abort_all(w.now);
-        w.serving->settle();
+        w.serving->step(w.now);
         CHECK(w.serving->transfers() == 0);
         CHECK(w.network.open_ports() == 2);
     }

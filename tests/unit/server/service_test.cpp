@@ -241,6 +241,22 @@ TEST_CASE("service drops requests that nobody honest sends", "[driver][service][
     check_all_given_back(w, 0);
 }
 
+TEST_CASE(
+    "a client may have the port of a listener of the other address family", "[driver][service]"
+) {
+    sim_world w;
+    w.files.set("file", "content");
+    socket_options options;
+    options.local_addresses = true;
+    endpoint other = service_address.with_port(2000);
+    other.family = address_family::ipv6;
+    REQUIRE_FALSE(w.serving->listen(w.network.open(other, options)));
+    const auto asker = w.peer(2000);
+    w.say(*asker, rrq("file"), service_address);
+    CHECK(asker->take());
+    CHECK(w.serving->running() == 1);
+}
+
 TEST_CASE("service answers a malformed request with ERROR 4", "[driver][service]") {
     sim_world w;
     const auto asker = w.peer();
@@ -370,7 +386,7 @@ TEST_CASE("abort_all tells every peer and keeps nothing", "[driver][service]") {
     expect(*writer, ack(1));
     CHECK(w.serving->running() == 2);
     w.serving->abort_all(w.now);
-    w.serving->settle();
+    w.serving->step(w.now);
     expect_error(*reader, peer_errc::undefined);
     expect_error(*writer, peer_errc::undefined);
     REQUIRE(w.finished.all.size() == 2);

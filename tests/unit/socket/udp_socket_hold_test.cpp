@@ -108,7 +108,7 @@ TEST_CASE("what a port holds leaves whole when it is released", "[io][udp_socket
     const datagram run = pattern(count * segment - (short_last ? 300 : 0));
     const scattered held(run, segment);
     for (int i = 0; i < 2; ++i) {
-        REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, held.parts, segment));
+        REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, held.parts, segment));
         CHECK(is_silent(*receiver));
         REQUIRE_FALSE(sender->release());
         const std::vector<arrival> arrivals = take(*receiver, count);
@@ -124,7 +124,7 @@ TEST_CASE("a port holds as many parts as a run can have", "[io][udp_socket][hold
     const datagram run = pattern(scratch::segments_max * 1023);
     const scattered held(run, 1023);
     REQUIRE(held.parts.size() == 2 * scratch::segments_max);
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, held.parts, 1023));
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, held.parts, 1023));
     REQUIRE_FALSE(sender->release());
     CHECK(matches(take(*receiver, scratch::segments_max), run, 1023));
 }
@@ -137,7 +137,7 @@ TEST_CASE("a held run leaves from the address that was asked", "[io][udp_socket]
     const datagram run = pattern(10 * 516);
     const scattered held(run, 516);
     const endpoint asked = endpoint::ipv4(127, 0, 0, 2, 0);
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), asked, held.parts, 516));
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), asked, held.parts, 516));
     REQUIRE_FALSE(sender->release());
     const std::vector<arrival> arrivals = take(*receiver, 10);
     REQUIRE(arrivals.size() == 10);
@@ -159,8 +159,8 @@ TEST_CASE("what a port held and discarded never leaves", "[io][udp_socket][hold]
     const auto sender = open(local, options);
     const datagram secret(size, std::byte{0xee});
     const scattered discarded(secret, segment);
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, discarded.parts, segment));
-    sender->discard();
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, discarded.parts, segment));
+    sender->drop_corked();
     CHECK(is_silent(*receiver));
     CHECK_FALSE(sender->next_refusal());
 
@@ -172,7 +172,7 @@ TEST_CASE("what a port held and discarded never leaves", "[io][udp_socket][hold]
 
     const datagram run = pattern(size);
     const scattered held(run, segment);
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, held.parts, segment));
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, held.parts, segment));
     REQUIRE_FALSE(sender->release());
     CHECK(matches(take(*receiver, count), run, segment));
     CHECK(is_silent(*receiver));
@@ -193,14 +193,14 @@ TEST_CASE("memory that has gone is an error, and nothing leaves", "[io][udp_sock
     const gone_memory gone(1 << 16);
     held.parts.back() = gone.part(100, segment - header_size);
     CHECK(
-        sender->hold(receiver->local_endpoint(), unset, held.parts, segment) ==
+        sender->cork(receiver->local_endpoint(), unset, held.parts, segment) ==
         conditions::bad_address
     );
     CHECK(is_silent(*receiver));
     CHECK(sender->segments(segment));
 
     held.parts.back() = good;
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, held.parts, segment));
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, held.parts, segment));
     REQUIRE_FALSE(sender->release());
     CHECK(matches(take(*receiver, count), run, segment));
     CHECK(is_silent(*receiver));
@@ -215,7 +215,7 @@ TEST_CASE("a port that does not segment holds nothing", "[io][udp_socket][hold]"
     const datagram run = pattern(count * 516);
     const scattered held(run, 516);
     CHECK(
-        sender->hold(receiver->local_endpoint(), unset, held.parts, 516) ==
+        sender->cork(receiver->local_endpoint(), unset, held.parts, 516) ==
         conditions::operation_not_supported
     );
     CHECK(is_silent(*receiver));
@@ -240,12 +240,12 @@ TEST_CASE("a kernel that refuses to segment what is held is remembered", "[io][u
     }
     const datagram run = pattern(20 * 1472);
     const scattered held(run, 1472);
-    REQUIRE_FALSE(sender->hold(receiver->local_endpoint(), unset, held.parts, 1472));
+    REQUIRE_FALSE(sender->cork(receiver->local_endpoint(), unset, held.parts, 1472));
     CHECK(sender->release() == conditions::operation_not_supported);
     CHECK(is_silent(*receiver));
     CHECK_FALSE(sender->segments(1472));
     CHECK(
-        sender->hold(receiver->local_endpoint(), unset, held.parts, 1472) ==
+        sender->cork(receiver->local_endpoint(), unset, held.parts, 1472) ==
         conditions::operation_not_supported
     );
     REQUIRE(sender->send_run(receiver->local_endpoint(), unset, run, 1472).value() == 20);
@@ -269,7 +269,7 @@ TEST_CASE(
         const endpoint to = receiver->local_endpoint();
         const datagram large = pattern(7 * 8196);
         const scattered held(large, 8196);
-        refused = sender->hold(to, unset, held.parts, 8196);
+        refused = sender->cork(to, unset, held.parts, 8196);
         if (!refused) {
             refused = sender->release();
         }
@@ -277,13 +277,13 @@ TEST_CASE(
         remembered = !sender->segments(8196) && sender->segments(1400);
         const datagram small = pattern(20 * 1400);
         const scattered held_small(small, 1400);
-        small_arrived = !sender->hold(to, unset, held_small.parts, 1400) && !sender->release() &&
+        small_arrived = !sender->cork(to, unset, held_small.parts, 1400) && !sender->release() &&
                         matches(take(*receiver, 20), small, 1400);
         // Neither is a single one held: it leaves in fragments.
         const datagram one = pattern(65468);
         const scattered held_one(one, 65468);
         single_arrived =
-            sender->hold(to, unset, held_one.parts, 65468) == conditions::operation_not_supported &&
+            sender->cork(to, unset, held_one.parts, 65468) == conditions::operation_not_supported &&
             !sender->send(to, unset, one) && matches(take(*receiver, 1), one, 65468);
     });
     CHECK(refused == conditions::operation_not_supported);
@@ -312,7 +312,7 @@ TEST_CASE("a full socket buffer holds nothing", "[io][udp_socket][hold]") {
         ::setsockopt(port->native_handle(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         const scattered held(run, segment);
         while (!full && held_runs < 1000) {
-            full = port->hold(silent, unset, held.parts, segment);
+            full = port->cork(silent, unset, held.parts, segment);
             if (!full) {
                 full = port->release();
                 ++held_runs;
@@ -322,7 +322,7 @@ TEST_CASE("a full socket buffer holds nothing", "[io][udp_socket][hold]") {
         const int more = 1 << 20;
         ::setsockopt(port->native_handle(), SOL_SOCKET, SO_SNDBUF, &more, sizeof more);
         const auto receiver = open(endpoint::ipv4(10, 9, 9, 1, 0), roomy());
-        whole_elsewhere = !port->hold(receiver->local_endpoint(), unset, held.parts, segment) &&
+        whole_elsewhere = !port->cork(receiver->local_endpoint(), unset, held.parts, segment) &&
                           !port->release() && matches(take(*receiver, count), run, segment) &&
                           is_silent(*receiver);
         ::close(ethernet);
@@ -340,18 +340,18 @@ TEST_CASE("a held run to a port that has gone reports the refusal", "[io][udp_so
     const endpoint closed = open(loopback)->local_endpoint();
     const datagram run = pattern(4 * 516);
     const scattered held(run, 516);
-    REQUIRE_FALSE(port->hold(closed, unset, held.parts, 516));
+    REQUIRE_FALSE(port->cork(closed, unset, held.parts, 516));
     REQUIRE_FALSE(port->release());
     REQUIRE(wait(*port));
     // Said once, by whatever comes first; nothing is held then.
     const auto receiver = open(loopback, roomy());
     CHECK(
-        port->hold(receiver->local_endpoint(), unset, held.parts, 516) ==
+        port->cork(receiver->local_endpoint(), unset, held.parts, 516) ==
         conditions::connection_refused
     );
     CHECK(is_silent(*receiver));
     CHECK(port->next_refusal().value().to == closed);
-    REQUIRE_FALSE(port->hold(receiver->local_endpoint(), unset, held.parts, 516));
+    REQUIRE_FALSE(port->cork(receiver->local_endpoint(), unset, held.parts, 516));
     REQUIRE_FALSE(port->release());
     CHECK(matches(take(*receiver, 4), run, 516));
     CHECK(is_silent(*receiver));

@@ -4,7 +4,7 @@
 
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/file/file_mapping.hpp>
-#include <tftp/server/epoll_loop.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
@@ -88,7 +88,7 @@ TEST_CASE("content leaves from where it stands", "[driver][transfer][in_place]")
 }
 
 TEST_CASE("what cannot be held is read", "[driver][transfer][in_place]") {
-    const auto why = GENERATE(port_call::hold, port_call::release, port_call::send_run);
+    const auto why = GENERATE(port_call::cork, port_call::release, port_call::send_run);
     window_bench b;
     if (why == port_call::send_run) {
         b.network.holds = false;
@@ -105,7 +105,7 @@ TEST_CASE("what cannot be held is read", "[driver][transfer][in_place]") {
 
 TEST_CASE("memory that has gone ends the transfer", "[driver][transfer][in_place]") {
     window_bench b;
-    b.network.faults = {{port_call::hold, 2, EFAULT}};
+    b.network.faults = {{port_call::cork, 2, EFAULT}};
     b.open();
     CHECK((b.heard() == b.whole.substr(0, window_octets)));
     b.say(ack(8));
@@ -121,7 +121,7 @@ TEST_CASE("a file cut off while it was copied ends the transfer", "[driver][tran
     CHECK((b.heard() == b.whole.substr(0, window_octets)));
     b.source->cut = true;
     b.say(ack(8));
-    CHECK(b.network.calls(port_call::hold) == 2);
+    CHECK(b.network.calls(port_call::cork) == 2);
     CHECK(b.network.calls(port_call::release) == 1);
     b.expect(error_packet(peer_errc::undefined, shorter));
     CHECK_FALSE(b.remote->take());
@@ -130,7 +130,7 @@ TEST_CASE("a file cut off while it was copied ends the transfer", "[driver][tran
 
 TEST_CASE("a port that is full holds nothing and is tried again", "[driver][transfer][in_place]") {
     window_bench b;
-    b.network.faults = {{port_call::hold, 1, EAGAIN}};
+    b.network.faults = {{port_call::cork, 1, EAGAIN}};
     b.open();
     CHECK(b.heard().empty());
     CHECK(b.under_test->wants().write);
@@ -142,7 +142,7 @@ TEST_CASE("a port that is full holds nothing and is tried again", "[driver][tran
 }
 
 TEST_CASE("a held run that is not sent counts as lost", "[driver][transfer][in_place]") {
-    const auto where = GENERATE(port_call::hold, port_call::release);
+    const auto where = GENERATE(port_call::cork, port_call::release);
     window_bench b;
     b.network.faults = {{where, 2, EPERM}};
     b.open();
@@ -263,7 +263,7 @@ struct directory_bench {
     }
 
     /// Lets the service hear what was just said.
-    void turn() { loop.turn(service, std::nullopt); }
+    void turn() { service.step(loop.run_once(std::nullopt)); }
 
     temp_dir root;
     counted_directory files{root.path()};

@@ -81,24 +81,24 @@ public:
     [[nodiscard]] effect next() noexcept;
 
     /// Returns the parameters in force: those of RFC 1350 until the options are answered.
-    [[nodiscard]] const parameters& agreed() const noexcept { return x_.agreed; }
+    [[nodiscard]] const parameters& agreed() const noexcept { return exchange_.agreed; }
 
     /// Returns the options that our own request asked for; empty when the peer made the request.
     [[nodiscard]] const offer& offered() const noexcept { return offered_; }
 
     /// Returns what happened so far.
-    [[nodiscard]] const engine_counters& counters() const noexcept { return x_.counters; }
+    [[nodiscard]] const engine_counters& counters() const noexcept { return exchange_.counters; }
 
     /// Returns the peer; its port is the transfer's once it answered.
-    [[nodiscard]] const endpoint& peer() const noexcept { return x_.peer; }
+    [[nodiscard]] const endpoint& peer() const noexcept { return exchange_.peer; }
 
     /// Returns true while nothing valid has come from the peer.
     [[nodiscard]] bool opening() const noexcept {
-        return x_.state == detail::exchange::phase::opening;
+        return exchange_.state == detail::exchange::phase::opening;
     }
 
     /// Returns the text of the peer's ERROR, unescaped; empty without one.
-    [[nodiscard]] std::string_view peer_text() const noexcept { return x_.peer_text(); }
+    [[nodiscard]] std::string_view peer_text() const noexcept { return exchange_.peer_text(); }
 
     /// Returns true when the options are settled, so `agreed()` will not change any more.
     [[nodiscard]] bool settled() const noexcept { return settled_; }
@@ -138,7 +138,7 @@ private:
     /// No sender's timer is shorter: what comes twice within it is a copy.
     static constexpr duration repeat_min = std::chrono::milliseconds(10);
 
-    detail::exchange x_;
+    detail::exchange exchange_;
     /// Times from one block of a window to the next.
     rto_estimator spacing_;
     offer offered_;

@@ -76,33 +76,35 @@ public:
     [[nodiscard]] effect next(std::uint16_t blocks_max) noexcept;
 
     /// Returns the parameters in force: those of RFC 1350 until the options are answered.
-    [[nodiscard]] const parameters& agreed() const noexcept { return x_.agreed; }
+    [[nodiscard]] const parameters& agreed() const noexcept { return exchange_.agreed; }
 
     /// Returns the options that our own request asked for; empty when the peer made the request.
     [[nodiscard]] const offer& offered() const noexcept { return offered_; }
 
     /// Returns what happened so far.
-    [[nodiscard]] const engine_counters& counters() const noexcept { return x_.counters; }
+    [[nodiscard]] const engine_counters& counters() const noexcept { return exchange_.counters; }
 
     /// Returns the peer; its port is the transfer's once it answered.
-    [[nodiscard]] const endpoint& peer() const noexcept { return x_.peer; }
+    [[nodiscard]] const endpoint& peer() const noexcept { return exchange_.peer; }
 
     /// Returns true while nothing valid has come from the peer.
     [[nodiscard]] bool opening() const noexcept {
-        return x_.state == detail::exchange::phase::opening;
+        return exchange_.state == detail::exchange::phase::opening;
     }
 
     /// Returns the text of the peer's ERROR, unescaped; empty without one.
-    [[nodiscard]] std::string_view peer_text() const noexcept { return x_.peer_text(); }
+    [[nodiscard]] std::string_view peer_text() const noexcept { return exchange_.peer_text(); }
 
     /// Returns the first block not acknowledged.
     [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
 
     /// Returns the rollover policy the wire numbers of its blocks follow.
-    [[nodiscard]] rollover wrap() const noexcept { return x_.config.wrap; }
+    [[nodiscard]] rollover wrap() const noexcept { return exchange_.config.wrap; }
 
     /// Returns the smoothed round trip; empty before it is measured.
-    [[nodiscard]] std::optional<duration> round_trip() const noexcept { return x_.rto.smoothed(); }
+    [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+        return exchange_.rto.smoothed();
+    }
 
 private:
     static constexpr std::uint64_t max_block_without_rollover = 65535;
@@ -133,7 +135,9 @@ private:
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
 
-    [[nodiscard]] bool awaits_options() const noexcept { return !initiator_ && x_.has_opening(); }
+    [[nodiscard]] bool awaits_options() const noexcept {
+        return !initiator_ && exchange_.has_opening();
+    }
 
     /// Returns true while no DATA was acknowledged to a server: the request may be forged.
     [[nodiscard]] bool unproven() const noexcept { return base_ == 1 && !initiator_; }
@@ -145,7 +149,7 @@ private:
         return first_again_ ? base_ : last_again_ ? next_ - 1 : 0;
     }
 
-    detail::exchange x_;
+    detail::exchange exchange_;
     detail::pacer pacer_;
     offer offered_;
     bool initiator_;

@@ -39,7 +39,7 @@ public:
 
     /// Waits for the turn to replace a file on `device` (st_dev); it lasts as long as the lock that
     /// is returned. Another device that stalls does not hold it up, as far as 16 can be told apart.
-    [[nodiscard]] std::unique_lock<std::mutex> turn(std::uint64_t device) {
+    [[nodiscard]] std::unique_lock<std::mutex> lock_replacement(std::uint64_t device) {
         return std::unique_lock(replacing_[device % replacing_.size()]);
     }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/base/error.hpp>
+#include <tftp/base/time.hpp>
 
 namespace tftp {
 
@@ -13,8 +14,34 @@ struct interest {
     friend bool operator==(const interest&, const interest&) = default;
 };
 
-/// Watches descriptors for a `service`: epoll in the server, tables of their own in programs that
-/// use select or poll, a virtual network in simulations.
+/// Is told when a descriptor that it watches is ready.
+///
+/// It exists until the end of the turn in which its descriptor is no longer watched. All calls come
+/// from the thread of the event loop.
+class event_handler {
+public:
+    event_handler() = default;
+    event_handler(const event_handler&) = delete;
+    event_handler& operator=(const event_handler&) = delete;
+
+    /// The descriptor is ready. readable: there is something to read, an error included. now: the
+    /// time at which the event loop woke.
+    virtual void on_event(bool readable, bool writable, time_point now) noexcept = 0;
+
+    /// Looks for what has come since on_event(), in the same turn of the event loop. An event loop
+    /// that serves a crowd may call it: the peer that was answered first has sent its next packet
+    /// by now, and its state is still in the cache. Returns false when there was nothing.
+    virtual bool poll_again(time_point now) noexcept {
+        static_cast<void>(now);
+        return false;
+    }
+
+protected:
+    ~event_handler() = default;
+};
+
+/// Watches descriptors: epoll in the server, tables of their own in programs that use select or
+/// poll, a virtual network in simulations. Not thread-safe.
 class event_loop {
 public:
     event_loop() = default;
@@ -22,11 +49,11 @@ public:
     event_loop& operator=(const event_loop&) = delete;
     virtual ~event_loop() = default;
 
-    /// Watches `wanted.fd` level-triggered from now on, or changes what it is watched for; when
-    /// that is neither reading nor writing, not even for errors. When it is ready, say so with
-    /// `service::on_ready(token, ...)`.
-    [[nodiscard]] virtual error_code watch(const interest& wanted, void* token) noexcept = 0;
-    /// Stops watching `fd`.
+    /// Calls `handler` whenever `wanted.fd` is ready, level-triggered, from now on, or changes what
+    /// it is watched for; when that is neither reading nor writing, not even for errors.
+    [[nodiscard]] virtual error_code
+    watch(const interest& wanted, event_handler& handler) noexcept = 0;
+    /// Stops watching `fd`; in the present turn its handler may still be called.
     virtual void unwatch(int fd) noexcept = 0;
 
     /// Stops watching `fd`, which is closed before anybody waits again: as unwatch(), unless the

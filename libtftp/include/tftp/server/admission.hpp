@@ -24,18 +24,18 @@ public:
     /// A transfer that was admitted; it counts until this object is gone.
     ///
     /// Lifetime: the admission outlives it.
-    class place {
+    class permit {
     public:
-        place() = default;
+        permit() = default;
         /// `other` counts no more.
-        place(place&& other) noexcept;
-        place& operator=(place&& other) noexcept;
-        ~place();
+        permit(permit&& other) noexcept;
+        permit& operator=(permit&& other) noexcept;
+        ~permit();
 
     private:
         friend class admission;
 
-        place(admission& in, const endpoint& client) noexcept : in_(&in), client_(client) {}
+        permit(admission& in, const endpoint& client) noexcept : in_(&in), client_(client) {}
 
         admission* in_ = nullptr;
         endpoint client_;
@@ -59,7 +59,7 @@ public:
     /// Errors: `errc::overloaded` when there are `transfers_max` transfers;
     /// `errc::client_overloaded` when the client has `transfers_per_client_max`; `errc::too_fast`
     /// when it asked more often than `requests_per_client_per_second`.
-    [[nodiscard]] result<place> admit(const endpoint& peer, time_point now, bool beside = false);
+    [[nodiscard]] result<permit> admit(const endpoint& peer, time_point now, bool beside = false);
 
     /// Returns what `peer` may get, after all that it got and did not acknowledge.
     [[nodiscard]] destination_budget::state

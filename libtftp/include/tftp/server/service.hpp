@@ -36,7 +36,7 @@ class shared_socket_view;
 
 /// What a service stands on; all of it outlives the service, but for the pool: jobs of it report to
 /// the service, so the pool ends first.
-struct service_parts {
+struct service_dependencies {
     content_provider& files;
     socket_factory& ports;
     tftp::event_loop& loop;
@@ -48,7 +48,8 @@ struct service_parts {
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
-/// Reactor-neutral: give it readiness and time, then call settle().
+/// For any event loop: it watches descriptors with `event_handler`s of its own, and step() is to be
+/// called after them and at deadline().
 ///
 /// Each transfer gets a port as `service_config::tids` says, at the address that was asked. A
 /// packet of a stranger is answered with ERROR 5 and disturbs nothing. A request repeated before
@@ -60,30 +61,20 @@ struct service_parts {
 class service final : private transfer_host {
 public:
     /// Throws std::system_error when the completion queue cannot be made.
-    service(const service_parts& parts, const service_config& config, time_point now);
+    service(const service_dependencies& parts, const service_config& config, time_point now);
     ~service() override;
 
     /// Takes requests from `port` too; it must report local addresses, and tells a repeated request
     /// from a new one best when it reports waiting times.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port);
 
-    /// A watched descriptor is ready. token: as given to the event loop.
-    void on_ready(void* token, bool readable, bool writable, time_point now) noexcept;
-    /// Looks for what has come to a transfer since on_ready(), before the next settle(). For
-    /// pollers that know of many ready at once: what was answered first has its next packet by now,
-    /// and neither the system need be asked who is ready nor all the others be had in the caches in
-    /// between. Returns false when there was nothing.
-    bool look_again(void* token, time_point now) noexcept;
-    /// Takes requests that did not fit into the last batch: call it once for each batch of
-    /// on_ready(), and they wait no longer when more transfers are under way.
-    void take_requests(time_point now) noexcept;
-    /// Time has passed; harmless when early.
-    void on_deadline(time_point now) noexcept;
-    /// Destroys what has ended: call after each batch of on_ready and on_deadline, never within.
-    void settle() noexcept;
+    /// Does what is left to do when the handlers of ready descriptors have been called: takes
+    /// requests that did not fit into a batch, acts on deadlines, and destroys what has ended. Call
+    /// it once a turn of the event loop, and when deadline() has come; never from a handler.
+    void step(time_point now) noexcept;
 
-    /// Returns when to call on_deadline.
-    [[nodiscard]] std::optional<time_point> deadline() const noexcept;
+    /// Returns when to call step() at the latest, as the last step() left it.
+    [[nodiscard]] std::optional<time_point> deadline() const noexcept { return deadline_; }
 
     /// Takes no more requests; running transfers go on. Closes the ports that took them, unless
     /// transfers use these (`tid_mode::single`): then they stay open as long as the service is.
@@ -98,10 +89,10 @@ public:
     [[nodiscard]] std::size_t transfers() const noexcept { return transfers_.size(); }
 
 private:
-    struct watched;
+    struct completion_events;
     struct shared;
     struct listener;
-    struct served;
+    struct server_transfer;
     class open_job;
     class dispose_job;
 
@@ -122,7 +113,7 @@ private:
     };
 
     /// One request on its way to becoming a transfer.
-    struct arrival {
+    struct incoming_request {
         datagram_socket& port;
         /// What it was sent to, as the port reports it: the source of an answer.
         endpoint to;
@@ -149,83 +140,93 @@ private:
 
     // Requests, in service_requests.cpp.
     void on_requests(listener& from, time_point now) noexcept;
+    void take_requests(time_point now) noexcept;
     void pause_listeners(time_point until) noexcept;
     void resume_ports(time_point now) noexcept;
-    void sort_out(listener& from, std::span<const received> messages, time_point now) noexcept;
+    void demultiplex(listener& from, std::span<const received> messages, time_point now) noexcept;
     void on_datagram(
         datagram_socket& port, const received& message, bytes_view datagram, time_point now
     ) noexcept;
-    void take(const arrival& a) noexcept;
-    void begin(const arrival& a);
-    [[nodiscard]] result<admission::place> admit(const arrival& a);
-    void open_elsewhere(const arrival& a, admission::place place);
+    void take(const incoming_request& a) noexcept;
+    void begin(const incoming_request& a);
+    [[nodiscard]] result<admission::permit> admit(const incoming_request& a);
+    void open_elsewhere(const incoming_request& a, admission::permit place);
     void on_opened(open_job& job) noexcept;
-    void
-    begin_read(const arrival& a, admission::place place, result<std::shared_ptr<source>> opened);
-    void
-    begin_write(const arrival& a, admission::place place, result<std::shared_ptr<sink>> opened);
+    void begin_read(
+        const incoming_request& a, admission::permit place, result<std::shared_ptr<source>> opened
+    );
+    void begin_write(
+        const incoming_request& a, admission::permit place, result<std::shared_ptr<sink>> opened
+    );
     void drop_stale_openings(time_point now) noexcept;
-    [[nodiscard]] bool crowd_out(const endpoint& asking, time_point now) noexcept;
-    [[nodiscard]] bool crowd_out_own(const endpoint& asking, time_point now) noexcept;
-    void crowd_out(served& s, time_point now) noexcept;
-    void keep_files(time_point now) noexcept;
-    void give_up_files() noexcept;
-    void make_room(const arrival& a) noexcept;
+    [[nodiscard]] bool evict(const endpoint& asking, time_point now) noexcept;
+    [[nodiscard]] bool evict_own(const endpoint& asking, time_point now) noexcept;
+    void evict(server_transfer& s, time_point now) noexcept;
+    void schedule_eviction(time_point now) noexcept;
+    void evict_idle_files() noexcept;
+    void make_room(const incoming_request& a) noexcept;
     void close_file(std::shared_ptr<const opened_file> file) noexcept;
     [[nodiscard]] transfer_setup
-    setup_for(const arrival& a, std::unique_ptr<datagram_socket> port) noexcept;
-    [[nodiscard]] engine_config engine_for_new(const arrival& a) const noexcept;
+    setup_for(const incoming_request& a, std::unique_ptr<datagram_socket> port) noexcept;
+    [[nodiscard]] engine_config engine_for_new(const incoming_request& a) const noexcept;
     [[nodiscard]] option_limits bounds_for(
-        const arrival& a, const opened_port& at, option_limits limits, const parameters& agreed
+        const incoming_request& a,
+        const opened_port& at,
+        option_limits limits,
+        const parameters& agreed
     ) const noexcept;
-    [[nodiscard]] option_limits limits_for(const arrival& a) noexcept;
-    [[nodiscard]] content_request content_for(const arrival& a) noexcept;
-    void refuse(const arrival& a, const error_code& why) noexcept;
+    [[nodiscard]] option_limits limits_for(const incoming_request& a) noexcept;
+    [[nodiscard]] content_request content_for(const incoming_request& a) noexcept;
+    void refuse(const incoming_request& a, const error_code& why) noexcept;
     void refuse(
-        const arrival& a, peer_errc code, std::string_view message, const error_code& why
+        const incoming_request& a, peer_errc code, std::string_view message, const error_code& why
     ) noexcept;
-    void answer_once(const arrival& a, bytes_view datagram) noexcept;
-    void report(const arrival& a, const error_code& why) noexcept;
+    void answer_once(const incoming_request& a, bytes_view datagram) noexcept;
+    void report(const incoming_request& a, const error_code& why) noexcept;
 
     // Second requests from one port, in service_rivals.cpp.
-    [[nodiscard]] bool joined(const arrival& a) noexcept;
-    [[nodiscard]] bool opens_already(const arrival& a) noexcept;
-    [[nodiscard]] bool repeats(served& s, const arrival& a) noexcept;
-    [[nodiscard]] bool may_begin_beside(const arrival& a, served& old) noexcept;
-    [[nodiscard]] bool waits_for(const arrival& a, const served& old, duration quiet) noexcept;
-    void hold(const arrival& a, time_point due) noexcept;
+    [[nodiscard]] bool absorb_duplicate(const incoming_request& a) noexcept;
+    [[nodiscard]] bool opens_already(const incoming_request& a) noexcept;
+    [[nodiscard]] bool repeats(server_transfer& s, const incoming_request& a) noexcept;
+    [[nodiscard]] bool may_begin_beside(const incoming_request& a, server_transfer& old) noexcept;
+    [[nodiscard]] bool
+    waits_for(const incoming_request& a, const server_transfer& old, duration quiet) noexcept;
+    void hold(const incoming_request& a, time_point due) noexcept;
     void take_held(time_point now) noexcept;
-    void tie(served& rival, served* old, time_point now) noexcept;
-    void untie(served& s) noexcept;
-    void note_answer(served& s, time_point now) noexcept;
-    void note_silence(served& s, time_point now) noexcept;
-    void charge(served& s, time_point now) noexcept;
-    [[nodiscard]] served* holder_of(const key& who) const noexcept;
+    void tie(server_transfer& rival, server_transfer* old, time_point now) noexcept;
+    void untie(server_transfer& s) noexcept;
+    void note_answer(server_transfer& s, time_point now) noexcept;
+    void note_silence(server_transfer& s, time_point now) noexcept;
+    void charge(server_transfer& s, time_point now) noexcept;
+    [[nodiscard]] server_transfer* holder_of(const key& who) const noexcept;
 
     // Ports, in service_ports.cpp.
-    [[nodiscard]] bool is_server_port(std::uint16_t port) const noexcept;
-    [[nodiscard]] bool has_other_pair(const arrival& a) const noexcept;
+    [[nodiscard]] bool is_server(const endpoint& peer) const noexcept;
+    [[nodiscard]] bool has_other_pair(const incoming_request& a) const noexcept;
     /// Null when there is none; the request is refused then.
-    [[nodiscard]] opened_port open_port(const arrival& a, const parameters& receives) noexcept;
-    [[nodiscard]] opened_port lend_port(const arrival& a) noexcept;
-    [[nodiscard]] shared* find_shared(const arrival& a) noexcept;
+    [[nodiscard]] opened_port
+    open_port(const incoming_request& a, const parameters& receives) noexcept;
+    [[nodiscard]] opened_port lend_port(const incoming_request& a) noexcept;
+    [[nodiscard]] shared* find_shared(const incoming_request& a) noexcept;
     [[nodiscard]] error_code open_shared(const endpoint& local) noexcept;
     void on_shared(shared& port, time_point now) noexcept;
     void deliver(shared& port, std::span<const received> messages, time_point now) noexcept;
-    void hand_over(served& s, std::span<const received> messages, time_point now) noexcept;
+    void dispatch(server_transfer& s, std::span<const received> messages, time_point now) noexcept;
     void on_stranger(shared& port, const received& message) noexcept;
-    void on_room(shared& port, time_point now) noexcept;
-    void wait_for_room(served& s, bool wanted) noexcept;
+    void on_writable(shared& port, time_point now) noexcept;
+    void wait_for_room(server_transfer& s, bool wanted) noexcept;
     [[nodiscard]] error_code watch(shared& port) noexcept;
     void close_unused() noexcept;
 
-    void add(std::unique_ptr<served> made, time_point now);
-    bool look_again(served& s, time_point now) noexcept;
-    void update(served& s, time_point now) noexcept;
-    void give_up(served& s, const error_code& why, time_point now) noexcept;
-    void retire(served& s) noexcept;
+    void add(std::unique_ptr<server_transfer> made, time_point now);
+    bool poll_again(server_transfer& s, time_point now) noexcept;
+    void expire(time_point now) noexcept;
+    void reap() noexcept;
+    void update(server_transfer& s, time_point now) noexcept;
+    void give_up(server_transfer& s, const error_code& why, time_point now) noexcept;
+    void remove(server_transfer& s) noexcept;
 
-    service_parts parts_;
+    service_dependencies parts_;
     service_config config_;
     /// Outlives all that counts in it, jobs that came back and were not drained included.
     std::unique_ptr<admission> own_admission_;
@@ -238,7 +239,7 @@ private:
     std::optional<time_point> cache_aging_;
     route_table routes_;
     std::unique_ptr<completion_queue> completions_;
-    std::unique_ptr<watched> completions_token_;
+    std::unique_ptr<completion_events> completion_events_;
     std::vector<std::unique_ptr<listener>> listeners_;
     /// Ports that transfers use are read on when no requests are taken any more.
     bool accepting_ = true;
@@ -251,20 +252,22 @@ private:
     /// When they are looked through next.
     time_point stale_at_ = time_point::min();
     /// Two of one key at most: one that holds the port of its client, and its rival.
-    std::unordered_multimap<key, std::unique_ptr<served>, key_hash> transfers_;
+    std::unordered_multimap<key, std::unique_ptr<server_transfer>, key_hash> transfers_;
     /// Transfers without a port of their own, by both ends of what they send.
-    std::unordered_map<key, served*, key_hash> pairs_;
+    std::unordered_map<key, server_transfer*, key_hash> pairs_;
     /// Chooses among shared ports, and who makes room.
     std::minstd_rand random_;
-    half_open_set<served> half_open_;
+    half_open_set<server_transfer> half_open_;
     held_requests held_;
-    std::vector<std::unique_ptr<served>> ended_;
+    std::vector<std::unique_ptr<server_transfer>> ended_;
     std::size_t running_ = 0;
     /// With fewer transfers memory is given back; 0 until there is a crowd.
     std::size_t trim_below_ = 0;
     /// The time of the call that drains completions.
     time_point now_;
     timer_wheel wheel_;
+    /// As of the last step().
+    std::optional<time_point> deadline_;
 };
 
 } // namespace tftp

@@ -31,7 +31,7 @@ struct service_config {
     bool blksize_auto = true;
     engine_config engine;
     /// `half_open_max` and `requests_per_second` of this service alone; the others are those of
-    /// `service_parts::admission`, when there is one.
+    /// `service_dependencies::admission`, when there is one.
     tftp::limits limits;
     segmentation sends = segmentation::gso;
     tid_mode tids = tid_mode::exclusive;

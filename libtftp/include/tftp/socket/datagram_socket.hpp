@@ -87,7 +87,7 @@ public:
     /// for `send_run`. Errors: `operation_not_supported` when the port cannot do this, or not for
     /// such a run: send_run() it; `bad_address` when a part stands in memory that has gone; others
     /// as `send_run`. Nothing is held then.
-    [[nodiscard]] virtual error_code hold(
+    [[nodiscard]] virtual error_code cork(
         const endpoint& peer,
         const endpoint& local,
         std::span<const ::iovec> parts,
@@ -104,7 +104,7 @@ public:
     [[nodiscard]] virtual error_code release() noexcept { return {}; }
 
     /// Forgets what is held.
-    virtual void discard() noexcept {}
+    virtual void drop_corked() noexcept {}
 
     /// Sends one datagram. Errors as `send_run`.
     [[nodiscard]] virtual error_code

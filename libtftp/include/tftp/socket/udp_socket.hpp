@@ -55,14 +55,14 @@ public:
         const endpoint& peer, const endpoint& local, bytes_view run, std::size_t segment
     ) noexcept override;
     /// Holds what leaves in one segmented send, be it a single datagram.
-    [[nodiscard]] error_code hold(
+    [[nodiscard]] error_code cork(
         const endpoint& peer,
         const endpoint& local,
         std::span<const ::iovec> parts,
         std::size_t segment
     ) noexcept override;
     [[nodiscard]] error_code release() noexcept override;
-    void discard() noexcept override;
+    void drop_corked() noexcept override;
     [[nodiscard]] error_code
     send(const endpoint& peer, const endpoint& local, bytes_view datagram) noexcept override;
     [[nodiscard]] std::optional<refusal> next_refusal() noexcept override;

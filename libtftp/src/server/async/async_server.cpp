@@ -1,8 +1,8 @@
 #include "server/async/listeners.hpp"
 
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
 #include <tftp/server/async/async_server.hpp>
-#include <tftp/server/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -76,7 +76,7 @@ public:
         stopping_ = true;
         service_.close_listeners();
         service_.abort_all(clock::now());
-        service_.settle();
+        service_.step(clock::now());
         patience_ = clock::now() + commit_patience;
         after_step();
     }
@@ -97,7 +97,9 @@ private:
             asio::posix::stream_descriptor::wait_read,
             [weak = weak_from_this()](error_code failed) {
                 if (const auto self = weak.lock(); self && !failed && !self->over_) {
-                    self->loop_.dispatch(self->service_, clock::now());
+                    const time_point now = clock::now();
+                    self->loop_.dispatch(now);
+                    self->service_.step(now);
                     self->wait();
                     self->after_step();
                 }
@@ -131,8 +133,7 @@ private:
 
     void on_time(time_point now) {
         armed_.reset();
-        service_.on_deadline(now);
-        service_.settle();
+        service_.step(now);
         if (patience_ && *patience_ <= now) {
             stop();
         } else {

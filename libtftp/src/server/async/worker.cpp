@@ -22,7 +22,7 @@ worker::worker(const setup& parts)
     : ports_(make_ports(parts.transfer_ports)),
       on_finished_(parts.on_finished),
       service_(
-          {parts.files, ports_, poller_, *this, parts.pool, parts.admission},
+          {parts.files, ports_, loop_, *this, parts.pool, parts.admission},
           parts.service,
           clock::now()
       ) {}
@@ -37,7 +37,7 @@ void worker::listen(std::unique_ptr<datagram_socket> port) {
 
 void worker::run() {
     while (!over()) {
-        poller_.turn(service_, next_deadline());
+        service_.step(loop_.run_once(next_deadline()));
         follow_orders();
         running_.store(service_.running(), std::memory_order_relaxed);
     }
@@ -95,7 +95,7 @@ void worker::begin_stop() {
     mode_ = mode::stopping;
     service_.close_listeners();
     service_.abort_all(clock::now());
-    service_.settle();
+    service_.step(clock::now());
     patience_ = clock::now() + commit_patience;
 }
 
@@ -106,7 +106,7 @@ void worker::drain(duration grace) {
         orders_.drain = orders_.drain.value_or(grace);
         ordered_.store(true, std::memory_order_relaxed);
     }
-    poller_.wake();
+    loop_.wake();
 }
 
 void worker::stop() {
@@ -115,7 +115,7 @@ void worker::stop() {
         ++orders_.stops;
         ordered_.store(true, std::memory_order_relaxed);
     }
-    poller_.wake();
+    loop_.wake();
 }
 
 void worker::on_finished(const transfer_summary& summary) noexcept {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <tftp/base/time.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/epoll_loop.hpp>
 #include <tftp/server/service.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/summary.hpp>
@@ -73,7 +73,7 @@ private:
     [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
 
     udp_socket_factory ports_;
-    epoll_loop poller_;
+    epoll_loop loop_;
     const std::function<void(const transfer_summary&)>& on_finished_;
     service service_;
     std::mutex mutex_;

@@ -35,47 +35,54 @@ local_of(const datagram_socket& port, const received& message) noexcept {
     return message.to.family == address_family::none ? bound : message.to.with_port(bound.port);
 }
 
-/// What the token of an event loop points to.
-struct service::watched {
-    enum class kind : std::uint8_t { listener, shared, transfer, completions };
+/// Jobs of the pool are done.
+struct service::completion_events final : event_handler {
+    explicit completion_events(service& of) noexcept : owner(of) {}
 
-    explicit watched(kind of) noexcept : what(of) {}
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
 
-    kind what;
+    service& owner;
 };
 
 /// A socket that several transfers may send from and hear through.
-struct service::shared : watched {
-    shared(kind of, std::unique_ptr<datagram_socket> at) noexcept
-        : watched(of), port(std::move(at)) {}
+struct service::shared : event_handler {
+    shared(service& of, std::unique_ptr<datagram_socket> at) noexcept
+        : owner(of), port(std::move(at)) {}
 
+    virtual ~shared() = default;
+
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
+
+    service& owner;
     std::unique_ptr<datagram_socket> port;
     /// Transfers that it is lent to.
     std::size_t users = 0;
     /// Those for which its buffer was full, in the order of their turns.
-    std::vector<served*> waiting;
+    std::vector<server_transfer*> waiting;
 };
 
 struct service::listener final : shared {
-    explicit listener(std::unique_ptr<datagram_socket> at) noexcept
-        : shared(kind::listener, std::move(at)) {}
+    using shared::shared;
+
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
 
     /// The last time it held as many requests as were wanted, or more.
     bool crowded = false;
 };
 
-struct service::served final : watched, transfer {
+struct service::server_transfer final : event_handler, transfer {
     template <class Engine, class Content>
-    served(
+    server_transfer(
+        service& of,
         transfer_setup setup,
         const Engine& engine,
         Content content,
-        const arrival& a,
-        admission::place counted,
+        const incoming_request& a,
+        admission::permit counted,
         const opened_port& port
     )
-        : watched(kind::transfer),
-          transfer(std::move(setup), engine, std::move(content), a.now),
+        : transfer(std::move(setup), engine, std::move(content), a.now),
+          owner(of),
           who(a.who),
           request_digest(digest(a.datagram)),
           opening_at(a.now),
@@ -84,6 +91,11 @@ struct service::served final : watched, transfer {
           lent(port.lent),
           behind(port.behind) {}
 
+    void on_event(bool readable, bool writable, time_point now) noexcept override;
+
+    bool poll_again(time_point now) noexcept override { return owner.poll_again(*this, now); }
+
+    service& owner;
     key who;
     std::uint64_t request_digest;
     /// When it was last seen with nothing acknowledged.
@@ -96,16 +108,16 @@ struct service::served final : watched, transfer {
     std::uint64_t charged = 0;
     /// Of two with one client port: the one that may take the place of this one, or that this one
     /// may take the place of.
-    served* rival = nullptr;
-    served* holder = nullptr;
-    admission::place place;
+    server_transfer* rival = nullptr;
+    server_transfer* holder = nullptr;
+    admission::permit place;
     /// Its port when that is lent, and the socket behind it.
     shared_socket_view* lent;
     shared* behind;
     /// What its port is watched for; through a lent one, whether it waits for room.
     interest watching;
     /// Its place among those that make room while nothing that was sent is acknowledged.
-    half_open_set<served>::hook half_open;
+    half_open_set<server_transfer>::hook half_open;
     /// Its first packet is DATA: nobody answers that with ACK 0, but for a server that was asked to
     /// take the file.
     bool opened_by_data = false;
@@ -116,7 +128,7 @@ struct service::served final : watched, transfer {
 class service::open_job final : public blocking_job {
 public:
     /// Throws std::bad_alloc.
-    open_job(service& owner, const arrival& a, admission::place counted);
+    open_job(service& owner, const incoming_request& a, admission::permit counted);
     open_job(const open_job&) = delete;
     open_job& operator=(const open_job&) = delete;
     /// The pool may end before it has run.
@@ -136,12 +148,12 @@ public:
     }
 
     /// Returns the request as it arrived, at another time.
-    [[nodiscard]] arrival resumed(time_point now) const noexcept;
+    [[nodiscard]] incoming_request resumed(time_point now) const noexcept;
 
     /// Returns when it arrived.
     [[nodiscard]] time_point since() const noexcept { return since_; }
 
-    admission::place place;
+    admission::permit place;
     /// What it opened: one of the two.
     result<std::shared_ptr<source>> from;
     result<std::shared_ptr<sink>> into;

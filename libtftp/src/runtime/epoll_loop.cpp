@@ -1,6 +1,6 @@
 #include "runtime/timer_fd.hpp"
 
-#include <tftp/server/epoll_loop.hpp>
+#include <tftp/runtime/epoll_loop.hpp>
 
 #include <cerrno>
 #include <cstdint>
@@ -14,12 +14,12 @@ namespace tftp {
 
 namespace {
 
-/// So many ready at once are looked at again, and so often: the others wait meanwhile.
+/// So many ready at once are polled again, and at most so often: the others wait meanwhile.
 constexpr std::size_t crowd = 16;
-constexpr unsigned looks_max = 7;
+constexpr unsigned polls_max = 7;
 
-/// When this part of them more was looked at in vain than not, the answers have yet to come.
-constexpr std::size_t in_vain_part = 16;
+/// Polling stops when misses exceed hits by this part of all: the answers have yet to come.
+constexpr std::size_t misses_part = 16;
 
 [[nodiscard]] unique_fd must(int fd, const char* what) {
     if (fd == -1) {
@@ -35,8 +35,7 @@ constexpr std::size_t in_vain_part = 16;
                                                            : must(fd, "timerfd_create");
 }
 
-/// For the timer and the wake-ups: a null token, which those of a service are not, and
-/// edge-triggered, so that nobody has to read them.
+/// For the timer and the wake-ups: no handler, and edge-triggered, so that nobody has to read them.
 [[nodiscard]] ::epoll_event own_event() noexcept {
     ::epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
@@ -67,7 +66,7 @@ error_code epoll_loop::add(int fd, ::epoll_event event) noexcept {
     return {errno, boost::system::system_category()};
 }
 
-error_code epoll_loop::watch(const interest& wanted, void* token) noexcept {
+error_code epoll_loop::watch(const interest& wanted, event_handler& handler) noexcept {
     if (!wanted.read && !wanted.write) {
         // An error that waits would be reported all the same, again and again.
         unwatch(wanted.fd);
@@ -75,7 +74,7 @@ error_code epoll_loop::watch(const interest& wanted, void* token) noexcept {
     }
     ::epoll_event event{};
     event.events = (wanted.read ? EPOLLIN : 0U) | (wanted.write ? EPOLLOUT : 0U);
-    event.data.ptr = token;
+    event.data.ptr = &handler;
     return add(wanted.fd, event);
 }
 
@@ -94,7 +93,7 @@ void epoll_loop::arm(time_point until) noexcept {
     armed_ = until;
 }
 
-void epoll_loop::turn(service& target, std::optional<time_point> until) {
+time_point epoll_loop::run_once(std::optional<time_point> until) {
     if (until) {
         arm(*until);
     }
@@ -105,24 +104,23 @@ void epoll_loop::turn(service& target, std::optional<time_point> until) {
         throw std::system_error(errno, std::generic_category(), "epoll_wait");
     }
     const time_point now = clock::now();
-    report(target, ready > 0 ? static_cast<std::size_t>(ready) : 0, now);
     if (armed_ && *armed_ <= now) {
         armed_.reset();
-        target.on_deadline(now);
     }
-    target.settle();
+    call_handlers(ready > 0 ? static_cast<std::size_t>(ready) : 0, now);
+    return now;
 }
 
 void epoll_loop::wake() noexcept {
     const int before = errno;
     const std::uint64_t one = 1;
-    // Fails only when the counter would overflow: turn() has not looked at any of 2^64 calls.
+    // Fails only when the counter would overflow: run_once() has not looked at any of 2^64 calls.
     while (::write(wakeups_.get(), &one, sizeof one) < 0 && errno == EINTR) {
     }
     errno = before;
 }
 
-void epoll_loop::report(service& target, std::size_t ready, time_point now) noexcept {
+void epoll_loop::call_handlers(std::size_t ready, time_point now) noexcept {
     for (std::size_t i = 0; i < ready; ++i) {
         const ::epoll_event& event = events_[i];
         if (event.data.ptr == nullptr) {
@@ -130,35 +128,32 @@ void epoll_loop::report(service& target, std::size_t ready, time_point now) noex
         }
         // An error waits to be read like a datagram.
         const bool readable = (event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-        target.on_ready(event.data.ptr, readable, (event.events & EPOLLOUT) != 0, now);
+        auto& handler = *static_cast<event_handler*>(event.data.ptr);
+        handler.on_event(readable, (event.events & EPOLLOUT) != 0, now);
     }
-    if (ready != 0) {
-        target.take_requests(now);
-        look_again(target, ready);
-    }
+    poll_again(ready);
 }
 
-void epoll_loop::look_again(service& target, std::size_t ready) noexcept {
-    for (unsigned looks = 0; looks < looks_max && ready >= crowd; ++looks) {
+void epoll_loop::poll_again(std::size_t ready) noexcept {
+    for (unsigned polls = 0; polls < polls_max && ready >= crowd; ++polls) {
         const time_point now = clock::now();
-        const std::size_t in_vain = ready / in_vain_part + 1;
-        std::size_t found = 0;
-        for (std::size_t i = 0; i < ready && i < 2 * found + in_vain; ++i) {
-            void* const token = events_[i].data.ptr;
-            if (token != nullptr && target.look_again(token, now)) {
-                events_[found] = events_[i];
-                ++found;
+        const std::size_t misses_max = ready / misses_part + 1;
+        std::size_t hits = 0;
+        for (std::size_t i = 0; i < ready && i < 2 * hits + misses_max; ++i) {
+            auto* const handler = static_cast<event_handler*>(events_[i].data.ptr);
+            if (handler != nullptr && handler->poll_again(now)) {
+                events_[hits] = events_[i];
+                ++hits;
             }
         }
-        ready = found;
+        ready = hits;
     }
 }
 
-std::size_t epoll_loop::dispatch(service& target, time_point now) noexcept {
+std::size_t epoll_loop::dispatch(time_point now) noexcept {
     const int count = ::epoll_wait(set_.get(), events_.data(), static_cast<int>(events_.size()), 0);
     const std::size_t ready = count > 0 ? static_cast<std::size_t>(count) : 0;
-    report(target, ready, now);
-    target.settle();
+    call_handlers(ready, now);
     return ready;
 }
 

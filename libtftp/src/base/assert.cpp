@@ -1,0 +1,13 @@
+#include <tftp/base/assert.hpp>
+
+#include <cstdio>
+
+namespace tftp::detail {
+
+void assertion_failed(const char* condition, const char* file, int line) noexcept {
+    static_cast<void>(std::fprintf(stderr, "%s:%d: this does not hold: %s\n", file, line, condition)
+    );
+    __builtin_trap();
+}
+
+} // namespace tftp::detail
