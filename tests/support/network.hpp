@@ -41,6 +41,10 @@ wait_for_answer(const endpoint& where, child_process& server, std::chrono::milli
 /// Throws refused_here when the system allows neither.
 void enter_private_network();
 
+/// The same, for tests that start tftpd as root: it becomes another user, whom a network of its own
+/// may lack. Throws refused_here.
+void enter_daemon_network();
+
 /// Adds two interfaces, each the other end of the same wire, to the network of this process, with
 /// ip(8). more: words of `ip link add` for the first. Throws refused_here where the kernel has none
 /// of that kind, std::runtime_error with the words of ip(8) when it fails otherwise.

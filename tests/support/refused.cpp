@@ -36,16 +36,25 @@ int own_mounts() noexcept {
                : errno;
 }
 
-constexpr const char* mounts = "mounts of its own";
+/// error: as own_mounts() returned it.
+[[noreturn]] void refuse_mounts(int error) {
+    throw refused_here(
+        "mounts of its own",
+        error == EINVAL ? "/ is no mount point, as in a chroot" : std::string(std::strerror(error))
+    );
+}
 
 } // namespace
 
 refused_here::refused_here(const std::string& wanted, int error)
-    : std::runtime_error("no " + wanted + " here: " + std::strerror(error)) {}
+    : refused_here(wanted, std::string(std::strerror(error))) {}
+
+refused_here::refused_here(const std::string& wanted, const std::string& why)
+    : std::runtime_error("no " + wanted + " here: " + why) {}
 
 void enter_own_mounts() {
     if (const int error = own_mounts()) {
-        throw refused_here(mounts, error);
+        refuse_mounts(error);
     }
 }
 
@@ -59,7 +68,7 @@ void try_own_mounts() {
         return ::mount("none", place.path().c_str(), "tmpfs", 0, "size=64k") == 0 ? 0 : errno;
     });
     if (error != 0) {
-        throw refused_here(mounts, error);
+        refuse_mounts(error);
     }
 }
 

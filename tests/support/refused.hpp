@@ -11,6 +11,7 @@ class refused_here : public std::runtime_error {
 public:
     /// wanted: in the words of the reader, as "mounts of its own". error: an errno.
     refused_here(const std::string& wanted, int error);
+    refused_here(const std::string& wanted, const std::string& why);
 
     explicit refused_here(const std::string& reason) : std::runtime_error(reason) {}
 };

@@ -115,7 +115,6 @@ inline bool as_other_user(const std::function<bool()>& check) {
 inline bool on_small_disk(
     const std::string& mount_point, const char* size, const std::function<bool()>& check
 ) {
-    need(try_own_mounts);
     return in_child([&] {
         const std::string options = std::string("size=") + size;
         enter_own_mounts();

@@ -46,7 +46,7 @@ constexpr std::size_t memory_max = std::size_t{64} << 20;
 void need_silent_network() {
     need_root();
     static const bool ready = [] {
-        need(enter_private_network);
+        need(enter_daemon_network);
         need([] { add_link_pair("void0", "void1", {"arp", "off"}); });
         run_ip({"address", "add", "192.0.2.1/24", "dev", "void0"});
         run_ip({"link", "set", "void0", "up"});

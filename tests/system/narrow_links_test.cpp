@@ -69,7 +69,7 @@ std::string joined(const std::vector<std::string>& words) {
 void need_narrow_links() {
     need_root();
     static const bool entered = [] {
-        need(enter_private_network);
+        need(enter_daemon_network);
         return true;
     }();
     REQUIRE(entered);

@@ -36,7 +36,7 @@ constexpr std::size_t requests_per_second = 2'000;
 void need_neighbours() {
     need_root();
     static const bool ready = [] {
-        need(enter_private_network);
+        need(enter_daemon_network);
         run_ip({"link", "add", "lan0", "type", "veth", "peer", "name", "lan1"});
         run_ip({"address", "add", "192.0.2.1/24", "dev", "lan0"});
         run_ip({"link", "set", "lan0", "up"});

@@ -56,7 +56,7 @@ bool wait_until_usable(std::string_view address) {
 void need_private_network() {
     need_root();
     static const bool ready = [] {
-        need(enter_private_network);
+        need(enter_daemon_network);
         need([] { add_link_pair("lan0", "lan1"); });
         run_ip({"address", "add", "192.0.2.1/24", "broadcast", "192.0.2.255", "dev", "lan0"});
         run_ip({"address", "add", "192.0.2.2/24", "dev", "lan0"});

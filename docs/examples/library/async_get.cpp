@@ -1,5 +1,5 @@
 // Shows: several files at a time in one thread. Each is a coroutine that awaits
-// `net::client::async_get`; any other completion token of Asio does as well.
+// `tftp::client::async_get`; any other completion token of Asio does as well.
 //
 // Run:     async_get 127.0.0.1:6969 FILE...
 // Observe: a line for each file, in the order in which they end. Status 1 when one failed.

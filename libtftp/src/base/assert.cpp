@@ -5,8 +5,13 @@
 namespace tftp::detail {
 
 void assertion_failed(const char* condition, const char* file, int line) noexcept {
-    static_cast<void>(std::fprintf(stderr, "%s:%d: this does not hold: %s\n", file, line, condition)
-    );
+    static_cast<void>(std::fprintf(
+        stderr,
+        "%s:%d: this must hold, but does not: %s (a defect: please report it)\n",
+        file,
+        line,
+        condition
+    ));
     __builtin_trap();
 }
 

@@ -11,9 +11,6 @@ namespace {
 /// One token in the units of a bucket.
 constexpr std::uint64_t token = 1'000'000'000;
 
-/// After this long any bucket is full again: it is full.
-constexpr auto bucket_span = std::chrono::seconds(1);
-
 } // namespace
 
 token_bucket::token_bucket(std::uint32_t per_second, time_point now) noexcept
@@ -30,7 +27,7 @@ void token_bucket::refill(time_point now) noexcept {
     const std::uint64_t full = per_second_ * token;
     // Longer than a second fills it, and could overflow the product.
     level_ =
-        passed >= bucket_span
+        passed >= span
             ? full
             : std::min(full, level_ + static_cast<std::uint64_t>(passed.count()) * per_second_);
 }

@@ -17,9 +17,6 @@ namespace {
 /// Clients forgotten for each one remembered: the table shrinks again after a flood.
 constexpr int forgotten_at_once = 8;
 
-/// After this long a bucket is full again: nothing is lost by forgetting its client.
-constexpr auto bucket_span = std::chrono::seconds(1);
-
 } // namespace
 
 admission::permit::permit(permit&& other) noexcept
@@ -119,7 +116,8 @@ admission::client& admission::find_or_add(const endpoint& who, time_point now) {
 void admission::forget_some() noexcept {
     for (int i = 0; i < forgotten_at_once && !by_age_.empty(); ++i) {
         const client& oldest = by_age_.front();
-        if (latest_ - oldest.asked < bucket_span) {
+        // Nothing is lost by forgetting a client whose bucket is full.
+        if (latest_ - oldest.asked < token_bucket::span) {
             return;
         }
         if (oldest.transfers > 0) {

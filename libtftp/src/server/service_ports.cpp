@@ -35,9 +35,9 @@ constexpr std::size_t shared_receive_buffer = std::size_t{4} << 20;
 
 } // namespace
 
-/// Returns true for a source port where this server listens, there or on another host, and for the
-/// one of all servers: what comes from there is no client's. A client may have the port of a
-/// listener of the other address family.
+/// Returns true when `peer` sends from the well-known port of servers, or from a port where this
+/// server listens: no client does, on this host or another one. The family counts, because a client
+/// may happen to have the port of a listener of the other family.
 bool service::is_server(const endpoint& peer) const noexcept {
     constexpr std::uint16_t well_known = 69;
     return peer.port == well_known || std::ranges::any_of(listeners_, [&peer](const auto& each) {

@@ -55,9 +55,10 @@ void service::drop_stale_openings(time_point now) noexcept {
     });
 }
 
-/// Has a transfer make room of which nothing was acknowledged: the oldest of the client that asks,
-/// so that it pays for itself; else the older of any two, so that a flood cannot choose whom it
-/// shuts out and who has just been answered can answer. Returns false when there is none.
+/// Evicts a transfer whose client has acknowledged nothing yet. This is the oldest transfer of the
+/// client that asks, if it has one. Otherwise it is the older of two chosen at random: a flood
+/// cannot choose its victims, and a client that was answered a moment ago has time to reply.
+/// Returns false when there is no such transfer.
 bool service::evict(const endpoint& asking, time_point now) noexcept {
     const std::uint64_t first = random_();
     server_transfer* const own = half_open_.oldest_of(asking);

@@ -1,6 +1,6 @@
 #include "socket/cmsg.hpp"
 
-#include "socket/socket_options.hpp"
+#include "socket/sockopt.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-#include "socket/socket_options.hpp"
+#include "socket/sockopt.hpp"
 
 #include <tftp/socket/route_table.hpp>
 #include <tftp/socket/socket_address.hpp>
@@ -27,7 +27,7 @@ result<std::uint32_t> route_table::ask(const endpoint& to) noexcept {
     if (!probe) {
         probe.reset(::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
         if (!probe) {
-            return detail::last_error();
+            return last_error();
         }
     }
     // The socket keeps the source address chosen for the last question, which may be gone by now
@@ -36,7 +36,7 @@ result<std::uint32_t> route_table::ask(const endpoint& to) noexcept {
     const socket_address destination(to);
     if (::connect(probe.get(), nobody.data(), nobody.size()) != 0 ||
         ::connect(probe.get(), destination.data(), destination.size()) != 0) {
-        return detail::last_error();
+        return last_error();
     }
     const result<int> mtu = ipv6 ? detail::get_option(probe.get(), IPPROTO_IPV6, IPV6_MTU)
                                  : detail::get_option(probe.get(), IPPROTO_IP, IP_MTU);

@@ -1,7 +1,7 @@
 #include "base/iovec.hpp"
 #include "runtime/random.hpp"
 #include "socket/cmsg.hpp"
-#include "socket/socket_options.hpp"
+#include "socket/sockopt.hpp"
 
 #include <tftp/base/assert.hpp>
 #include <tftp/socket/socket_address.hpp>

@@ -54,9 +54,8 @@ bool has_fine_stamps(const std::string& path) {
 } // namespace
 
 TEST_CASE("an upload is copied into a file that is a mount point", "[io][in_place]") {
-    if (::geteuid() != 0) {
-        skip("needs root to mount");
-    }
+    need_root();
+    need(try_own_mounts);
     const upload_box box;
     box.outer.write("host", "old");
     box.file("mounted", "hidden below");
@@ -195,9 +194,8 @@ TEST_CASE("in-place writing keeps the file and all its names", "[io][in_place]")
 }
 
 TEST_CASE("a full disk is found before the old content is touched", "[io][in_place]") {
-    if (::geteuid() != 0) {
-        skip("needs root to mount a small file system");
-    }
+    need_root();
+    need(try_own_mounts);
     const upload_box box;
     const std::string old = pattern(100'000);
     access_policy policy = box.policy();
@@ -373,9 +371,8 @@ TEST_CASE("a client writes to a file that only can be written in place", "[io][i
         return failed ? failed : sink.value()->commit();
     };
     SECTION("a mount point") {
-        if (::geteuid() != 0) {
-            skip("needs root to mount");
-        }
+        need_root();
+        need(try_own_mounts);
         box.outer.write("host", "old");
         box.file("mounted", "below");
         CHECK(in_own_mounts([&] {

@@ -2,6 +2,7 @@
 
 #include <tftp/base/time.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,6 +11,9 @@ namespace tftp {
 /// Spends a rate: so many tokens a second, at most those of one second at once.
 class token_bucket {
 public:
+    /// After this long any bucket is full again.
+    static constexpr auto span = std::chrono::seconds(1);
+
     /// per_second: >= 1. It begins full.
     token_bucket(std::uint32_t per_second, time_point now) noexcept;
 

@@ -84,10 +84,11 @@ public:
         return turns == by_client_.end() ? nullptr : turns->second.front();
     }
 
-    /// Returns the older of the two that these random numbers choose; null when there is none. In a
-    /// flood that turns the whole set over in a time T, one whose answer takes the part x of T is
-    /// still there with the chance 1 - tanh(x)^2, 0.99 for a tenth; any one at random, 0.90; the
-    /// oldest of all shuts everybody out whose answer takes longer than T.
+    /// Returns the older of the two transfers that these random numbers choose; null when the set
+    /// is empty. Say that a flood replaces the whole set in a time T. A transfer whose client
+    /// answers after x * T then survives with the probability 1 - tanh(x)^2: 0.99 for x = 0.1.
+    /// Evicting any one at random gives 0.90; evicting the oldest shuts out every client slower
+    /// than T.
     [[nodiscard]] Transfer* one_of_two(std::uint64_t first, std::uint64_t second) const noexcept {
         if (all_.empty()) {
             return nullptr;

@@ -79,7 +79,7 @@ public:
     /// Takes no more requests; running transfers go on. Closes the ports that took them, unless
     /// transfers use these (`tid_mode::single`): then they stay open as long as the service is.
     void close_listeners() noexcept;
-    /// Ends every transfer with ERROR 0.
+    /// Ends every transfer with ERROR 0; step() destroys them.
     void abort_all(time_point now);
 
     /// Returns how many transfers have not completed.

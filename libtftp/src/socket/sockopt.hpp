@@ -1,8 +1,8 @@
 #pragma once
 
-#include <tftp/base/error.hpp>
+#include "base/iovec.hpp"
 
-#include <cerrno>
+#include <tftp/base/error.hpp>
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -21,11 +21,6 @@
 #endif
 
 namespace tftp::detail {
-
-/// Returns what errno says now.
-[[nodiscard]] inline error_code last_error() noexcept {
-    return {errno, boost::system::system_category()};
-}
 
 /// Sets a socket option that is an int.
 [[nodiscard]] inline error_code set_option(int fd, int level, int name, int value) noexcept {
