@@ -119,6 +119,16 @@ wire_watch& port_watch::sender_of(const endpoint& to, bytes_view octets, time_po
     return all_.insert_or_assign(to, fresh).first->second;
 }
 
+/// Returns true when the program may not take all that it has read of `peer` as one run: something
+/// else was read between, a request or what another peer sent.
+bool port_watch::is_interrupted(const endpoint& peer) const {
+    const bool before = std::ranges::find(batch_, peer, &heard::from) != batch_.end();
+    const bool others = std::ranges::any_of(batch_, [&peer](const heard& each) {
+        return each.from != peer || is<request_view>(each.octets);
+    });
+    return before && (others || !asked_.empty());
+}
+
 bool port_watch::next_is_request(const endpoint& peer) const {
     const auto next = std::ranges::find(batch_, peer, &heard::from);
     return next != batch_.end() && is<request_view>(next->octets);
@@ -175,7 +185,8 @@ void port_watch::on_received(const endpoint& from, bytes_view octets, time_point
         }
     }
     const auto* const ack = std::get_if<ack_view>(&*packet);
-    if (ack == nullptr || heard_by == nullptr || heard_by->may_take(*ack)) {
+    // Behind something else that was read, an ACK may fit what the program sends meanwhile.
+    if (ack == nullptr || heard_by == nullptr || heard_by->may_take(*ack) || is_interrupted(from)) {
         batch_.push_back({from, {octets.begin(), octets.end()}, now});
     }
     if (!std::holds_alternative<error_view>(*packet)) {

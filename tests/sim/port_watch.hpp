@@ -67,6 +67,7 @@ private:
     [[nodiscard]] wire_watch& sender_of(const endpoint& to, bytes_view octets, time_point now);
     void on_refused_stranger(const endpoint& to);
     [[nodiscard]] bool asks(const endpoint& peer) const;
+    [[nodiscard]] bool is_interrupted(const endpoint& peer) const;
     [[nodiscard]] bool next_is_request(const endpoint& peer) const;
     bool hand_over_next(wire_watch& to, const endpoint& peer);
     void hand_over_all(wire_watch& to, const endpoint& peer);

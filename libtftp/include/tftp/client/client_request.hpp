@@ -25,6 +25,13 @@ struct progress {
     std::optional<std::uint64_t> total{};
 };
 
+class progress_callback;
+
+/// What can be called with a `progress` and says whether to go on.
+template <class Callable>
+concept progress_function = std::is_invocable_r_v<bool, Callable&, const progress&> &&
+    !std::same_as<std::remove_const_t<Callable>, progress_callback>;
+
 /// Who hears of progress about ten times a second, and once when the transfer went well: anything
 /// that has a name and can be called with a `progress`. It returns false to end the transfer with
 /// `errc::stopped`.
@@ -37,13 +44,8 @@ public:
     constexpr progress_callback() = default;
 
     /// Calls `callable`.
-    template <class Callable>
-
-    requires std::is_invocable_r_v<bool, Callable&, const progress&> &&
-        (!std::same_as<
-            std::remove_const_t<Callable>,
-            progress_callback>)constexpr progress_callback(Callable& callable
-        ) noexcept // NOLINT(google-explicit-constructor)
+    template <progress_function Callable>
+    constexpr progress_callback(Callable& callable) noexcept // NOLINT(google-explicit-constructor)
         : object_(&callable), call_([](const void* object, const progress& so_far) -> bool {
               return (*static_cast<Callable*>(const_cast<void*>(object)))(so_far);
           }) {}

@@ -3,7 +3,7 @@
 #include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
 #include <tftp/server/async/async_server.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -38,14 +38,14 @@ class async_server::impl final : public std::enable_shared_from_this<impl>, priv
 public:
     impl(asio::any_io_executor ex, server::config wanted)
         : setup_(checked(std::move(wanted))),
-          service_(
+          shard_(
               {*setup_.files, ports_, loop_, *this, &pool_, nullptr}, setup_.service, clock::now()
           ),
           readable_(ex, loop_.native_handle()),
           timer_(std::move(ex)) {
         for (auto& port : detail::bind_listeners(setup_)) {
             endpoints_.push_back(port->local_endpoint());
-            if (const error_code failed = service_.listen(std::move(port))) {
+            if (const error_code failed = shard_.listen(std::move(port))) {
                 throw listen_error(failed, endpoints_.back());
             }
         }
@@ -62,7 +62,7 @@ public:
         if (over_ || patience_) {
             return;
         }
-        service_.close_listeners();
+        shard_.close_listeners();
         draining_ = true;
         patience_ = clock::now() + grace;
         after_step();
@@ -74,16 +74,16 @@ public:
             return;
         }
         stopping_ = true;
-        service_.close_listeners();
-        service_.abort_all(clock::now());
-        service_.step(clock::now());
+        shard_.close_listeners();
+        shard_.abort_all(clock::now());
+        shard_.step(clock::now());
         patience_ = clock::now() + commit_patience;
         after_step();
     }
 
     [[nodiscard]] const std::vector<endpoint>& endpoints() const noexcept { return endpoints_; }
 
-    [[nodiscard]] std::size_t running() const noexcept { return service_.running(); }
+    [[nodiscard]] std::size_t running() const noexcept { return shard_.running(); }
 
 private:
     void on_finished(const transfer_summary& summary) noexcept override {
@@ -99,7 +99,7 @@ private:
                 if (const auto self = weak.lock(); self && !failed && !self->over_) {
                     const time_point now = clock::now();
                     self->loop_.dispatch(now);
-                    self->service_.step(now);
+                    self->shard_.step(now);
                     self->wait();
                     self->after_step();
                 }
@@ -109,7 +109,7 @@ private:
 
     void after_step() {
         const bool done =
-            stopping_ ? service_.running() == 0 : draining_ && service_.transfers() == 0;
+            stopping_ ? shard_.running() == 0 : draining_ && shard_.transfers() == 0;
         if (done) {
             end();
         } else {
@@ -118,7 +118,7 @@ private:
     }
 
     void arm() {
-        const auto due = earlier(service_.deadline(), patience_);
+        const auto due = earlier(shard_.deadline(), patience_);
         if (over_ || !due || (armed_ && *armed_ <= *due)) {
             return;
         }
@@ -133,7 +133,7 @@ private:
 
     void on_time(time_point now) {
         armed_.reset();
-        service_.step(now);
+        shard_.step(now);
         if (patience_ && *patience_ <= now) {
             stop();
         } else {
@@ -151,7 +151,7 @@ private:
     server::config setup_;
     udp_socket_factory ports_;
     epoll_loop loop_;
-    service service_;
+    shard shard_;
     /// Ends before the service, to which its jobs report.
     thread_pool pool_;
     asio::posix::stream_descriptor readable_;
