@@ -43,9 +43,15 @@ public:
 /// One server and its clients in virtual time: nothing here waits.
 class sim_world {
 public:
-    explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
+    explicit sim_world(
+        const service_config& config = sim_config(),
+        job_runner* pool = nullptr,
+        const request_policy* policy = nullptr
+    )
         : serving(std::make_unique<shard>(
-              shard_dependencies{files, server_host, loop, finished, pool}, config, now
+              shard_dependencies{files, server_host, loop, finished, pool, nullptr, policy},
+              config,
+              now
           )) {
         socket_options options;
         options.local_addresses = true;

@@ -36,7 +36,7 @@ acceptor::acceptor(
     : context_(context),
       handler_(handler),
       others_(others),
-      pace_(context.config.limits.requests_per_second, now) {}
+      pace_(context.config().limits.requests_per_second, now) {}
 
 error_code acceptor::listen(std::unique_ptr<datagram_socket> socket) {
     context_.listening.push_back(socket->local_endpoint());

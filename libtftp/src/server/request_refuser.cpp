@@ -25,7 +25,7 @@ void request_refuser::refuse(
 void request_refuser::answer_once(const incoming_request& a, bytes_view datagram) noexcept {
     const error_code failed = a.port.send(a.who.peer, a.to, datagram);
     if (failed != boost::system::errc::operation_would_block ||
-        context_.config.tids == tid_mode::single) {
+        context_.config().tids == tid_mode::single) {
         return;
     }
     // What waits for others, who may not exist, fills the port: this answer takes another one.

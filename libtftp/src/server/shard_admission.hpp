@@ -26,6 +26,11 @@ public:
     /// too. Throws std::bad_alloc.
     [[nodiscard]] result<admission::permit> admit(const incoming_request& a);
 
+    /// Counts a request that is going to be refused; nobody makes room for it. Returns false when
+    /// its client asks too fast, or has acknowledged nothing of much: it gets no answer. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] bool may_answer(const incoming_request& a);
+
     /// Evicts a transfer whose client has acknowledged nothing yet. This is the oldest transfer of
     /// the client that asks, if it has one. Otherwise it is the older of two chosen at random: a
     /// flood cannot choose its victims, and a client that was answered a moment ago has time to

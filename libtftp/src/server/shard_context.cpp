@@ -1,14 +1,17 @@
 #include "server/shard_context.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace tftp {
 
-shard_context::shard_context(const shard_dependencies& parts, const service_config& wanted)
+shard_context::shard_context(
+    const shard_dependencies& parts, std::shared_ptr<const service_config> wanted
+)
     : needs(parts),
-      config(wanted),
+      snapshot(std::move(wanted)),
       own_admission(
-          parts.admission != nullptr ? nullptr : std::make_unique<tftp::admission>(wanted.limits)
+          parts.admission != nullptr ? nullptr : std::make_unique<tftp::admission>(config().limits)
       ),
       admission(parts.admission != nullptr ? *parts.admission : *own_admission),
       random(static_cast<std::minstd_rand::result_type>(admission.seed())) {}

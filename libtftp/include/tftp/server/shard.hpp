@@ -6,6 +6,7 @@
 #include <tftp/runtime/event_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
 #include <tftp/server/admission.hpp>
+#include <tftp/server/policy.hpp>
 #include <tftp/server/service_config.hpp>
 #include <tftp/socket/datagram_socket.hpp>
 #include <tftp/transfer/events.hpp>
@@ -27,6 +28,8 @@ struct shard_dependencies {
     job_runner* pool = nullptr;
     /// Counts for all shards of a server; null: this shard counts alone.
     tftp::admission* admission = nullptr;
+    /// Decides about requests; null: a `default_policy`.
+    const request_policy* policy = nullptr;
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
@@ -51,6 +54,12 @@ public:
     /// Takes requests from `port` too; it must report local addresses, and tells a repeated request
     /// from a new one best when it reports waiting times.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port);
+
+    /// Goes by another configuration from now on; transfers that run keep what they were granted.
+    /// Bounds that are counted by `shard_dependencies::admission` are not changed.
+    ///
+    /// Precondition: its `tids` and `sends` are those of the one before.
+    void configure(std::shared_ptr<const service_config> config, time_point now) noexcept;
 
     /// Does what is left to do when the handlers of ready descriptors have been called: takes
     /// requests that did not fit into a batch, acts on deadlines, and destroys what has ended. Call
