@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -98,6 +99,36 @@ TEST_CASE("handlers refuse, throw, and take uploads", "[net][server][facade]") {
     CHECK_THROWS_AS(put(url_of(s.endpoints(), "other"), text("x")), tftp::error);
     put(url_of(s.endpoints(), "config"), text("hostname a"));
     CHECK(uploaded.get_future().get() == "hostname a");
+}
+
+TEST_CASE("a server has a policy and counts", "[net][server][facade][policy]") {
+    class only_menu final : public request_policy {
+        [[nodiscard]] verdict
+        decide(const request_facts& facts, const service_config& config) const override {
+            verdict decided = default_policy().decide(facts, config);
+            if (facts.name != "menu") {
+                decided.refused = {
+                    peer_errc::access_violation,
+                    "the menu only",
+                    make_error_code(peer_errc::access_violation)};
+            }
+            return decided;
+        }
+    };
+
+    tftp::server s(
+        {.listen = "127.0.0.1:0", .policy = std::make_shared<only_menu>()},
+        [](const tftp::request&) { return tftp::text("soup"); }
+    );
+    const running_server serving(s);
+    CHECK(get(url_of(s.endpoints(), "menu"), {.timeout = 5s}).text() == "soup");
+    CHECK_THROWS_WITH(
+        get(url_of(s.endpoints(), "kitchen"), {.timeout = 5s}), Catch::Contains("the menu only")
+    );
+    const server_counts counts = s.counts();
+    CHECK(counts.requests == 2);
+    CHECK(counts.started == 1);
+    CHECK(counts.of(reason::policy) == 1);
 }
 
 TEST_CASE("a line serves a directory", "[net][server][facade]") {

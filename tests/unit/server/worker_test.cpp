@@ -86,7 +86,7 @@ public:
         finished.push_back(s);
     };
     endpoint address;
-    tftp::worker worker{{files, service, std::nullopt, nullptr, nullptr, keep}};
+    tftp::worker worker{{files, service, std::nullopt, nullptr, nullptr, nullptr, keep}};
 };
 
 /// Returns whether an ERROR is what comes next, but for blocks that are repeated.

@@ -39,7 +39,9 @@ public:
     impl(asio::any_io_executor ex, server::config wanted)
         : setup_(checked(std::move(wanted))),
           shard_(
-              {*setup_.files, ports_, loop_, *this, &pool_, nullptr}, setup_.service, clock::now()
+              {*setup_.files, ports_, loop_, *this, &pool_, nullptr, setup_.policy.get()},
+              setup_.service,
+              clock::now()
           ),
           readable_(ex, loop_.native_handle()),
           timer_(std::move(ex)) {
@@ -85,6 +87,8 @@ public:
 
     [[nodiscard]] std::size_t running() const noexcept { return shard_.running(); }
 
+    [[nodiscard]] server_counts counts() const noexcept { return shard_.counters().read(); }
+
 private:
     void on_finished(const transfer_summary& summary) noexcept override {
         if (setup_.on_finished) {
@@ -108,8 +112,7 @@ private:
     }
 
     void after_step() {
-        const bool done =
-            stopping_ ? shard_.running() == 0 : draining_ && shard_.transfers() == 0;
+        const bool done = stopping_ ? shard_.running() == 0 : draining_ && shard_.transfers() == 0;
         if (done) {
             end();
         } else {
@@ -186,6 +189,10 @@ void async_server::drain(duration grace) {
 
 void async_server::stop() {
     impl_->stop();
+}
+
+server_counts async_server::counts() const noexcept {
+    return impl_->counts();
 }
 
 std::size_t async_server::running() const noexcept {

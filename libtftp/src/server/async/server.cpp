@@ -95,7 +95,13 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
         std::max(share.limits.requests_per_second / setup.workers, 1U);
     for (unsigned i = 0; i < setup.workers; ++i) {
         workers.push_back(std::make_unique<worker>(worker::setup{
-            *setup.files, share, setup.transfer_ports, &pool, &admission, setup.on_finished}));
+            *setup.files,
+            share,
+            setup.transfer_ports,
+            &pool,
+            &admission,
+            setup.policy.get(),
+            setup.on_finished}));
     }
     const socket_options options = detail::listen_options(setup.service.tids);
     for (auto& port : detail::bind_listeners(setup)) {
@@ -213,6 +219,7 @@ server::config server::config_for(server_options options, std::shared_ptr<conten
     out.files = std::move(files);
     out.service = options.service;
     out.on_finished = std::move(options.on_finished);
+    out.policy = std::move(options.policy);
     return out;
 }
 
@@ -250,6 +257,14 @@ bool server::wait_for_disks(std::chrono::milliseconds patience) noexcept {
 
 std::size_t server::threads() const noexcept {
     return impl_->workers.size();
+}
+
+server_counts server::counts() const noexcept {
+    server_counts sum;
+    for (const auto& w : impl_->workers) {
+        sum += w->counts();
+    }
+    return sum;
 }
 
 std::size_t server::running() const noexcept {

@@ -22,7 +22,7 @@ worker::worker(const setup& parts)
     : ports_(make_ports(parts.transfer_ports)),
       on_finished_(parts.on_finished),
       shard_(
-          {parts.files, ports_, loop_, *this, parts.pool, parts.admission},
+          {parts.files, ports_, loop_, *this, parts.pool, parts.admission, parts.policy},
           parts.service,
           clock::now()
       ) {}

@@ -5,6 +5,7 @@
 #include <tftp/content/handlers.hpp>
 #include <tftp/content/provider.hpp>
 #include <tftp/server/async/server.hpp>
+#include <tftp/server/counters.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -56,6 +57,9 @@ public:
 
     /// Returns how many transfers are under way.
     [[nodiscard]] std::size_t running() const noexcept;
+
+    /// Returns what was counted so far. Any thread.
+    [[nodiscard]] server_counts counts() const noexcept;
 
 private:
     class impl;

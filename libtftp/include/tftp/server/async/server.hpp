@@ -5,6 +5,8 @@
 #include <tftp/base/time.hpp>
 #include <tftp/content/handlers.hpp>
 #include <tftp/content/provider.hpp>
+#include <tftp/server/counters.hpp>
+#include <tftp/server/policy.hpp>
 #include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/summary.hpp>
@@ -58,6 +60,8 @@ struct server_options {
     std::function<void(const transfer_summary&)> on_finished{};
     /// How it answers, and its limits.
     service_config service{};
+    /// Decides about each request; empty: a `default_policy`.
+    std::shared_ptr<const request_policy> policy{};
 };
 
 /// A TFTP server: one thread per worker, nothing shared between them but the content. The kernel
@@ -73,6 +77,8 @@ public:
         /// What is served; called by every worker.
         std::shared_ptr<content_provider> files{};
         service_config service{};
+        /// Decides about each request; empty: a `default_policy`.
+        std::shared_ptr<const request_policy> policy{};
         /// Ports of transfers; empty: the system's ephemeral range.
         std::optional<port_range> transfer_ports{};
         /// Threads; 0: one per core this process may run on.
@@ -140,6 +146,9 @@ public:
 
     /// Returns how many transfers are under way. Any thread; from run() to its return.
     [[nodiscard]] std::size_t running() const noexcept;
+
+    /// Returns what all threads have counted so far. Any thread.
+    [[nodiscard]] server_counts counts() const noexcept;
 
 private:
     class impl;

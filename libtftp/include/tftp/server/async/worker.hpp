@@ -29,6 +29,7 @@ public:
         std::optional<port_range> transfer_ports;
         job_runner* pool = nullptr;
         tftp::admission* admission = nullptr;
+        const request_policy* policy = nullptr;
         const std::function<void(const transfer_summary&)>& on_finished;
     };
 
@@ -54,6 +55,9 @@ public:
     [[nodiscard]] std::size_t running() const noexcept {
         return running_.load(std::memory_order_relaxed);
     }
+
+    /// Returns what it has counted so far. Any thread.
+    [[nodiscard]] server_counts counts() const noexcept { return shard_.counters().read(); }
 
 private:
     enum class mode : std::uint8_t { serving, draining, stopping };
