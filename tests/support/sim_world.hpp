@@ -43,8 +43,8 @@ public:
     std::vector<turned_away> dropped;
     std::vector<turned_away> refused;
 
-    void on_requested(const request_event& request) noexcept override {
-        requested.emplace_back(request.filename);
+    void on_requested(const request_event& asked) noexcept override {
+        requested.emplace_back(asked.filename);
     }
 
     void on_dropped(reason why, const endpoint& from, const endpoint&) noexcept override {
@@ -52,13 +52,13 @@ public:
     }
 
     void
-    on_refused(const request_event& request, reason why, const error_code& what) noexcept override {
-        refused.push_back({why, request.peer, std::string(request.rule), what});
+    on_refused(const request_event& asked, reason why, const error_code& what) noexcept override {
+        refused.push_back({why, asked.peer, std::string(asked.rule), what});
     }
 
-    void on_started(const request_event& request, const parameters& agreed) noexcept override {
+    void on_started(const request_event& asked, const parameters& agreed) noexcept override {
         started.push_back(
-            std::string(request.filename) + " " + std::string(request.rule) + " " +
+            std::string(asked.filename) + " " + std::string(asked.rule) + " " +
             std::to_string(agreed.blksize)
         );
     }

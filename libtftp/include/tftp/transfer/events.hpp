@@ -99,7 +99,7 @@ public:
     virtual ~observer() = default;
 
     /// A request is new: well formed, no repeat, and nothing is decided yet.
-    virtual void on_requested(const request_event& request) noexcept { static_cast<void>(request); }
+    virtual void on_requested(const request_event& asked) noexcept { static_cast<void>(asked); }
 
     /// Something from `peer` was thrown away.
     virtual void on_dropped(reason why, const endpoint& peer, const endpoint& local) noexcept {
@@ -110,15 +110,15 @@ public:
 
     /// A request is answered with an ERROR. what: the cause, as on_finished() has it.
     virtual void
-    on_refused(const request_event& request, reason why, const error_code& what) noexcept {
-        static_cast<void>(request);
+    on_refused(const request_event& asked, reason why, const error_code& what) noexcept {
+        static_cast<void>(asked);
         static_cast<void>(why);
         static_cast<void>(what);
     }
 
     /// A transfer begins. agreed: what its options came to.
-    virtual void on_started(const request_event& request, const parameters& agreed) noexcept {
-        static_cast<void>(request);
+    virtual void on_started(const request_event& asked, const parameters& agreed) noexcept {
+        static_cast<void>(asked);
         static_cast<void>(agreed);
     }
 
