@@ -71,7 +71,7 @@ void conclude(report& r, const error_code& outcome, bool local_file) noexcept {
     r.summary.outcome = outcome;
     r.summary.failed = side_of(outcome, local_file);
     r.from = origin_of(outcome, local_file);
-    r.code = exit_code_for(outcome, r.from);
+    r.code = exit_code_for(outcome, local_file);
 }
 
 /// Asks one address after the other. transfer(request): carries it out and returns the summary.

@@ -61,18 +61,18 @@ void die_of(int number) noexcept {
     std::raise(number);
 }
 
-[[nodiscard]] int to_int(cli::exit_code code) noexcept {
+[[nodiscard]] int to_int(tftp::exit_code code) noexcept {
     return static_cast<int>(code);
 }
 
 /// Prints on standard output. Returns the exit status: a full disk is no success.
-[[nodiscard]] cli::exit_code print(const std::string& text) {
+[[nodiscard]] tftp::exit_code print(const std::string& text) {
     const bool written =
         std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
     if (!written) {
         std::perror("tftp: standard output");
     }
-    return written ? cli::exit_code::ok : cli::exit_code::other;
+    return written ? tftp::exit_code::ok : tftp::exit_code::other;
 }
 
 /// Prints one line on standard error.
@@ -99,30 +99,30 @@ void recognise_standard_output(cli::arguments& asked) {
     }
 }
 
-[[nodiscard]] cli::exit_code transfer(const cli::arguments& asked) {
+[[nodiscard]] tftp::exit_code transfer(const cli::arguments& asked) {
     const int terminal = !asked.quiet && ::isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : -1;
     const cli::report r = cli::execute(asked, terminal, stop_signal);
-    if (r.code != cli::exit_code::ok) {
+    if (r.code != tftp::exit_code::ok) {
         tell(cli::error_line(r));
     } else if (!asked.quiet) {
         tell(cli::refusal_line(r));
         std::fputs((cli::summary_line(r) + '\n').c_str(), stderr);
     }
-    cli::exit_code printed = cli::exit_code::ok;
+    tftp::exit_code printed = tftp::exit_code::ok;
     if (asked.json) {
         printed = print(cli::json_object(r) + '\n');
     }
     // Also what the signal interrupted before the transfer began, such as the opening of a FIFO.
-    if (const int number = stop_signal; number != 0 && r.code != cli::exit_code::ok) {
+    if (const int number = stop_signal; number != 0 && r.code != tftp::exit_code::ok) {
         die_of(number);
     }
-    return r.code == cli::exit_code::ok ? printed : r.code;
+    return r.code == tftp::exit_code::ok ? printed : r.code;
 }
 
-[[nodiscard]] cli::exit_code run(std::span<const char* const> words) {
+[[nodiscard]] tftp::exit_code run(std::span<const char* const> words) {
     if (words.empty()) {
         std::fputs(std::string(cli::usage_text()).c_str(), stderr);
-        return cli::exit_code::usage;
+        return tftp::exit_code::usage;
     }
     cli::arguments asked = cli::parse_arguments(words);
     switch (asked.action) {
@@ -146,9 +146,9 @@ int main(int argc, char** argv) {
         return to_int(run(words.subspan(argc > 0 ? 1 : 0)));
     } catch (const cli::usage_error& wrong) {
         tell(std::string(wrong.what()) + "; see 'tftp --help'");
-        return to_int(cli::exit_code::usage);
+        return to_int(tftp::exit_code::usage);
     } catch (const std::exception& failed) {
         tell(failed.what());
-        return to_int(cli::exit_code::other);
+        return to_int(tftp::exit_code::other);
     }
 }

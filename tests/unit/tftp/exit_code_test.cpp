@@ -12,7 +12,7 @@ using namespace tftp::cli;
 namespace {
 
 exit_code code_of(const error_code& outcome, bool local_file = false) {
-    return exit_code_for(outcome, origin_of(outcome, local_file));
+    return exit_code_for(outcome, local_file);
 }
 
 error_code errno_code(int value) {
@@ -74,6 +74,8 @@ TEST_CASE("conclusions of this side have their exit status", "[tftp][exit_code]"
     CHECK(code_of(errc::bad_option_answer) == exit_code::option_refused);
     CHECK(code_of(errc::too_long) == exit_code::usage);
     CHECK(code_of(errc::bad_name) == exit_code::usage);
+    CHECK(code_of(errc::bad_uri) == exit_code::usage);
+    CHECK(code_of(errc::unknown_host) == exit_code::network);
     CHECK(code_of(errc::truncated) == exit_code::other);
     CHECK(code_of(errc::stopped) == exit_code::other);
 }

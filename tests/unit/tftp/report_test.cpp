@@ -38,7 +38,7 @@ report failed(const error_code& outcome, bool local_file = false) {
     report r = good();
     r.summary.outcome = outcome;
     r.from = origin_of(outcome, local_file);
-    r.code = exit_code_for(outcome, r.from);
+    r.code = exit_code_for(outcome, local_file);
     return r;
 }
 
