@@ -38,23 +38,14 @@ constexpr std::size_t piece_octets = std::size_t{256} << 10;
     return make_file_sink(asked.local.c_str(), options);
 }
 
-[[nodiscard]] offer make_offer(const arguments& asked, const endpoint& server) {
-    if (asked.no_options) {
-        return {};
-    }
-    offer offered = default_offer(asked.blksize ? *asked.blksize : default_blksize(server));
-    if (asked.windowsize) {
-        offered.windowsize = *asked.windowsize;
-    }
-    return offered;
-}
-
 [[nodiscard]] client_request make_request(const arguments& asked, const endpoint& server) {
     client_request request;
     request.server = server;
     request.filename = asked.remote;
     request.mode = asked.mode;
-    request.options = make_offer(asked, server);
+    request.blksize = asked.blksize;
+    request.windowsize = asked.windowsize;
+    request.options = asked.no_options ? no_options : offer_for(request);
     request.engine.rto.initial = asked.timeout;
     request.engine.rto.max = std::max(request.engine.rto.max, asked.timeout);
     request.engine.opening_sends = asked.retries;

@@ -46,7 +46,14 @@ std::uint16_t default_blksize(const endpoint& server) noexcept {
 }
 
 offer offer_for(const client_request& asked) noexcept {
-    return asked.options ? *asked.options : default_offer(default_blksize(asked.server));
+    if (asked.options) {
+        return *asked.options;
+    }
+    offer o = default_offer(asked.blksize ? *asked.blksize : default_blksize(asked.server));
+    if (asked.windowsize) {
+        o.windowsize = asked.windowsize;
+    }
+    return o;
 }
 
 bool may_fall_back(const client_request& asked, const transfer_summary& ended) noexcept {

@@ -84,6 +84,10 @@ struct client_request {
     /// Options to ask for. Empty: those that suit the route to the server, see `offer_for`. Set:
     /// exactly these, so none with `no_options`. For a write, tsize is filled in from the source.
     std::optional<offer> options{};
+    /// Where `options` is empty: in place of the one that suits the route. Bytes, 8..65464.
+    std::optional<std::uint16_t> blksize{};
+    /// Where `options` is empty: in place of the one that suits the route. Blocks, 1..32767.
+    std::optional<std::uint16_t> windowsize{};
     /// Numeric address to send from, or a port, or both: "192.0.2.5", "192.0.2.5:4000",
     /// "[2001:db8::5]:4000", ":4000". Empty: the system's choice.
     fixed_text<64> local{};
@@ -112,7 +116,8 @@ static_assert(std::is_trivially_copyable_v<client_request>);
 [[nodiscard]] offer default_offer(std::uint16_t blksize) noexcept;
 
 /// Returns the options that `asked` goes out with: its own, or by default those that suit the route
-/// as `default_blksize` and `default_offer` say. Asks the kernel for the route; sends nothing.
+/// and its `blksize`, as `default_blksize` and `default_offer` say, with its `windowsize`. Asks the
+/// kernel for the route; sends nothing.
 [[nodiscard]] offer offer_for(const client_request& asked) noexcept;
 
 /// Returns true when `ended` is a server's refusal of the options of `asked`, so that asking again
