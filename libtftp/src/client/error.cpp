@@ -53,6 +53,9 @@ std::string explain(const transfer_summary& ended) {
 error::error(const std::string& about, transfer_summary ended, const std::string& why)
     : system_error(ended.outcome),
       ended_(std::move(ended)),
-      line_(escape(about) + ": " + (why.empty() ? explain(ended_) : why)) {}
+      line_(escape(about) + ": "),
+      reason_at_(line_.size()) {
+    line_ += why.empty() ? explain(ended_) : why;
+}
 
 } // namespace tftp

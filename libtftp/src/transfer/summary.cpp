@@ -9,7 +9,7 @@ failing_side side_of(const error_code& outcome, bool of_content) noexcept {
     if (outcome.category() == peer_category()) {
         return failing_side::peer;
     }
-    if (outcome == errc::too_large) {
+    if (outcome == errc::too_large || outcome == errc::stopped) {
         return failing_side::own;
     }
     if (of_content) {

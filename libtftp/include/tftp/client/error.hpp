@@ -4,6 +4,7 @@
 
 #include <boost/system/system_error.hpp>
 
+#include <cstddef>
 #include <string>
 
 namespace tftp {
@@ -21,6 +22,9 @@ public:
 
     [[nodiscard]] const char* what() const noexcept override { return line_.c_str(); }
 
+    /// Returns `what()` without what was asked for. Lifetime: as long as this.
+    [[nodiscard]] const char* reason() const noexcept { return line_.c_str() + reason_at_; }
+
     /// Returns how far it came.
     [[nodiscard]] const transfer_summary& summary() const noexcept { return ended_; }
 
@@ -33,6 +37,7 @@ public:
 private:
     transfer_summary ended_;
     std::string line_;
+    std::size_t reason_at_;
 };
 
 } // namespace tftp
