@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tftp")
 
-install(TARGETS tftp-core tftp-io tftp-net EXPORT tftpTargets)
+install(TARGETS tftp-core tftp-io tftp-net tftp-c EXPORT tftpTargets)
 install(
     DIRECTORY
         "${CMAKE_CURRENT_SOURCE_DIR}/include/"
@@ -11,6 +11,7 @@ install(
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
     FILES_MATCHING
     PATTERN "*.hpp"
+    PATTERN "*.h"
 )
 install(
     EXPORT tftpTargets
@@ -43,12 +44,23 @@ file(RELATIVE_PATH pc_includedir "${pc_dir}" "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
 foreach(path IN ITEMS pc_prefix pc_libdir pc_includedir)
     string(REGEX REPLACE "/$" "" ${path} "${${path}}")
 endforeach()
-configure_file(
-    "${CMAKE_CURRENT_SOURCE_DIR}/cmake/libtftp.pc.in"
-    "${CMAKE_CURRENT_BINARY_DIR}/libtftp.pc"
-    @ONLY
-)
-install(
-    FILES "${CMAKE_CURRENT_BINARY_DIR}/libtftp.pc"
-    DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
-)
+# Whoever links a static library of the C API links what it is made of, too.
+set(pc_c_parts "-ltftp-io -ltftp-core -lstdc++")
+if(BUILD_SHARED_LIBS)
+    set(pc_c_libs "")
+    set(pc_c_private "${pc_c_parts} ")
+else()
+    set(pc_c_libs " ${pc_c_parts}")
+    set(pc_c_private "")
+endif()
+foreach(name IN ITEMS libtftp libtftp-c)
+    configure_file(
+        "${CMAKE_CURRENT_SOURCE_DIR}/cmake/${name}.pc.in"
+        "${CMAKE_CURRENT_BINARY_DIR}/${name}.pc"
+        @ONLY
+    )
+    install(
+        FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+    )
+endforeach()
