@@ -78,6 +78,21 @@ TEST_CASE("get_url prints a file, or what the server says", "[examples]") {
     CHECK(run(example({"get_url", "nonsense"}), limit).status == 1);
 }
 
+TEST_CASE("get_c prints a file, or what the server says", "[examples]") {
+    CHECK(run(example({"get_c", "--help"}), limit).output.starts_with("usage: get_c"));
+    CHECK(run(example({"get_c"}), limit).status == 2);
+    const std::string content = make_content(5000, 1);
+    const served_directory served(content);
+    const std::string url = "tftp://" + served.server->address + "/";
+    const auto ended = run(example({"get_c", url + "file"}), limit);
+    CHECK(ended.status == 0);
+    CHECK((ended.output == content));
+    const auto missing = run(example({"get_c", url + "none"}), limit);
+    CHECK(missing.status == 6);
+    CHECK(missing.errors.starts_with("get_c: the server says \"File not found\""));
+    CHECK(run(example({"get_c", "nonsense"}), limit).status == 2);
+}
+
 TEST_CASE("put_url tells who failed", "[examples]") {
     const served_directory served("content");
     const std::string url = "tftp://" + served.server->address + "/new";

@@ -7,7 +7,7 @@ status=0
 
 python3 -B "$root/tests/tidy/check_tree.py" "$root" || status=1
 
-find "$root"/{libtftp,tftpd,tftp,tests,docs} -name '*.[ch]pp' -print0 |
+find "$root"/{libtftp,tftpd,tftp,tests,docs} \( -name '*.[ch]pp' -o -name '*.[ch]' \) -print0 |
     xargs -0 clang-format-14 --style=file --dry-run --Werror || status=1
 
 exit "$status"
