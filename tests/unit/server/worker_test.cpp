@@ -174,7 +174,7 @@ TEST_CASE("a worker waits for a commit when it is stopped, and not twice", "[net
         finished.push_back(s);
     };
     std::optional<thread_pool> pool(std::in_place, 1);
-    tftp::worker worker({files, service, std::nullopt, &*pool, nullptr, keep});
+    tftp::worker worker({files, service, std::nullopt, &*pool, nullptr, nullptr, keep});
     auto port = udp_socket::open(loopback(address_family::ipv4), {}).value();
     const endpoint address = port->local_endpoint();
     worker.listen(std::move(port));
