@@ -138,7 +138,7 @@ result<packet_view> decode(bytes_view datagram) noexcept {
         if (datagram.size() < header_size) {
             return errc::malformed;
         }
-        return packet_view(ack_view{read_u16(datagram, 2)});
+        return packet_view(ack_view{read_u16(datagram, 2), datagram.subspan(header_size)});
     case opcode::error:
         return decode_error(datagram);
     case opcode::oack:

@@ -50,7 +50,7 @@ std::size_t walk(const packet_view& packet) {
 
         std::size_t operator()(const data_view& p) const { return sum(text(p.payload)); }
 
-        std::size_t operator()(const ack_view&) const { return 0; }
+        std::size_t operator()(const ack_view& p) const { return sum(text(p.extra)); }
 
         std::size_t operator()(const error_view& p) const { return sum(p.message); }
 
@@ -80,6 +80,7 @@ constexpr std::string_view valid_packets[] = {
     "\0\1file\0octet\0blksize\0001468\0tsize\0000\0multicast\0\0"sv,
     "\0\3\0\1payload"sv,
     "\0\4\0\1"sv,
+    "\0\4\0\1\x10"sv,
     "\0\5\0\1File not found\0"sv,
     "\0\6blksize\0001468\0tsize\000123456\0"sv,
 };
@@ -150,10 +151,17 @@ TEST_CASE("DATA is decoded from 4 octets on", "[wire][packet][rfc1350]") {
     CHECK(error_of("\0\3"sv) == errc::malformed);
 }
 
-TEST_CASE("ACK is decoded and octets behind it are ignored", "[wire][packet][rfc1350]") {
-    CHECK(decode_as<ack_view>("\0\4\1\2"sv).block == 0x0102);
+TEST_CASE("ACK is decoded, and so is what follows it", "[wire][packet][rfc1350]") {
+    const auto plain = decode_as<ack_view>("\0\4\1\2"sv);
+    CHECK(plain.block == 0x0102);
+    CHECK(plain.extra.empty());
     // The Windows deployment client appends the size of its next window.
-    CHECK(decode_as<ack_view>("\0\4\1\2\x10"sv).block == 0x0102);
+    const auto windows = decode_as<ack_view>("\0\4\1\2\x10"sv);
+    CHECK(windows.block == 0x0102);
+    CHECK(text(windows.extra) == "\x10"sv);
+    CHECK(text(decode_as<ack_view>("\0\4\1\2\0\0\xff"sv).extra) == "\0\0\xff"sv);
+    const std::string largest = "\0\4\1\2"s + std::string(65503, 'x');
+    CHECK(decode_as<ack_view>(largest).extra.size() == 65503);
     CHECK(error_of("\0\4\0"sv) == errc::malformed);
     CHECK(error_of("\0\4"sv) == errc::malformed);
 }

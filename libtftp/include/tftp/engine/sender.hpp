@@ -119,7 +119,7 @@ private:
         const endpoint& peer, bool initiator, const engine_config& config, time_point now
     ) noexcept;
 
-    void on_ack(std::uint16_t wire, time_point now) noexcept;
+    void on_ack(const ack_view& ack, time_point now) noexcept;
     void on_new_ack(std::uint64_t block, time_point now) noexcept;
     void measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept;
     void measure_gap(std::uint64_t taken, time_point now) noexcept;

@@ -48,6 +48,9 @@ struct data_view {
 /// ACK: `block` is the wire number.
 struct ack_view {
     std::uint16_t block = 0;
+    /// What follows the four bytes of RFC 1350. Usually empty; the Windows loader appends the size
+    /// of its next window. May be anything.
+    bytes_view extra;
 };
 
 /// `code` may be any 16-bit value; `message` is the peer's text: escape before logging.
