@@ -76,8 +76,8 @@ public:
     ) noexcept = 0;
 
     /// Copies a run into the port, which then holds it: nothing leaves before release(), or ever
-    /// after discard(), one of which comes next. So that octets which somebody else may change can
-    /// be looked after once they are safe.
+    /// after drop_corked(), one of which comes next. So the caller can check bytes that somebody
+    /// else may change after they were copied.
     ///
     /// parts: the octets of the run one after the other, at most two parts a datagram; the rest as
     /// for `send_run`. Errors: `operation_not_supported` when the port cannot do this, or not for
@@ -96,10 +96,10 @@ public:
         return make_error_code(boost::system::errc::operation_not_supported);
     }
 
-    /// Sends what is held, all of it. Errors as `hold`: nothing has left then.
+    /// Sends what is corked, all of it. Errors as `cork`: nothing has left then.
     [[nodiscard]] virtual error_code release() noexcept { return {}; }
 
-    /// Forgets what is held.
+    /// Forgets what is corked.
     virtual void drop_corked() noexcept {}
 
     /// Sends one datagram. Errors as `send_run`.
