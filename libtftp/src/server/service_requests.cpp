@@ -168,7 +168,7 @@ void service::demultiplex(
         }
         received one = messages.front();
         messages.front().for_each_datagram([&](bytes_view datagram) {
-            one.octets = datagram;
+            one.bytes = datagram;
             if (!is_request(datagram)) {
                 deliver(from, {&one, 1}, now);
             } else if (accepting_ && pace_.available(now) != 0) {

@@ -89,7 +89,7 @@ TEST_CASE("sender ends a multiple of blksize with an empty DATA", "[engine][send
 TEST_CASE("sender learns the size of its content while it reads", "[engine][sender]") {
     sender s = serve_read({}, std::nullopt);
     script(s).expect_data(1, 1).receive(ack(1));
-    // The caller reads block 2 and finds 88 octets of it.
+    // The caller reads block 2 and finds 88 bytes of it.
     s.on_source_end(600);
     script(s).expect_data(2, 1).receive(ack(2)).expect_success();
     CHECK(s.counters().bytes == 600);

@@ -175,11 +175,11 @@ TEST_CASE("a tap is shown the datagrams of a coalesced message", "[io][packet_ta
     const endpoint other = endpoint::ipv4(192, 0, 2, 3, 2000);
     const endpoint asked = endpoint::ipv4(192, 0, 2, 77, 0);
     received coalesced;
-    coalesced.octets = run;
+    coalesced.bytes = run;
     coalesced.segment = 516;
     coalesced.from = there;
     received single;
-    single.octets = words;
+    single.bytes = words;
     single.segment = 4;
     single.from = other;
     single.to = asked;

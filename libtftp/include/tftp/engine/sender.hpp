@@ -18,7 +18,7 @@ namespace tftp {
 ///
 /// Contract: after every input, call next() until it returns idle or closed.
 ///
-/// It speaks of blocks, never of their octets: the caller reads block n from octet (n - 1) x
+/// It speaks of blocks, never of their bytes: the caller reads block n from byte (n - 1) x
 /// blksize of the content, as often as it is offered. Reads no clock: `now` never runs backwards.
 /// Nothing allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to
 /// each input is tabled in docs/protocol.md.
