@@ -60,8 +60,8 @@ TEST_CASE("a tap sees every datagram of a server and its client", "[driver][serv
     tapped_socket_factory server_ports(w.server_host, server_tap);
     tapped_socket_factory client_ports(w.client_host, client_tap);
     w.serving.reset();
-    w.serving = std::make_unique<service>(
-        service_dependencies{w.files, server_ports, w.loop, w.finished}, config, w.now
+    w.serving = std::make_unique<shard>(
+        shard_dependencies{w.files, server_ports, w.loop, w.finished}, config, w.now
     );
     socket_options options;
     options.local_addresses = true;
