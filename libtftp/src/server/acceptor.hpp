@@ -47,6 +47,11 @@ public:
     /// Takes requests from `socket` too. Errors: as the event loop says. Throws std::bad_alloc.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> socket);
 
+    /// The configuration has changed: takes requests as fast as it says now.
+    void configure(time_point now) noexcept {
+        pace_ = token_bucket(context_.config().limits.requests_per_second, now);
+    }
+
     /// Takes no more requests. Closes the sockets, unless transfers use these.
     void stop() noexcept;
     /// Stops watching the sockets that are left.
@@ -82,7 +87,7 @@ private:
 
     /// A socket that transfers use cannot rest: what is too much of requests is dropped there.
     [[nodiscard]] bool can_rest() const noexcept {
-        return context_.config.tids != tid_mode::single;
+        return context_.config().tids != tid_mode::single;
     }
 
     shard_context& context_;

@@ -49,19 +49,20 @@ void narrow_window(
 
 } // namespace
 
-content_request negotiator::content_for(const incoming_request& a) const noexcept {
+content_request negotiator::content_for(const incoming_request& a, const grant& granted) noexcept {
     content_request wanted{
-        a.request.filename, a.request.mode, a.who.peer, a.who.local, std::nullopt};
+        granted.name_of(a), a.request.mode, a.who.peer, a.who.local, std::nullopt};
     if (a.request.op == opcode::wrq) {
         wanted.announced_size =
-            answer_request(a.request, context_.config.options, std::nullopt).agreed.tsize;
+            answer_request(a.request, granted.decided.options, std::nullopt).agreed.tsize;
     }
     return wanted;
 }
 
-answer
-negotiator::answer_read(const incoming_request& a, std::optional<std::uint64_t> size) noexcept {
-    const option_limits limits = limits_for(a);
+answer negotiator::answer_read(
+    const incoming_request& a, const verdict& decided, std::optional<std::uint64_t> size
+) noexcept {
+    const option_limits limits = limits_for(a, decided);
     answer answered = answer_request(a.request, limits, size);
     if (a.request.mode == transfer_mode::netascii) {
         const std::size_t fits =
@@ -73,14 +74,15 @@ negotiator::answer_read(const incoming_request& a, std::optional<std::uint64_t> 
 
 void negotiator::bound_read(
     const incoming_request& a,
+    const verdict& decided,
     bool port_is_lent,
     std::optional<std::uint64_t> size,
     answer& answered
 ) noexcept {
-    const service_config& config = context_.config;
+    const service_config& config = context_.config();
     const std::size_t lent = config.tids == tid_mode::single ? 1 : config.shared_ports_to_guess;
     const std::size_t bytes = unproven_bytes(port_is_lent ? lent : config.ports_to_guess);
-    option_limits limits = limits_for(a);
+    option_limits limits = limits_for(a, decided);
     limits.blksize = std::min(limits.blksize, answered.agreed.blksize);
     limits.windowsize = std::min(limits.windowsize, answered.agreed.windowsize);
     if (config.bound_blksize) {
@@ -97,12 +99,13 @@ void negotiator::bound_read(
     narrow(answered, a.request, limits, size);
 }
 
-answer negotiator::answer_write(const incoming_request& a) noexcept {
-    return answer_request(a.request, limits_for(a), std::nullopt);
+answer negotiator::answer_write(const incoming_request& a, const verdict& decided) noexcept {
+    return answer_request(a.request, limits_for(a, decided), std::nullopt);
 }
 
 void negotiator::bound_write(
     const incoming_request& a,
+    const verdict& decided,
     const datagram_socket& port,
     bool port_is_lent,
     bool stored_slowly,
@@ -111,16 +114,17 @@ void negotiator::bound_write(
     const std::uint16_t fits = stored_slowly && port_is_lent
                                    ? std::uint16_t{1}
                                    : window_that_fits(port, answered.agreed.blksize);
-    const bool bound = port_is_lent && context_.config.bound_windows;
+    const bool bound = port_is_lent && context_.config().bound_windows;
     const std::uint16_t most = bound ? std::min(fits, shared_window_max) : fits;
-    narrow_window(answered, a.request, limits_for(a), std::nullopt, most);
+    narrow_window(answered, a.request, limits_for(a, decided), std::nullopt, most);
 }
 
-engine_config
-negotiator::engine_for(const incoming_request& a, std::size_t half_open) const noexcept {
-    engine_config engine = context_.config.engine;
+engine_config negotiator::engine_for(
+    const incoming_request& a, const verdict& decided, std::size_t half_open
+) const noexcept {
+    engine_config engine = decided.engine;
     const bool in_debt = owes(a);
-    if (in_debt || half_open > context_.config.limits.half_open_max / 8) {
+    if (in_debt || half_open > context_.config().limits.half_open_max / 8) {
         engine.opening_sends =
             std::min<std::uint8_t>(engine.opening_sends, in_debt ? 1 : crowded_sends);
         engine.opening_patience = crowded_patience;
@@ -128,9 +132,9 @@ negotiator::engine_for(const incoming_request& a, std::size_t half_open) const n
     return engine;
 }
 
-option_limits negotiator::limits_for(const incoming_request& a) noexcept {
-    option_limits limits = context_.config.options;
-    if (context_.config.blksize_auto && a.request.options.find("blksize")) {
+option_limits negotiator::limits_for(const incoming_request& a, const verdict& decided) noexcept {
+    option_limits limits = decided.options;
+    if (decided.blksize_auto && a.request.options.find("blksize")) {
         if (const auto mtu = routes_.mtu(a.who.peer, a.now)) {
             limits.blksize = std::min(limits.blksize, blksize_for_mtu(*mtu, a.who.peer.family));
         }

@@ -1,11 +1,11 @@
 #include "server/open_queue.hpp"
 
+#include "server/negotiator.hpp"
+
 #include <tftp/file/name_policy.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -30,12 +30,9 @@ constexpr auto stale_interval = std::chrono::seconds(1);
 /// Opens the content of one request.
 class open_queue::job final : public blocking_job {
 public:
-    job(open_queue& owner,
-        const incoming_request& a,
-        std::optional<std::uint64_t> announced,
-        admission::permit counted)
-        : blocking_job(name_lane(a.request.filename)),
-          permit(std::move(counted)),
+    job(open_queue& owner, const incoming_request& a, grant given)
+        : blocking_job(name_lane(given.name_of(a))),
+          granted(std::move(given)),
           opened{out_of_memory(), out_of_memory()},
           owner_(owner),
           port_(a.port),
@@ -43,7 +40,6 @@ public:
           datagram_(a.datagram.begin(), a.datagram.end()),
           who_(a.who),
           request_(std::get<request_view>(*decode(datagram_))),
-          announced_(announced),
           since_(a.now) {}
 
     job(const job&) = delete;
@@ -62,9 +58,9 @@ public:
     }
 
     void run() noexcept override {
-        const content_request wanted{
-            request_.filename, request_.mode, who_.peer, who_.local, announced_};
-        content_provider& files = owner_.context_.needs.files;
+        const incoming_request a = resumed(since_);
+        const content_request wanted = negotiator::content_for(a, granted);
+        content_provider& files = granted.files_of(owner_.context_.needs.files);
         if (request_.op == opcode::rrq) {
             opened.from = files.open_read(wanted);
         } else {
@@ -77,7 +73,7 @@ public:
     /// Its result is not wanted any more, and its place is free.
     void cancel() noexcept {
         cancelled_ = true;
-        permit = {};
+        granted.permit = {};
     }
 
     [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
@@ -94,7 +90,7 @@ public:
     /// Returns when it arrived.
     [[nodiscard]] time_point since() const noexcept { return since_; }
 
-    admission::permit permit;
+    grant granted;
     opened_content opened;
 
 private:
@@ -105,7 +101,6 @@ private:
     std::vector<std::byte> datagram_;
     transfer_key who_;
     request_view request_;
-    std::optional<std::uint64_t> announced_;
     time_point since_;
     bool cancelled_ = false;
 };
@@ -116,10 +111,8 @@ open_queue::open_queue(shard_context& context, transfer_runner& runner, handler&
       handler_(by),
       opening_(0, transfer_key_hash{context.admission.seed()}) {}
 
-bool open_queue::open(
-    const incoming_request& a, const content_request& wanted, admission::permit permit
-) {
-    auto made = std::make_unique<job>(*this, a, wanted.announced_size, std::move(permit));
+bool open_queue::open(const incoming_request& a, grant granted) {
+    auto made = std::make_unique<job>(*this, a, std::move(granted));
     opening_.emplace(a.who, made.get());
     return runner_.offload(std::move(made), queueing::bounded);
 }
@@ -135,7 +128,7 @@ void open_queue::on_opened(job& done) noexcept {
     }
     const incoming_request a = done.resumed(runner_.now());
     opening_.erase(a.who);
-    handler_.on_opened(a, std::move(done.permit), std::move(done.opened));
+    handler_.on_opened(a, std::move(done.granted), std::move(done.opened));
 }
 
 bool open_queue::absorb(const incoming_request& a) noexcept {
@@ -157,7 +150,7 @@ bool open_queue::evict_one_of(const endpoint& peer, time_point now) noexcept {
     if (own == opening_.end()) {
         return false;
     }
-    handler_.on_given_up(own->second->resumed(now), errc::crowded_out);
+    handler_.on_given_up(own->second->resumed(now), reason::opening_evicted, errc::crowded_out);
     own->second->cancel();
     opening_.erase(own);
     return true;
@@ -170,10 +163,10 @@ void open_queue::give_up_stale(time_point now) noexcept {
     stale_at_ = now + stale_interval;
     std::erase_if(opening_, [&](const auto& entry) {
         job& each = *entry.second;
-        if (now - each.since() < context_.config.engine.give_up) {
+        if (now - each.since() < context_.config().engine.give_up) {
             return false;
         }
-        handler_.on_given_up(each.resumed(now), errc::stalled);
+        handler_.on_given_up(each.resumed(now), reason::opening_stalled, errc::stalled);
         each.cancel();
         return true;
     });

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "server/admitted_request.hpp"
 #include "server/incoming_request.hpp"
 #include "server/shard_context.hpp"
 #include "server/transfer_runner.hpp"
 
 #include <tftp/base/error.hpp>
 #include <tftp/base/time.hpp>
-#include <tftp/content/provider.hpp>
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
-#include <tftp/server/admission.hpp>
+#include <tftp/transfer/events.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -32,12 +32,12 @@ public:
     /// Takes what was opened.
     class handler {
     public:
-        /// `permit` is that of `a`, which has waited.
-        virtual void on_opened(
-            const incoming_request& a, admission::permit permit, opened_content opened
-        ) noexcept = 0;
+        /// The content of `a`, which has waited with what it was granted.
+        virtual void
+        on_opened(const incoming_request& a, grant granted, opened_content opened) noexcept = 0;
         /// It was given up before.
-        virtual void on_given_up(const incoming_request& a, const error_code& why) noexcept = 0;
+        virtual void
+        on_given_up(const incoming_request& a, reason why, const error_code& what) noexcept = 0;
 
     protected:
         ~handler() = default;
@@ -46,10 +46,9 @@ public:
     /// Lifetime: all are borrowed.
     open_queue(shard_context& context, transfer_runner& runner, handler& by);
 
-    /// Opens the content of `a` in the pool. wanted: of `a`. Returns false when the pool takes no
-    /// more now. Throws std::bad_alloc.
-    [[nodiscard]] bool
-    open(const incoming_request& a, const content_request& wanted, admission::permit permit);
+    /// Opens the content of `a` in the pool. Returns false when the pool takes no more now. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] bool open(const incoming_request& a, grant granted);
 
     /// Returns true when the content that a client port has asked for is being opened.
     [[nodiscard]] bool contains(const transfer_key& who) const noexcept {

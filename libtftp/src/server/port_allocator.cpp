@@ -36,24 +36,24 @@ port_allocator::open(const incoming_request& a, const parameters& receives) noex
 }
 
 bool port_allocator::has_other_pair(const incoming_request& a) const noexcept {
-    if (context_.config.tids == tid_mode::single) {
+    if (context_.config().tids == tid_mode::single) {
         return false;
     }
-    return may_be_exclusive() || shared_.size() < context_.config.limits.shared_ports_max ||
+    return may_be_exclusive() || shared_.size() < context_.config().limits.shared_ports_max ||
            std::ranges::any_of(shared_, [&](const auto& each) { return serves(*each, a); });
 }
 
 bool port_allocator::may_be_exclusive() const noexcept {
     const auto& transfers = runner_.transfers();
-    return context_.config.tids == tid_mode::exclusive &&
-           transfers.size() - transfers.pairs() < context_.config.limits.exclusive_ports_max;
+    return context_.config().tids == tid_mode::exclusive &&
+           transfers.size() - transfers.pairs() < context_.config().limits.exclusive_ports_max;
 }
 
 result<opened_port>
 port_allocator::open_exclusive(const incoming_request& a, const parameters& receives) noexcept {
     socket_options options;
     options.refusals = true;
-    options.sends = context_.config.sends;
+    options.sends = context_.config().sends;
     if (receives.windowsize > 1) {
         options.coalesce = true;
         options.receive_buffer = receive_buffer_for(receives);
@@ -80,12 +80,12 @@ opened_port port_allocator::lend(const incoming_request& a) noexcept {
 /// Returns a socket through which no other transfer of the same client runs; null when there is
 /// none.
 shared_port* port_allocator::find_shared(const incoming_request& a) noexcept {
-    if (context_.config.tids == tid_mode::single) {
+    if (context_.config().tids == tid_mode::single) {
         return listening_.find(a.port);
     }
     // As fresh as can be: one more as long as there may be more.
     const endpoint bound = a.port.local_endpoint().with_port(0);
-    if (shared_.size() < context_.config.limits.shared_ports_max && !open_shared(bound)) {
+    if (shared_.size() < context_.config().limits.shared_ports_max && !open_shared(bound)) {
         return shared_.back().get();
     }
     const std::size_t first = shared_.empty() ? 0 : context_.random() % shared_.size();
@@ -112,7 +112,7 @@ error_code port_allocator::open_shared(const endpoint& local) noexcept {
     options.coalesce = true;
     options.receive_buffer = shared_receive_buffer;
     options.send_buffer = shared_send_buffer;
-    options.sends = context_.config.sends;
+    options.sends = context_.config().sends;
     auto opened = context_.needs.ports.open(local, options);
     if (!opened) {
         return opened.error();

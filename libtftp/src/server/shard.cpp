@@ -9,43 +9,57 @@
 #include "server/shard_admission.hpp"
 #include "server/shard_context.hpp"
 #include "server/transfer_runner.hpp"
+#include "server/transfer_starter.hpp"
 
+#include <tftp/base/assert.hpp>
 #include <tftp/server/shard.hpp>
 
 #include <malloc.h>
 #include <new>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace tftp {
 
 namespace {
 
-/// What one upload collects before it is written.
-constexpr std::size_t collected_bytes = std::size_t{16} << 10;
-
 [[nodiscard]] error_code out_of_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
 }
 
+[[nodiscard]] request_facts facts_of(const incoming_request& a) noexcept {
+    return {
+        a.who.peer,
+        a.who.local,
+        direction_of(a.request),
+        a.request.filename,
+        a.request.mode,
+        a.request.options};
+}
+
 } // namespace
 
-/// The way of a request: acceptor, duplicate filter, admission, content (perhaps by the open
-/// queue), negotiator, port allocator, transfer runner.
+/// The way of a request: acceptor, duplicate filter, policy, admission, content (perhaps by the
+/// open queue), transfer starter, transfer runner.
 class shard::impl final : private acceptor::request_handler, private open_queue::handler {
 public:
-    impl(const shard_dependencies& needs, const service_config& config, time_point now)
-        : context_(needs, config),
+    impl(
+        const shard_dependencies& needs,
+        std::shared_ptr<const service_config> config,
+        time_point now
+    )
+        : context_(needs, std::move(config)),
           files_(context_, runner_),
           acceptor_(context_, *this, packets_, now),
           ports_(context_, acceptor_, runner_, packets_),
           runner_(context_, held_, now),
           packets_(context_, runner_),
           openings_(context_, runner_, *this),
-          duplicates_(held_, runner_, openings_, ports_),
+          duplicates_(context_, held_, runner_, openings_, ports_),
           admission_(context_, runner_, openings_),
-          negotiator_(context_),
-          refuser_(context_) {}
+          refuser_(context_),
+          starter_(context_, {runner_, ports_, files_, admission_, refuser_}) {}
 
     ~impl() {
         close_listeners();
@@ -55,6 +69,12 @@ public:
 
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port) {
         return acceptor_.listen(std::move(port));
+    }
+
+    void configure(std::shared_ptr<const service_config> config, time_point now) noexcept {
+        TFTP_ASSERT(config->tids == context_.config().tids);
+        context_.snapshot = std::move(config);
+        acceptor_.configure(now);
     }
 
     void step(time_point now) noexcept;
@@ -67,35 +87,25 @@ public:
 
     [[nodiscard]] std::size_t running() const noexcept { return runner_.running(); }
 
+    [[nodiscard]] const shard_counters& counters() const noexcept { return context_.counters; }
+
+    [[nodiscard]] std::vector<transfer_summary> progress(time_point now) const;
+
     [[nodiscard]] std::size_t transfers() const noexcept { return runner_.transfers().size(); }
 
 private:
     void on_request(const incoming_request& a) noexcept override;
     void on_malformed(const incoming_request& a, const error_code& why) noexcept override;
-    void on_opened(
-        const incoming_request& a, admission::permit permit, opened_content opened
-    ) noexcept override;
-    void on_given_up(const incoming_request& a, const error_code& why) noexcept override;
+    void
+    on_opened(const incoming_request& a, grant granted, opened_content opened) noexcept override;
+    void
+    on_given_up(const incoming_request& a, reason why, const error_code& what) noexcept override;
 
     void expire(time_point now) noexcept;
     void reap() noexcept;
     void begin(const incoming_request& a);
-    void open(const incoming_request& a, admission::permit permit);
-    void open_elsewhere(
-        const incoming_request& a, const content_request& wanted, admission::permit permit
-    );
-    void begin_read(
-        const incoming_request& a, admission::permit permit, result<std::shared_ptr<source>> opened
-    );
-    void begin_write(
-        const incoming_request& a, admission::permit permit, result<std::shared_ptr<sink>> opened
-    );
-    [[nodiscard]] opened_port
-    open_port(const incoming_request& a, const parameters& receives) noexcept;
-    [[nodiscard]] transfer_setup
-    setup_for(const incoming_request& a, std::unique_ptr<datagram_socket> port) noexcept;
-    void refuse(const incoming_request& a, const error_code& why) noexcept;
-    void make_room(const incoming_request& a) noexcept;
+    void open(const incoming_request& a, grant granted);
+    void open_elsewhere(const incoming_request& a, grant granted);
 
     shard_context context_;
     held_requests held_;
@@ -108,8 +118,8 @@ private:
     open_queue openings_;
     duplicate_filter duplicates_;
     shard_admission admission_;
-    negotiator negotiator_;
     request_refuser refuser_;
+    transfer_starter starter_;
     /// As of the last step().
     std::optional<time_point> deadline_;
 };
@@ -163,6 +173,18 @@ void shard::impl::close_listeners() noexcept {
     held_.clear();
 }
 
+std::vector<transfer_summary> shard::impl::progress(time_point now) const {
+    std::vector<transfer_summary> all;
+    all.reserve(runner_.transfers().size());
+    runner_.transfers().for_each([&all, now](const server_transfer& t) {
+        if (!t.completed()) {
+            all.push_back(t.summary());
+            all.back().elapsed = now - t.started_at;
+        }
+    });
+    return all;
+}
+
 void shard::impl::on_request(const incoming_request& a) noexcept {
     if (duplicates_.absorb(a)) {
         return;
@@ -170,7 +192,7 @@ void shard::impl::on_request(const incoming_request& a) noexcept {
     try {
         begin(a);
     } catch (const std::bad_alloc&) {
-        refuse(a, out_of_memory());
+        starter_.refuse(a, reason::shortage, out_of_memory());
     }
 }
 
@@ -179,196 +201,105 @@ void shard::impl::on_malformed(const incoming_request& a, const error_code& why)
     if (!runner_.transfers().contains(a.who)) {
         const bool mode = why == errc::unsupported_mode;
         const char* const text = mode ? "unsupported transfer mode" : "malformed request";
-        refuser_.refuse(a, peer_errc::illegal_operation, text, why);
+        const reason as = mode ? reason::unsupported_mode : reason::malformed;
+        refuser_.refuse(a, as, peer_errc::illegal_operation, text, why);
     }
 }
 
 void shard::impl::begin(const incoming_request& a) {
+    context_.counters.requests.add();
+    context_.needs.observer.on_requested(event_of(a));
+    verdict decided = context_.policy().decide(facts_of(a), context_.config());
+    if (const auto& refused = decided.refused) {
+        if (admission_.may_answer(a)) {
+            refuser_.refuse(
+                a, reason::policy, refused->code, refused->text, refused->why, decided.rule
+            );
+        } else {
+            refuser_.drop(a, admission_.why_unanswered(a), errc::too_fast);
+        }
+        return;
+    }
     auto permit = admission_.admit(a);
     if (permit) {
-        open(a, std::move(*permit));
+        open(a, {std::move(decided), std::move(*permit)});
     } else if (permit.error() == errc::too_fast) {
-        refuser_.report(a, permit.error());
+        refuser_.drop(a, admission_.why_unanswered(a), permit.error());
     } else {
-        refuse(a, permit.error());
+        const bool by_client = permit.error() == errc::client_overloaded;
+        starter_.refuse(
+            a, by_client ? reason::client_overloaded : reason::overloaded, permit.error()
+        );
     }
 }
 
 /// Opens the content of a request that was admitted, here if that takes no wait.
-void shard::impl::open(const incoming_request& a, admission::permit permit) {
-    content_provider& files = context_.needs.files;
+void shard::impl::open(const incoming_request& a, grant granted) {
+    content_provider& files = granted.files_of(context_.needs.files);
+    content_request wanted = negotiator::content_for(a, granted);
     const bool may_wait_elsewhere = context_.needs.pool != nullptr;
-    content_request wanted = negotiator_.content_for(a);
     if (a.request.op == opcode::wrq) {
         if (const error_code refused = files.check_write(wanted)) {
-            refuse(a, refused);
+            starter_.refuse(a, reason::content, refused);
         } else if (may_wait_elsewhere) {
-            open_elsewhere(a, wanted, std::move(permit));
+            open_elsewhere(a, std::move(granted));
         } else {
-            begin_write(a, std::move(permit), files.open_write(wanted));
+            auto opened = files.open_write(wanted);
+            starter_.begin_write(a, std::move(granted), std::move(opened));
         }
         return;
     }
     wanted.cache = &files_.cache();
     auto opened = files.try_open_read(wanted);
     if (!opened && opened.error() == errc::would_block) {
-        wanted.cache = nullptr;
         if (may_wait_elsewhere) {
-            open_elsewhere(a, wanted, std::move(permit));
+            open_elsewhere(a, std::move(granted));
             return;
         }
+        wanted.cache = nullptr;
         opened = files.open_read(wanted);
     }
-    begin_read(a, std::move(permit), std::move(opened));
+    starter_.begin_read(a, std::move(granted), std::move(opened));
 }
 
-void shard::impl::open_elsewhere(
-    const incoming_request& a, const content_request& wanted, admission::permit permit
-) {
-    if (!openings_.open(a, wanted, std::move(permit))) {
+void shard::impl::open_elsewhere(const incoming_request& a, grant granted) {
+    if (!openings_.open(a, std::move(granted))) {
         // No ERROR: the client asks again, and may find the pool less busy.
-        refuser_.report(a, errc::overloaded);
+        refuser_.drop(a, reason::disks_busy, errc::overloaded);
     }
 }
 
 void shard::impl::on_opened(
-    const incoming_request& a, admission::permit permit, opened_content opened
+    const incoming_request& a, grant granted, opened_content opened
 ) noexcept {
     try {
         if (a.request.op == opcode::rrq) {
-            begin_read(a, std::move(permit), std::move(opened.from));
+            starter_.begin_read(a, std::move(granted), std::move(opened.from));
         } else {
-            begin_write(a, std::move(permit), std::move(opened.into));
+            starter_.begin_write(a, std::move(granted), std::move(opened.into));
         }
     } catch (const std::bad_alloc&) {
-        refuse(a, out_of_memory());
+        starter_.refuse(a, reason::shortage, out_of_memory());
     }
 }
 
-void shard::impl::on_given_up(const incoming_request& a, const error_code& why) noexcept {
-    refuser_.report(a, why);
-}
-
-void shard::impl::begin_read(
-    const incoming_request& a, admission::permit permit, result<std::shared_ptr<source>> opened
-) {
-    if (!opened) {
-        refuse(a, opened.error());
-        return;
-    }
-    std::shared_ptr<source> from = std::move(*opened);
-    if (auto surplus = from->share(files_.cache()); surplus && from->remote()) {
-        runner_.dispose(std::move(surplus), from->lane());
-    }
-    files_.schedule_eviction(a.now);
-    answer answered = negotiator_.answer_read(a, from->size());
-    if (a.request.mode == transfer_mode::netascii) {
-        const std::size_t window =
-            std::size_t{answered.agreed.blksize} * answered.agreed.windowsize;
-        from = std::make_shared<netascii_source>(std::move(from), window, &runner_.buffers());
-    }
-    opened_port at = open_port(a, {});
-    if (!at.port) {
-        from->unshare();
-        runner_.release(from);
-        return;
-    }
-    negotiator_.bound_read(a, at.lent != nullptr, from->size(), answered);
-    const engine_config engine = negotiator_.engine_for(a, runner_.transfers().half_open().size());
-    auto made = std::make_unique<server_transfer>(
-        runner_,
-        setup_for(a, std::move(at.port)),
-        sender::respond(answered, a.who.peer, engine, a.now),
-        std::move(from),
-        a,
-        std::move(permit),
-        at
-    );
-    made->opened_by_data = !answered.needs_oack();
-    runner_.add(std::move(made), a.now);
-}
-
-void shard::impl::begin_write(
-    const incoming_request& a, admission::permit permit, result<std::shared_ptr<sink>> opened
-) {
-    if (!opened) {
-        refuse(a, opened.error());
-        return;
-    }
-    answer answered = negotiator_.answer_write(a);
-    std::shared_ptr<sink> into = std::move(*opened);
-    if (!into->remote()) {
-        into =
-            std::make_shared<buffered_sink>(std::move(into), collected_bytes, &runner_.buffers());
-    }
-    if (a.request.mode == transfer_mode::netascii) {
-        into = std::make_shared<netascii_sink>(std::move(into));
-    }
-    opened_port at = open_port(a, answered.agreed);
-    if (!at.port) {
-        runner_.release(into);
-        return;
-    }
-    negotiator_.bound_write(a, *at.port, at.lent != nullptr, into->remote(), answered);
-    const engine_config engine = negotiator_.engine_for(a, runner_.transfers().half_open().size());
-    runner_.add(
-        std::make_unique<server_transfer>(
-            runner_,
-            setup_for(a, std::move(at.port)),
-            receiver::respond(answered, a.who.peer, engine, a.now),
-            std::move(into),
-            a,
-            std::move(permit),
-            at
-        ),
-        a.now
-    );
-}
-
-/// Without a port the request is refused.
-opened_port shard::impl::open_port(const incoming_request& a, const parameters& receives) noexcept {
-    auto opened = ports_.open(a, receives);
-    if (opened) {
-        return std::move(*opened);
-    }
-    // Nothing the client asked for is wrong. One that never answered may hold what is missing.
-    refuser_.refuse(a, peer_errc::undefined, busy_text, opened.error());
-    make_room(a);
-    return {};
-}
-
-transfer_setup
-shard::impl::setup_for(const incoming_request& a, std::unique_ptr<datagram_socket> port) noexcept {
-    return {
-        a.request.op == opcode::rrq ? transfer_direction::read : transfer_direction::write,
-        a.request.filename,
-        a.request.mode,
-        std::move(port),
-        context_.needs.pool != nullptr ? &runner_ : nullptr};
-}
-
-void shard::impl::refuse(const incoming_request& a, const error_code& why) noexcept {
-    refuser_.refuse(a, why);
-    if (is_shortage(why)) {
-        // A client that never answered may hold what is missing; it is given back at the end of
-        // this turn.
-        make_room(a);
-    }
-}
-
-/// Descriptors or memory are short.
-void shard::impl::make_room(const incoming_request& a) noexcept {
-    files_.clear();
-    admission_.evict(a.who.peer, a.now);
+void shard::impl::on_given_up(
+    const incoming_request& a, reason why, const error_code& what
+) noexcept {
+    refuser_.drop(a, why, what);
 }
 
 shard::shard(const shard_dependencies& needs, const service_config& config, time_point now)
-    : impl_(std::make_unique<impl>(needs, config, now)) {}
+    : impl_(std::make_unique<impl>(needs, std::make_shared<const service_config>(config), now)) {}
 
 shard::~shard() = default;
 
 error_code shard::listen(std::unique_ptr<datagram_socket> port) {
     return impl_->listen(std::move(port));
+}
+
+void shard::configure(std::shared_ptr<const service_config> config, time_point now) noexcept {
+    impl_->configure(std::move(config), now);
 }
 
 void shard::step(time_point now) noexcept {
@@ -393,6 +324,14 @@ std::size_t shard::running() const noexcept {
 
 std::size_t shard::transfers() const noexcept {
     return impl_->transfers();
+}
+
+std::vector<transfer_summary> shard::progress(time_point now) const {
+    return impl_->progress(now);
+}
+
+const shard_counters& shard::counters() const noexcept {
+    return impl_->counters();
 }
 
 } // namespace tftp

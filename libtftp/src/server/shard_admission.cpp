@@ -12,7 +12,7 @@ result<admission::permit> shard_admission::admit(const incoming_request& a) {
         return make_error_code(errc::too_fast);
     }
     const std::size_t half_open = runner_.transfers().half_open().size() + openings_.size();
-    if (half_open >= context_.config.limits.half_open_max) {
+    if (half_open >= context_.config().limits.half_open_max) {
         evict(a.who.peer, a.now);
     }
     const bool beside = runner_.transfers().holder_of(a.who) != nullptr;
@@ -20,6 +20,20 @@ result<admission::permit> shard_admission::admit(const incoming_request& a) {
     const bool room = permit || (permit.error() == errc::overloaded && evict(a.who.peer, a.now)) ||
                       (permit.error() == errc::client_overloaded && evict_own(a.who.peer, a.now));
     return permit || !room ? std::move(permit) : counts.admit(a.who.peer, a.now, beside);
+}
+
+bool shard_admission::may_answer(const incoming_request& a) {
+    admission& counts = context_.admission;
+    if (counts.owed_by(a.who.peer, a.now) == destination_budget::state::silent) {
+        return false;
+    }
+    const auto permit = counts.admit(a.who.peer, a.now);
+    return permit || permit.error() != errc::too_fast;
+}
+
+reason shard_admission::why_unanswered(const incoming_request& a) const noexcept {
+    const auto owed = context_.admission.owed_by(a.who.peer, a.now);
+    return owed == destination_budget::state::silent ? reason::unacknowledged : reason::client_pace;
 }
 
 bool shard_admission::evict(const endpoint& asking, time_point now) noexcept {

@@ -8,6 +8,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/base/time.hpp>
 #include <tftp/server/admission.hpp>
+#include <tftp/transfer/events.hpp>
 
 namespace tftp {
 
@@ -25,6 +26,14 @@ public:
     /// `admission::admit`; `errc::too_fast` for a client that has acknowledged nothing of much,
     /// too. Throws std::bad_alloc.
     [[nodiscard]] result<admission::permit> admit(const incoming_request& a);
+
+    /// Counts a request that is going to be refused; nobody makes room for it. Returns false when
+    /// its client asks too fast, or has acknowledged nothing of much: it gets no answer. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] bool may_answer(const incoming_request& a);
+
+    /// Returns why a client that asks gets no answer.
+    [[nodiscard]] reason why_unanswered(const incoming_request& a) const noexcept;
 
     /// Evicts a transfer whose client has acknowledged nothing yet. This is the oldest transfer of
     /// the client that asks, if it has one. Otherwise it is the older of two chosen at random: a

@@ -6,6 +6,8 @@
 #include <tftp/runtime/event_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
 #include <tftp/server/admission.hpp>
+#include <tftp/server/counters.hpp>
+#include <tftp/server/policy.hpp>
 #include <tftp/server/service_config.hpp>
 #include <tftp/socket/datagram_socket.hpp>
 #include <tftp/transfer/events.hpp>
@@ -13,6 +15,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace tftp {
 
@@ -27,6 +30,8 @@ struct shard_dependencies {
     job_runner* pool = nullptr;
     /// Counts for all shards of a server; null: this shard counts alone.
     tftp::admission* admission = nullptr;
+    /// Decides about requests; null: a `default_policy`.
+    const request_policy* policy = nullptr;
 };
 
 /// One thread's share of a server: listening ports, the transfers they start, their deadlines.
@@ -52,6 +57,12 @@ public:
     /// from a new one best when it reports waiting times.
     [[nodiscard]] error_code listen(std::unique_ptr<datagram_socket> port);
 
+    /// Goes by another configuration from now on; transfers that run keep what they were granted.
+    /// Bounds that are counted by `shard_dependencies::admission` are not changed.
+    ///
+    /// Precondition: its `tids` and `sends` are those of the one before.
+    void configure(std::shared_ptr<const service_config> config, time_point now) noexcept;
+
     /// Does what is left to do when the handlers of ready descriptors have been called: takes
     /// requests that did not fit into a batch, acts on deadlines, and destroys what has ended. Call
     /// it once a turn of the event loop, and when deadline() has come; never from a handler.
@@ -65,6 +76,13 @@ public:
     void close_listeners() noexcept;
     /// Ends every transfer with ERROR 0; step() destroys them.
     void abort_all(time_point now);
+
+    /// Returns how far each transfer has come that has not completed: as its summary so far. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] std::vector<transfer_summary> progress(time_point now) const;
+
+    /// Returns its counters. Any thread may read them, as long as the shard is.
+    [[nodiscard]] const shard_counters& counters() const noexcept;
 
     /// Returns how many transfers have not completed.
     [[nodiscard]] std::size_t running() const noexcept;
