@@ -20,7 +20,7 @@ sender sender::respond(
     s.exchange_.agreed = answered.agreed;
     if (answered.needs_oack()) {
         const auto size = encode_oack(answered, s.exchange_.opening_buffer());
-        // Four options at their longest stay far below the buffer.
+        // The largest OACK fits: wire/options.cpp checks it.
         TFTP_ASSERT(size.has_value());
         s.exchange_.opening_written(*size, now);
     } else {
@@ -82,7 +82,7 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
             }
             exchange_.lock(from);
         }
-        on_ack(ack->block, now);
+        on_ack(*ack, now);
     } else {
         ++exchange_.counters.ignored;
     }
@@ -121,9 +121,10 @@ void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now
     start();
 }
 
-void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
+/// No option that is negotiated here gives `ack.extra` a meaning, so it changes nothing.
+void sender::on_ack(const ack_view& ack, time_point now) noexcept {
     if (!started_) {
-        if (wire != 0) {
+        if (ack.block != 0) {
             ++exchange_.counters.ignored;
             return;
         }
@@ -132,7 +133,7 @@ void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
         return;
     }
     const auto block = from_wire(
-        wire, base_ - 1, std::uint32_t{exchange_.agreed.windowsize} + 1, exchange_.config.wrap
+        ack.block, base_ - 1, std::uint32_t{exchange_.agreed.windowsize} + 1, exchange_.config.wrap
     );
     if (!block || *block > sent_) {
         ++exchange_.counters.ignored;

@@ -121,7 +121,7 @@ void acceptor::take_mixed(
         }
         received one = messages.front();
         messages.front().for_each_datagram([&](bytes_view datagram) {
-            one.octets = datagram;
+            one.bytes = datagram;
             if (!is_request(datagram)) {
                 others_.deliver(from, {&one, 1}, now);
             } else if (!accepting_ || pace_.available(now) == 0) {

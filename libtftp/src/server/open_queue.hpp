@@ -45,6 +45,11 @@ public:
 
     /// Lifetime: all are borrowed.
     open_queue(shard_context& context, transfer_runner& runner, handler& by);
+    open_queue(const open_queue&) = delete;
+    open_queue& operator=(const open_queue&) = delete;
+
+    /// Gives up all.
+    ~open_queue() { clear(); }
 
     /// Opens the content of `a` in the pool. Returns false when the pool takes no more now. Throws
     /// std::bad_alloc.

@@ -36,7 +36,7 @@ private:
 /// OACK; or ACK 0, which accepts a write, for the DATA that answered its read.
 [[nodiscard]] bool shows_server(const received& message, bool opened_by_data) noexcept {
     const auto packet =
-        decode(message.octets.first(std::min(message.segment, message.octets.size())));
+        decode(message.bytes.first(std::min(message.segment, message.bytes.size())));
     if (!packet) {
         return false;
     }

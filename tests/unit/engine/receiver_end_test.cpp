@@ -10,11 +10,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Takes the blocks first .. last of 512 octets in lockstep, without a script for each of them.
+/// Takes the blocks first .. last of 512 bytes in lockstep, without a script for each of them.
 void take_blocks(receiver& r, std::uint64_t first, std::uint64_t last, rollover wrap) {
     for (std::uint64_t block = first; block <= last; ++block) {
-        const datagram octets = data(to_wire(block, wrap));
-        r.on_datagram(octets, peer, start);
+        const datagram bytes = data(to_wire(block, wrap));
+        r.on_datagram(bytes, peer, start);
         const auto stored = r.next();
         const auto* s = std::get_if<store>(&stored);
         REQUIRE((s != nullptr && s->offset == (block - 1) * 512));
@@ -355,7 +355,7 @@ TEST_CASE("receiver refuses more than tsize announced", "[engine][receiver][rfc2
     }
 }
 
-TEST_CASE("receiver takes fewer octets than tsize for a failure", "[engine][receiver][rfc2349]") {
+TEST_CASE("receiver takes fewer bytes than tsize for a failure", "[engine][receiver][rfc2349]") {
     SECTION("of a read") {
         receiver r = ask_read({.tsize = 0});
         script(r)
@@ -377,7 +377,7 @@ TEST_CASE("receiver takes fewer octets than tsize for a failure", "[engine][rece
             .expect_error(peer_errc::undefined)
             .expect_failure(errc::truncated);
     }
-    SECTION("but not in netascii, where octets on the wire are not those of the file") {
+    SECTION("but not in netascii, where bytes on the wire are not those of the file") {
         receiver r =
             receiver::request("file", transfer_mode::netascii, {.tsize = 0}, server, {}, start)
                 .value();

@@ -48,9 +48,22 @@ TEST_CASE("sender ignores an ACK of a block that was never sent", "[engine][send
     CHECK(s.counters().ignored == 4);
 }
 
-TEST_CASE("sender takes an ACK of five octets", "[engine][sender]") {
+TEST_CASE("sender takes an ACK of five bytes", "[engine][sender]") {
     sender s = serve_read({}, 5000);
     script(s).expect_data(1, 1).receive(ack_of_windows(1, std::byte{8})).expect_data(2, 1);
+}
+
+TEST_CASE("sender takes an ACK as that of its block, whatever follows", "[engine][sender]") {
+    sender s = serve_read(window_4, 100000);
+    datagram longer = ack(2);
+    longer.resize(512, std::byte{0xff});
+    script(s)
+        .expect_datagram(oack(window_4))
+        .receive(ack(0))
+        .expect_data(1, 4)
+        .receive(longer)
+        .expect_data_again(3, 4);
+    CHECK(s.base() == 3);
 }
 
 TEST_CASE("sender ends an empty file with an empty DATA", "[engine][sender][rfc1350]") {
@@ -76,7 +89,7 @@ TEST_CASE("sender ends a multiple of blksize with an empty DATA", "[engine][send
 TEST_CASE("sender learns the size of its content while it reads", "[engine][sender]") {
     sender s = serve_read({}, std::nullopt);
     script(s).expect_data(1, 1).receive(ack(1));
-    // The caller reads block 2 and finds 88 octets of it.
+    // The caller reads block 2 and finds 88 bytes of it.
     s.on_source_end(600);
     script(s).expect_data(2, 1).receive(ack(2)).expect_success();
     CHECK(s.counters().bytes == 600);

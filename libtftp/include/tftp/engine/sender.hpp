@@ -18,7 +18,7 @@ namespace tftp {
 ///
 /// Contract: after every input, call next() until it returns idle or closed.
 ///
-/// It speaks of blocks, never of their octets: the caller reads block n from octet (n - 1) x
+/// It speaks of blocks, never of their bytes: the caller reads block n from byte (n - 1) x
 /// blksize of the content, as often as it is offered. Reads no clock: `now` never runs backwards.
 /// Nothing allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to
 /// each input is tabled in docs/protocol.md.
@@ -119,7 +119,7 @@ private:
         const endpoint& peer, bool initiator, const engine_config& config, time_point now
     ) noexcept;
 
-    void on_ack(std::uint16_t wire, time_point now) noexcept;
+    void on_ack(const ack_view& ack, time_point now) noexcept;
     void on_new_ack(std::uint64_t block, time_point now) noexcept;
     void measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept;
     void measure_gap(std::uint64_t taken, time_point now) noexcept;
