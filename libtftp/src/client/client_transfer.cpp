@@ -21,9 +21,9 @@ namespace {
     return any;
 }
 
-/// Octets of one window at the largest that may be agreed: a server that leaves out a blksize below
+/// Bytes of one window at the largest that may be agreed: a server that leaves out a blksize below
 /// the default has agreed to the default.
-[[nodiscard]] std::size_t window_octets(const offer& offered) noexcept {
+[[nodiscard]] std::size_t window_bytes(const offer& offered) noexcept {
     const std::uint16_t blksize = std::max(offered.blksize.value_or(0), blksize_default);
     return std::size_t{offered.windowsize.value_or(1)} * blksize;
 }
@@ -112,7 +112,7 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     if (asked.mode == transfer_mode::netascii) {
         // The size on the wire is not known in advance (RFC 2349).
         offered.tsize.reset();
-        content = std::make_shared<netascii_source>(std::move(content), window_octets(offered));
+        content = std::make_shared<netascii_source>(std::move(content), window_bytes(offered));
     } else if (offered.tsize) {
         offered.tsize = from.size();
     }

@@ -106,7 +106,7 @@ void service::note_answer(server_transfer& s, time_point now) noexcept {
 /// Notes what its client was sent and has not acknowledged.
 void service::charge(server_transfer& s, time_point now) noexcept {
     // Openings are counted more generously than the DATA that follows them.
-    if (const std::uint64_t sent = s.octets_sent(); sent > s.charged) {
+    if (const std::uint64_t sent = s.bytes_sent(); sent > s.charged) {
         admission_.charge(s.who.peer, sent - s.charged, now);
         s.charged = sent;
     }

@@ -19,7 +19,7 @@ namespace conditions = boost::system::errc;
 constexpr std::size_t in_place_min = 16384;
 
 /// The system call copies block by block and would wait for memory at each: 0.36 us a block of 1468
-/// octets in a run of 44 with this, 0.50 without. Of memory that has gone nothing is fetched.
+/// bytes in a run of 44 with this, 0.50 without. Of memory that has gone nothing is fetched.
 void fetch(bytes_view content) noexcept {
     constexpr std::size_t line = 64;
     for (std::size_t at = 0; at < content.size(); at += line) {
@@ -44,8 +44,8 @@ bool transfer::send_run(
         deadline_ = now + blocked_wait;
         return false;
     }
-    const std::optional<sent_run> in_place = send_in_place(engine, run, memory);
-    const sent_run outcome = in_place ? *in_place : send_read(engine, run, memory);
+    const std::optional<run_result> in_place = send_in_place(engine, run, memory);
+    const run_result outcome = in_place ? *in_place : send_read(engine, run, memory);
     const auto& sent = outcome.left;
     if (outcome.unread) {
         return on_unread(engine, run, sent.error(), now);
@@ -66,11 +66,11 @@ bool transfer::send_run(
 }
 
 /// Sends a run from where its content stands, if that is known and the port can.
-std::optional<transfer::sent_run>
+std::optional<transfer::run_result>
 transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept {
     const std::size_t blksize = engine.agreed().blksize;
     const std::size_t size = std::size_t{run.count} * blksize;
-    if (size < in_place_min || cold_.octets != nullptr || cold_.error) {
+    if (size < in_place_min || cold_.bytes != nullptr || cold_.error) {
         return std::nullopt;
     }
     const bytes_view content = source_->in_place((run.first_block - 1) * blksize, size);
@@ -82,7 +82,7 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
     for (std::size_t i = 0; i < run.count; ++i) {
         const auto header = memory.arena().subspan(i * header_size).first<header_size>();
         encode_data_header(header, to_wire(run.first_block + i, engine.wrap()));
-        // sendmsg takes pointers to mutable octets; it only reads them.
+        // sendmsg takes pointers to mutable bytes; it only reads them.
         auto* const block = const_cast<std::byte*>(content.data() + i * blksize);
         parts[2 * i] = {header.data(), header_size};
         parts[2 * i + 1] = {block, blksize};
@@ -92,7 +92,7 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
             return std::nullopt;
         }
         const bool gone = failed == conditions::bad_address;
-        return sent_run{gone ? make_error_code(errc::source_shrank) : failed, run.count, gone};
+        return run_result{gone ? make_error_code(errc::source_shrank) : failed, run.count, gone};
     }
     // What was cut off is cleared first, so it may have been copied: it must not leave. Whether
     // there is still something to send a read decides, which can be had again.
@@ -104,13 +104,13 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
         if (failed == conditions::operation_not_supported) {
             return std::nullopt;
         }
-        return sent_run{failed, run.count};
+        return run_result{failed, run.count};
     }
-    return sent_run{run.count, run.count};
+    return run_result{run.count, run.count};
 }
 
 /// Reads a run into the arena, between the headers, and sends it.
-transfer::sent_run
+transfer::run_result
 transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexcept {
     const std::size_t blksize = engine.agreed().blksize;
     const std::size_t segment = blksize + header_size;
@@ -137,8 +137,8 @@ transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexc
         engine.on_source_end(offset + filled->bytes);
     }
     const std::size_t blocks = std::min(gaps.size(), filled->bytes / blksize + 1);
-    const std::size_t octets = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
-    return {port_->send_run(engine.peer(), {}, memory.arena().first(octets), segment), blocks};
+    const std::size_t bytes = std::min(filled->bytes, blocks * blksize) + blocks * header_size;
+    return {port_->send_run(engine.peer(), {}, memory.arena().first(bytes), segment), blocks};
 }
 
 /// The content of a run is not at hand, or not at all: returns true when the engine has to act.
@@ -180,14 +180,14 @@ bool transfer::wait_for_buffer(time_point now) noexcept {
 
 result<read_outcome>
 transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept {
-    if (cold_.octets == nullptr && !cold_.error) {
+    if (cold_.bytes == nullptr && !cold_.error) {
         const auto outcome = source_->try_read(offset, gaps);
         if (outcome || outcome.error() != errc::would_block || host_ != nullptr) {
             return outcome;
         }
         return source_->read(offset, gaps);
     }
-    const cold_octets cold = std::exchange(cold_, {});
+    const cold_read_result cold = std::exchange(cold_, {});
     if (cold.error) {
         return cold.error;
     }
@@ -199,7 +199,7 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
         return source_->try_read(offset, gaps);
     }
     const bytes_view content =
-        bytes_view(cold.octets.get(), cold.outcome.bytes).subspan(offset - cold.offset);
+        bytes_view(cold.bytes.get(), cold.outcome.bytes).subspan(offset - cold.offset);
     std::size_t copied = 0;
     for (const ::iovec& gap : gaps) {
         const std::size_t part = std::min(gap.iov_len, content.size() - copied);

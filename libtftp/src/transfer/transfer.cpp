@@ -20,13 +20,13 @@ constexpr auto pool_wait_min = std::chrono::milliseconds(10);
 constexpr unsigned pool_wait_doublings_max = 6;
 
 /// Largest payload of UDP over IPv4, and so of one segmented send.
-constexpr std::size_t run_octets_max = 65507;
+constexpr std::size_t run_bytes_max = 65507;
 
 /// ACKs come one a window, a few when gaps are reported.
 constexpr std::size_t sender_messages_max = 8;
 
 [[nodiscard]] std::uint16_t run_max_for(std::size_t blksize) noexcept {
-    const std::size_t fit = run_octets_max / (blksize + header_size);
+    const std::size_t fit = run_bytes_max / (blksize + header_size);
     return static_cast<std::uint16_t>(std::clamp<std::size_t>(fit, 1, scratch::segments_max));
 }
 
@@ -251,9 +251,9 @@ void transfer::take(receiver& engine, const store& effect, scratch& memory) noex
     }
     pending_last_ = effect.last;
     if (!effect.payload.empty()) {
-        // writev takes pointers to mutable octets; a sink only reads them.
-        auto* const octets = const_cast<std::byte*>(effect.payload.data());
-        memory.vectors()[pending_count_] = {octets, effect.payload.size()};
+        // writev takes pointers to mutable bytes; a sink only reads them.
+        auto* const bytes = const_cast<std::byte*>(effect.payload.data());
+        memory.vectors()[pending_count_] = {bytes, effect.payload.size()};
         ++pending_count_;
     }
     if (pending_count_ == scratch::segments_max) {
@@ -310,17 +310,17 @@ void transfer::collect(receiver& engine, const store& effect) noexcept {
     if (!collecting_->offset) {
         collecting_->offset = effect.offset;
     }
-    auto& octets = collecting_->octets;
+    auto& bytes = collecting_->bytes;
     try {
-        octets.insert(octets.end(), effect.payload.begin(), effect.payload.end());
+        bytes.insert(bytes.end(), effect.payload.begin(), effect.payload.end());
     } catch (const std::bad_alloc&) {
         write_failed(engine, make_error_code(conditions::not_enough_memory));
     }
 }
 
-void transfer::start_write(receiver& engine, collected what) noexcept {
-    what.share.shrink(what.octets.size());
-    writing_ = hand_over<write_job>(queueing::always, std::move(what), size_to_reserve(engine));
+void transfer::start_write(receiver& engine, write_batch batch) noexcept {
+    batch.share.shrink(batch.bytes.size());
+    writing_ = hand_over<write_job>(queueing::always, std::move(batch), size_to_reserve(engine));
     if (!writing_) {
         write_failed(engine, errc::overloaded);
     }
@@ -432,7 +432,7 @@ const engine_counters& transfer::counters() const noexcept {
     });
 }
 
-std::uint64_t transfer::octets_sent() const noexcept {
+std::uint64_t transfer::bytes_sent() const noexcept {
     /// An OACK, or an ACK, with room to spare.
     constexpr std::uint64_t control = 128;
     const engine_counters& c = counters();

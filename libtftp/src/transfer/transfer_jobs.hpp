@@ -79,7 +79,7 @@ private:
 /// Reads what the page cache does not hold.
 class transfer::cold_read final : public file_job<source> {
 public:
-    /// share: of `wanted.size` octets.
+    /// share: of `wanted.size` bytes.
     cold_read(transfer& owner, budget_share share, const extent& wanted) noexcept
         : file_job(owner, owner.source_), wanted_(wanted.size) {
         result_.share = std::move(share);
@@ -87,12 +87,12 @@ public:
     }
 
     void run() noexcept override {
-        result_.octets.reset(new (std::nothrow) std::byte[wanted_]);
-        if (!result_.octets) {
+        result_.bytes.reset(new (std::nothrow) std::byte[wanted_]);
+        if (!result_.bytes) {
             result_.error = make_error_code(boost::system::errc::not_enough_memory);
             return;
         }
-        const ::iovec gap{result_.octets.get(), wanted_};
+        const ::iovec gap{result_.bytes.get(), wanted_};
         const auto outcome = file().read(result_.offset, {&gap, 1});
         if (outcome) {
             result_.outcome = *outcome;
@@ -105,36 +105,36 @@ private:
     void deliver(transfer& owner) noexcept override {
         owner.cold_ = std::move(result_);
         if (!owner.cold_.error) {
-            const bytes_view octets(owner.cold_.octets.get(), owner.cold_.outcome.bytes);
-            owner.source_->keep(owner.cold_.offset, octets);
+            const bytes_view bytes(owner.cold_.bytes.get(), owner.cold_.outcome.bytes);
+            owner.source_->keep(owner.cold_.offset, bytes);
         }
     }
 
     std::size_t wanted_;
-    cold_octets result_;
+    cold_read_result result_;
 };
 
 /// Stores where that may wait.
 class transfer::write_job final : public file_job<sink> {
 public:
-    /// reserve: octets announced, if they are to be reserved first.
-    write_job(transfer& owner, collected what, std::optional<std::uint64_t> reserve) noexcept
-        : file_job(owner, owner.sink_), what_(std::move(what)), reserve_(reserve) {}
+    /// reserve: bytes announced, if they are to be reserved first.
+    write_job(transfer& owner, write_batch batch, std::optional<std::uint64_t> reserve) noexcept
+        : file_job(owner, owner.sink_), batch_(std::move(batch)), reserve_(reserve) {}
 
     void run() noexcept override {
         if (reserve_) {
             outcome_ = file().reserve(*reserve_);
         }
-        if (!outcome_ && !what_.octets.empty()) {
-            const ::iovec payload{what_.octets.data(), what_.octets.size()};
-            outcome_ = file().write(*what_.offset, {&payload, 1});
+        if (!outcome_ && !batch_.bytes.empty()) {
+            const ::iovec payload{batch_.bytes.data(), batch_.bytes.size()};
+            outcome_ = file().write(*batch_.offset, {&payload, 1});
         }
     }
 
 private:
     void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
 
-    collected what_;
+    write_batch batch_;
     std::optional<std::uint64_t> reserve_;
     error_code outcome_;
 };

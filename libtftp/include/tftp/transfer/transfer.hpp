@@ -134,7 +134,7 @@ public:
     [[nodiscard]] bool failed() const noexcept { return completed_ && outcome_.failed(); }
 
     /// Returns about how many bytes it has sent so far, for want of a count never too few.
-    [[nodiscard]] std::uint64_t octets_sent() const noexcept;
+    [[nodiscard]] std::uint64_t bytes_sent() const noexcept;
     /// Returns the peer; for a client its port is the transfer's once the server answered.
     [[nodiscard]] const endpoint& peer() const noexcept;
     /// Returns what happened so far.
@@ -155,16 +155,16 @@ private:
     class commit_job;
 
     /// What a cold read brought, until it is sent.
-    struct cold_octets {
+    struct cold_read_result {
         budget_share share;
-        std::unique_ptr<std::byte[]> octets;
+        std::unique_ptr<std::byte[]> bytes;
         std::uint64_t offset = 0;
         read_outcome outcome;
         error_code error;
     };
 
     /// What came of a run of DATA.
-    struct sent_run {
+    struct run_result {
         /// As `datagram_socket::send_run` returns it, or why there was nothing to send.
         result<std::uint16_t> left;
         /// Blocks it was, fewer than asked for when the content ends.
@@ -173,12 +173,12 @@ private:
         bool unread = false;
     };
 
-    /// Octets on their way to a remote sink, until they are handed to the pool.
-    struct collected {
+    /// Bytes on their way to a remote sink, until they are handed to the pool.
+    struct write_batch {
         budget_share share;
         /// Where they belong; empty while there is nothing to store, if only an end.
         std::optional<std::uint64_t> offset;
-        std::vector<std::byte> octets;
+        std::vector<std::byte> bytes;
     };
 
     template <class Job, class... Arguments>
@@ -207,9 +207,9 @@ private:
 
     [[nodiscard]] bool
     send_run(sender& engine, const send_data& run, scratch& memory, time_point now) noexcept;
-    [[nodiscard]] std::optional<sent_run>
+    [[nodiscard]] std::optional<run_result>
     send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept;
-    [[nodiscard]] sent_run
+    [[nodiscard]] run_result
     send_read(sender& engine, const send_data& run, scratch& memory) noexcept;
     [[nodiscard]] bool
     on_unread(sender& engine, const send_data& run, const error_code& why, time_point now) noexcept;
@@ -225,7 +225,7 @@ private:
     [[nodiscard]] bool writes_elsewhere() const noexcept;
     [[nodiscard]] bool start_collecting() noexcept;
     void collect(receiver& engine, const store& effect) noexcept;
-    void start_write(receiver& engine, collected what) noexcept;
+    void start_write(receiver& engine, write_batch batch) noexcept;
     void finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept;
     void commit(receiver& engine, time_point now) noexcept;
     void finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept;
@@ -245,8 +245,8 @@ private:
     transfer_host* host_;
     /// Owned by the pool while it runs; told when this transfer ends first.
     job* job_ = nullptr;
-    cold_octets cold_;
-    std::optional<collected> collecting_;
+    cold_read_result cold_;
+    std::optional<write_batch> collecting_;
     std::string filename_;
     transfer_mode mode_;
     transfer_direction verb_;
