@@ -1,4 +1,5 @@
 #include <tftp/client/client_transfer.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 #include <tftp/transfer/receive_window.hpp>
 
 #include <algorithm>
@@ -102,7 +103,7 @@ begin_get(const client_request& asked, sink& into, socket_factory& ports, time_p
     }
     transfer_setup setup{
         transfer_direction::read, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 result<std::unique_ptr<transfer>>
@@ -127,7 +128,7 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     }
     transfer_setup setup{
         transfer_direction::write, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 } // namespace tftp

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "socket/shared_socket_view.hpp"
+#include "transfer/unicast_transfer.hpp"
 
 #include <tftp/server/service.hpp>
 
@@ -70,7 +71,7 @@ struct service::listener final : shared {
     bool crowded = false;
 };
 
-struct service::server_transfer final : event_handler, transfer {
+struct service::server_transfer final : event_handler, timer_entry, unicast_transfer {
     template <class Engine, class Content>
     server_transfer(
         service& of,
@@ -81,7 +82,7 @@ struct service::server_transfer final : event_handler, transfer {
         admission::permit counted,
         const opened_port& port
     )
-        : transfer(std::move(setup), engine, std::move(content), a.now),
+        : unicast_transfer(std::move(setup), engine, std::move(content), a.now),
           owner(of),
           who(a.who),
           request_digest(digest(a.datagram)),

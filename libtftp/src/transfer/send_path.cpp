@@ -1,7 +1,5 @@
 #include "transfer/transfer_jobs.hpp"
 
-#include <tftp/transfer/transfer.hpp>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -37,7 +35,7 @@ const char* text_for(const error_code& why, peer_errc code) noexcept {
 
 } // namespace
 
-bool transfer::send_run(
+bool unicast_transfer::send_run(
     sender& engine, const send_data& run, scratch& memory, time_point now
 ) noexcept {
     if (job_ != nullptr) {
@@ -66,8 +64,8 @@ bool transfer::send_run(
 }
 
 /// Sends a run from where its content stands, if that is known and the port can.
-std::optional<transfer::run_result>
-transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept {
+std::optional<unicast_transfer::run_result>
+unicast_transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) noexcept {
     const std::size_t blksize = engine.agreed().blksize;
     const std::size_t size = std::size_t{run.count} * blksize;
     if (size < in_place_min || cold_.bytes != nullptr || cold_.error) {
@@ -110,8 +108,8 @@ transfer::send_in_place(sender& engine, const send_data& run, scratch& memory) n
 }
 
 /// Reads a run into the arena, between the headers, and sends it.
-transfer::run_result
-transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexcept {
+unicast_transfer::run_result
+unicast_transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexcept {
     const std::size_t blksize = engine.agreed().blksize;
     const std::size_t segment = blksize + header_size;
     const auto gaps = memory.vectors().first(run.count);
@@ -142,7 +140,7 @@ transfer::send_read(sender& engine, const send_data& run, scratch& memory) noexc
 }
 
 /// The content of a run is not at hand, or not at all: returns true when the engine has to act.
-bool transfer::on_unread(
+bool unicast_transfer::on_unread(
     sender& engine, const send_data& run, const error_code& why, time_point now
 ) noexcept {
     if (why != errc::would_block) {
@@ -162,7 +160,7 @@ bool transfer::on_unread(
 
 /// Returns false when the buffer has been full for so long that nothing seems to leave it: what it
 /// does not take is lost then, so that the engine's timer goes on and gives up in the end.
-bool transfer::wait_for_buffer(time_point now) noexcept {
+bool unicast_transfer::wait_for_buffer(time_point now) noexcept {
     if (port_->native_handle() < 0 && !acknowledged()) {
         // Others send from there as well, and this peer may not even exist: it waits before nobody.
         return false;
@@ -178,8 +176,9 @@ bool transfer::wait_for_buffer(time_point now) noexcept {
     return true;
 }
 
-result<read_outcome>
-transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps) noexcept {
+result<read_outcome> unicast_transfer::fill(
+    std::uint64_t offset, std::size_t wanted, std::span<const ::iovec> gaps
+) noexcept {
     if (cold_.bytes == nullptr && !cold_.error) {
         const auto outcome = source_->try_read(offset, gaps);
         if (outcome || outcome.error() != errc::would_block || host_ != nullptr) {
@@ -209,7 +208,7 @@ transfer::fill(std::uint64_t offset, std::size_t wanted, std::span<const ::iovec
     return read_outcome{copied, cold.outcome.end && copied == content.size()};
 }
 
-bool transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
+bool unicast_transfer::start_cold_read(std::uint64_t offset, std::size_t wanted) noexcept {
     const extent all = source_->around(offset, wanted);
     budget_share share(host_->buffers(), all.size, budget_use::reading, source_->lane());
     return share.held() && hand_over<cold_read>(queueing::bounded, std::move(share), all);

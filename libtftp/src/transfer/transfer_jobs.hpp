@@ -1,7 +1,8 @@
 #pragma once
 
+#include "transfer/unicast_transfer.hpp"
+
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/transfer/transfer.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -22,12 +23,12 @@ namespace tftp {
 inline constexpr auto blocked_wait = std::chrono::seconds(1);
 
 /// What is known of a job while it is away.
-class transfer::job : public blocking_job {
+class unicast_transfer::job : public blocking_job {
 public:
     ~job() override { static_cast<void>(forget_owner()); }
 
     /// Parts the two; returns the transfer, if it had not ended.
-    [[nodiscard]] transfer* forget_owner() noexcept {
+    [[nodiscard]] unicast_transfer* forget_owner() noexcept {
         if (owner_ != nullptr) {
             owner_->job_ = nullptr;
         }
@@ -35,21 +36,21 @@ public:
     }
 
 protected:
-    job(transfer& owner, std::uint64_t lane, job_length length) noexcept
+    job(unicast_transfer& owner, std::uint64_t lane, job_length length) noexcept
         : blocking_job(lane, length), owner_(&owner) {
         owner.job_ = this;
     }
 
 private:
-    transfer* owner_;
+    unicast_transfer* owner_;
 };
 
 /// What the jobs share. `File` is a source or a sink.
 template <class File>
-class transfer::file_job : public job {
+class unicast_transfer::file_job : public job {
 public:
     void done() noexcept final {
-        if (transfer* const owner = forget_owner()) {
+        if (unicast_transfer* const owner = forget_owner()) {
             deliver(*owner);
             host_.resumed(*owner);
         } else {
@@ -59,7 +60,9 @@ public:
 
 protected:
     file_job(
-        transfer& owner, const std::shared_ptr<File>& file, job_length length = job_length::brief
+        unicast_transfer& owner,
+        const std::shared_ptr<File>& file,
+        job_length length = job_length::brief
     ) noexcept
         : job(owner, file->lane(), length), host_(*owner.host_), file_(file) {}
 
@@ -70,17 +73,17 @@ protected:
 
 private:
     /// Hands what it brought to its transfer.
-    virtual void deliver(transfer& owner) noexcept = 0;
+    virtual void deliver(unicast_transfer& owner) noexcept = 0;
 
     transfer_host& host_;
     std::shared_ptr<File> file_;
 };
 
 /// Reads what the page cache does not hold.
-class transfer::cold_read final : public file_job<source> {
+class unicast_transfer::cold_read final : public file_job<source> {
 public:
     /// share: of `wanted.size` bytes.
-    cold_read(transfer& owner, budget_share share, const extent& wanted) noexcept
+    cold_read(unicast_transfer& owner, budget_share share, const extent& wanted) noexcept
         : file_job(owner, owner.source_), wanted_(wanted.size) {
         result_.share = std::move(share);
         result_.offset = wanted.offset;
@@ -102,7 +105,7 @@ public:
     }
 
 private:
-    void deliver(transfer& owner) noexcept override {
+    void deliver(unicast_transfer& owner) noexcept override {
         owner.cold_ = std::move(result_);
         if (!owner.cold_.error) {
             const bytes_view bytes(owner.cold_.bytes.get(), owner.cold_.outcome.bytes);
@@ -115,10 +118,12 @@ private:
 };
 
 /// Stores where that may wait.
-class transfer::write_job final : public file_job<sink> {
+class unicast_transfer::write_job final : public file_job<sink> {
 public:
     /// reserve: bytes announced, if they are to be reserved first.
-    write_job(transfer& owner, write_batch batch, std::optional<std::uint64_t> reserve) noexcept
+    write_job(
+        unicast_transfer& owner, write_batch batch, std::optional<std::uint64_t> reserve
+    ) noexcept
         : file_job(owner, owner.sink_), batch_(std::move(batch)), reserve_(reserve) {}
 
     void run() noexcept override {
@@ -132,7 +137,7 @@ public:
     }
 
 private:
-    void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
+    void deliver(unicast_transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
 
     write_batch batch_;
     std::optional<std::uint64_t> reserve_;
@@ -140,9 +145,9 @@ private:
 };
 
 /// Puts an upload in its place.
-class transfer::commit_job final : public file_job<sink> {
+class unicast_transfer::commit_job final : public file_job<sink> {
 public:
-    explicit commit_job(transfer& owner) noexcept
+    explicit commit_job(unicast_transfer& owner) noexcept
         : file_job(owner, owner.sink_, job_length::lasting) {}
 
     void run() noexcept override {
@@ -151,14 +156,14 @@ public:
     }
 
 private:
-    void deliver(transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
+    void deliver(unicast_transfer& owner) noexcept override { owner.sink_outcome_ = outcome_; }
 
     error_code outcome_;
 };
 
 /// Returns false when the pool takes no more now, or memory is out.
 template <class Job, class... Arguments>
-bool transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
+bool unicast_transfer::hand_over(queueing how, Arguments&&... arguments) noexcept {
     std::unique_ptr<Job> made(new (std::nothrow) Job(*this, std::forward<Arguments>(arguments)...));
     return made && host_->offload(std::move(made), how);
 }

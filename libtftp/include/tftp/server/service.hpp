@@ -15,6 +15,7 @@
 #include <tftp/socket/route_table.hpp>
 #include <tftp/socket/scratch.hpp>
 #include <tftp/transfer/events.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 #include <tftp/transfer/summary.hpp>
 #include <tftp/transfer/transfer.hpp>
 #include <tftp/wire/options.hpp>

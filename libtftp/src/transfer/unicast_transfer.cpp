@@ -1,7 +1,7 @@
 #include "transfer/transfer_jobs.hpp"
 
 #include <tftp/base/assert.hpp>
-#include <tftp/transfer/transfer.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -32,7 +32,7 @@ constexpr std::size_t sender_messages_max = 8;
 
 } // namespace
 
-transfer::transfer(
+unicast_transfer::unicast_transfer(
     transfer_setup setup, const sender& engine, std::shared_ptr<source> from, time_point now
 )
     : engine_(engine),
@@ -49,7 +49,7 @@ transfer::transfer(
     }
 }
 
-transfer::transfer(
+unicast_transfer::unicast_transfer(
     transfer_setup setup, const receiver& engine, std::shared_ptr<sink> into, time_point now
 )
     : engine_(engine),
@@ -62,17 +62,17 @@ transfer::transfer(
       started_(now),
       ended_(now) {}
 
-transfer::~transfer() {
+unicast_transfer::~unicast_transfer() {
     if (job_ != nullptr) {
         static_cast<void>(job_->forget_owner());
     }
 }
 
-void transfer::start(scratch& memory, time_point now) noexcept {
+void unicast_transfer::start(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
-bool transfer::on_readable(scratch& memory, time_point now) noexcept {
+bool unicast_transfer::on_readable(scratch& memory, time_point now) noexcept {
     if (writing_ || resting_) {
         return false;
     }
@@ -101,26 +101,26 @@ bool transfer::on_readable(scratch& memory, time_point now) noexcept {
     return any;
 }
 
-void transfer::on_writable(scratch& memory, time_point now) noexcept {
+void unicast_transfer::on_writable(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
-void transfer::pause(time_point now) noexcept {
+void unicast_transfer::pause(time_point now) noexcept {
     resting_ = true;
     wait_for_pool(now);
 }
 
-void transfer::wait_for_pool(time_point now) noexcept {
+void unicast_transfer::wait_for_pool(time_point now) noexcept {
     deadline_ = now + pool_wait_min * (1U << pool_waits_);
     pool_waits_ = static_cast<std::uint8_t>(std::min(pool_waits_ + 1U, pool_wait_doublings_max));
 }
 
-void transfer::on_deadline(scratch& memory, time_point now) noexcept {
+void unicast_transfer::on_deadline(scratch& memory, time_point now) noexcept {
     with_engine([now](auto& engine) { engine.on_deadline(now); });
     act(memory, now);
 }
 
-void transfer::on_resumed(scratch& memory, time_point now) noexcept {
+void unicast_transfer::on_resumed(scratch& memory, time_point now) noexcept {
     if (const auto outcome = std::exchange(sink_outcome_, std::nullopt)) {
         auto& receiving = *std::get_if<receiver>(&engine_);
         if (std::exchange(writing_, false)) {
@@ -132,24 +132,24 @@ void transfer::on_resumed(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
-void transfer::on_repeated_request(scratch& memory, time_point now) noexcept {
+void unicast_transfer::on_repeated_request(scratch& memory, time_point now) noexcept {
     with_engine([](auto& engine) { engine.on_repeated_request(); });
     act(memory, now);
 }
 
-void transfer::abort(
+void unicast_transfer::abort(
     peer_errc code, std::string_view message, const error_code& why, scratch& memory, time_point now
 ) noexcept {
     with_engine([&](auto& engine) { engine.abort(code, message, why); });
     act(memory, now);
 }
 
-void transfer::drop(const error_code& why, scratch& memory, time_point now) noexcept {
+void unicast_transfer::drop(const error_code& why, scratch& memory, time_point now) noexcept {
     with_engine([&](auto& engine) { engine.on_refused(why); });
     act(memory, now);
 }
 
-void transfer::feed(const received& message, scratch& memory, time_point now) noexcept {
+void unicast_transfer::feed(const received& message, scratch& memory, time_point now) noexcept {
     message.for_each_datagram([&](bytes_view datagram) {
         if (closed_) {
             return;
@@ -165,7 +165,7 @@ void transfer::feed(const received& message, scratch& memory, time_point now) no
     });
 }
 
-void transfer::flush(scratch& memory, time_point now) noexcept {
+void unicast_transfer::flush(scratch& memory, time_point now) noexcept {
     auto batch = std::exchange(collecting_, std::nullopt);
     if (closed_) {
         // The peer gave up in the batch that brought its last block: nothing is committed.
@@ -182,7 +182,7 @@ void transfer::flush(scratch& memory, time_point now) noexcept {
     act(memory, now);
 }
 
-void transfer::stored(receiver& engine, time_point now) noexcept {
+void unicast_transfer::stored(receiver& engine, time_point now) noexcept {
     if (pending_last_) {
         pending_last_ = false;
         commit(engine, now);
@@ -191,13 +191,13 @@ void transfer::stored(receiver& engine, time_point now) noexcept {
     }
 }
 
-void transfer::act(scratch& memory, time_point now) noexcept {
+void unicast_transfer::act(scratch& memory, time_point now) noexcept {
     // What comes next sets another deadline.
     resting_ = false;
     with_engine([&](auto& engine) { act(engine, memory, now); });
 }
 
-void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
+void unicast_transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
     want_write_ = false;
     const std::uint16_t run_max = run_max_for(engine.agreed().blksize);
     bool go_on = !closed_;
@@ -213,7 +213,7 @@ void transfer::act(sender& engine, scratch& memory, time_point now) noexcept {
     }
 }
 
-void transfer::act(receiver& engine, scratch& memory, time_point now) noexcept {
+void unicast_transfer::act(receiver& engine, scratch& memory, time_point now) noexcept {
     bool go_on = !closed_;
     while (go_on) {
         const receiver::effect effect = engine.next();
@@ -228,7 +228,7 @@ void transfer::act(receiver& engine, scratch& memory, time_point now) noexcept {
 }
 
 template <class Effect>
-bool transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
+bool unicast_transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
     if (const auto* ended = std::get_if<tftp::completed>(&effect)) {
         on_completed(ended->outcome, now);
         return true;
@@ -241,7 +241,7 @@ bool transfer::end_of_turn(const Effect& effect, time_point now) noexcept {
     return false;
 }
 
-void transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
+void unicast_transfer::take(receiver& engine, const store& effect, scratch& memory) noexcept {
     if (collecting_) {
         collect(engine, effect);
         return;
@@ -261,7 +261,7 @@ void transfer::take(receiver& engine, const store& effect, scratch& memory) noex
     }
 }
 
-void transfer::write_pending(receiver& engine, scratch& memory) noexcept {
+void unicast_transfer::write_pending(receiver& engine, scratch& memory) noexcept {
     error_code failed;
     if (const auto size = size_to_reserve(engine)) {
         failed = sink_->reserve(*size);
@@ -275,7 +275,7 @@ void transfer::write_pending(receiver& engine, scratch& memory) noexcept {
     }
 }
 
-std::optional<std::uint64_t> transfer::size_to_reserve(const receiver& engine) noexcept {
+std::optional<std::uint64_t> unicast_transfer::size_to_reserve(const receiver& engine) noexcept {
     if (reserved_ || !engine.settled()) {
         return std::nullopt;
     }
@@ -283,17 +283,17 @@ std::optional<std::uint64_t> transfer::size_to_reserve(const receiver& engine) n
     return mode_ == transfer_mode::octet ? engine.agreed().tsize : std::nullopt;
 }
 
-void transfer::write_failed(receiver& engine, const error_code& why) noexcept {
+void unicast_transfer::write_failed(receiver& engine, const error_code& why) noexcept {
     pending_last_ = false;
     const peer_errc code = to_peer_errc(why);
     engine.abort(code, peer_message(code), why);
 }
 
-bool transfer::writes_elsewhere() const noexcept {
+bool unicast_transfer::writes_elsewhere() const noexcept {
     return host_ != nullptr && sink_ && sink_->remote();
 }
 
-bool transfer::start_collecting() noexcept {
+bool unicast_transfer::start_collecting() noexcept {
     const std::size_t room =
         agreed().windowsize == 1 ? agreed().blksize : messages_max() * scratch::slot_size;
     budget_share share(host_->buffers(), room, budget_use::writing, sink_->lane());
@@ -305,7 +305,7 @@ bool transfer::start_collecting() noexcept {
     return true;
 }
 
-void transfer::collect(receiver& engine, const store& effect) noexcept {
+void unicast_transfer::collect(receiver& engine, const store& effect) noexcept {
     pending_last_ = effect.last;
     if (!collecting_->offset) {
         collecting_->offset = effect.offset;
@@ -318,7 +318,7 @@ void transfer::collect(receiver& engine, const store& effect) noexcept {
     }
 }
 
-void transfer::start_write(receiver& engine, write_batch batch) noexcept {
+void unicast_transfer::start_write(receiver& engine, write_batch batch) noexcept {
     batch.share.shrink(batch.bytes.size());
     writing_ = hand_over<write_job>(queueing::always, std::move(batch), size_to_reserve(engine));
     if (!writing_) {
@@ -326,7 +326,9 @@ void transfer::start_write(receiver& engine, write_batch batch) noexcept {
     }
 }
 
-void transfer::finish_write(receiver& engine, const error_code& outcome, time_point now) noexcept {
+void unicast_transfer::finish_write(
+    receiver& engine, const error_code& outcome, time_point now
+) noexcept {
     if (outcome) {
         write_failed(engine, outcome);
     } else {
@@ -334,7 +336,7 @@ void transfer::finish_write(receiver& engine, const error_code& outcome, time_po
     }
 }
 
-void transfer::commit(receiver& engine, time_point now) noexcept {
+void unicast_transfer::commit(receiver& engine, time_point now) noexcept {
     engine.on_commit_begun();
     if (host_ != nullptr && hand_over<commit_job>(queueing::always)) {
         // What it holds goes with the commit: only the port is needed from here on.
@@ -349,7 +351,9 @@ void transfer::commit(receiver& engine, time_point now) noexcept {
     finish_commit(engine, outcome, now);
 }
 
-void transfer::finish_commit(receiver& engine, const error_code& outcome, time_point now) noexcept {
+void unicast_transfer::finish_commit(
+    receiver& engine, const error_code& outcome, time_point now
+) noexcept {
     if (outcome) {
         const peer_errc code = to_peer_errc(outcome);
         engine.on_commit_failed(code, peer_message(code), outcome);
@@ -358,7 +362,7 @@ void transfer::finish_commit(receiver& engine, const error_code& outcome, time_p
     }
 }
 
-void transfer::send_datagram(const send_control& control) noexcept {
+void unicast_transfer::send_datagram(const send_control& control) noexcept {
     error_code failed = port_->send(control.to, {}, control.datagram);
     if (!failed || failed == conditions::operation_would_block) {
         // A full buffer is a loss like one on the wire: the engine's timer repeats it.
@@ -374,11 +378,11 @@ void transfer::send_datagram(const send_control& control) noexcept {
     }
 }
 
-void transfer::drop_engine(const error_code& why) noexcept {
+void unicast_transfer::drop_engine(const error_code& why) noexcept {
     with_engine([&](auto& engine) { engine.on_refused(why); });
 }
 
-void transfer::take_refusals() noexcept {
+void unicast_transfer::take_refusals() noexcept {
     while (const auto refused = port_->next_refusal()) {
         // A stranger's refusal of our ERROR 5 says nothing about this transfer. That a host is out
         // of reach is a hint only, a route may be changing (RFC 1122 3.2.2.1): once the peer was
@@ -390,11 +394,11 @@ void transfer::take_refusals() noexcept {
     }
 }
 
-bool transfer::initiator() const noexcept {
+bool unicast_transfer::initiator() const noexcept {
     return (verb_ == transfer_direction::read) == std::holds_alternative<receiver>(engine_);
 }
 
-void transfer::on_completed(const error_code& outcome, time_point now) noexcept {
+void unicast_transfer::on_completed(const error_code& outcome, time_point now) noexcept {
     completed_ = true;
     // Nothing was sent for so long that the peer had nothing to answer.
     const bool ours = outcome == errc::timed_out && job_ != nullptr;
@@ -402,37 +406,37 @@ void transfer::on_completed(const error_code& outcome, time_point now) noexcept 
     ended_ = now;
 }
 
-std::size_t transfer::messages_max() const noexcept {
+std::size_t unicast_transfer::messages_max() const noexcept {
     if (agreed().windowsize == 1) {
         return 1;
     }
     return std::holds_alternative<sender>(engine_) ? sender_messages_max : scratch::receive_slots;
 }
 
-interest transfer::wants() const noexcept {
+interest unicast_transfer::wants() const noexcept {
     return {port_->native_handle(), !writing_ && !resting_, want_write_};
 }
 
-bool transfer::committing() const noexcept {
+bool unicast_transfer::committing() const noexcept {
     const auto* const receiving = std::get_if<receiver>(&engine_);
     return receiving != nullptr && receiving->committing();
 }
 
-bool transfer::opening() const noexcept {
+bool unicast_transfer::opening() const noexcept {
     return with_engine([](const auto& engine) { return engine.opening(); });
 }
 
-const endpoint& transfer::peer() const noexcept {
+const endpoint& unicast_transfer::peer() const noexcept {
     return with_engine([](const auto& engine) -> const endpoint& { return engine.peer(); });
 }
 
-const engine_counters& transfer::counters() const noexcept {
+const engine_counters& unicast_transfer::counters() const noexcept {
     return with_engine([](const auto& engine) -> const engine_counters& {
         return engine.counters();
     });
 }
 
-std::uint64_t transfer::bytes_sent() const noexcept {
+std::uint64_t unicast_transfer::bytes_sent() const noexcept {
     /// An OACK, or an ACK, with room to spare.
     constexpr std::uint64_t control = 128;
     const engine_counters& c = counters();
@@ -444,11 +448,11 @@ std::uint64_t transfer::bytes_sent() const noexcept {
     return control + (c.blocks + c.retransmissions) * (block + header_size);
 }
 
-const parameters& transfer::agreed() const noexcept {
+const parameters& unicast_transfer::agreed() const noexcept {
     return with_engine([](const auto& engine) -> const parameters& { return engine.agreed(); });
 }
 
-void transfer::release_file() noexcept {
+void unicast_transfer::release_file() noexcept {
     if (source_) {
         source_->unshare();
     }
@@ -458,7 +462,7 @@ void transfer::release_file() noexcept {
     }
 }
 
-transfer_summary transfer::summary() const {
+transfer_summary unicast_transfer::summary() const {
     transfer_summary s;
     s.verb = verb_;
     s.peer = peer();
@@ -477,6 +481,18 @@ transfer_summary transfer::summary() const {
     s.answered = answered_;
     s.peer_text = with_engine([](const auto& engine) { return std::string(engine.peer_text()); });
     return s;
+}
+
+std::unique_ptr<transfer> make_transfer(
+    transfer_setup setup, const sender& engine, std::shared_ptr<source> from, time_point now
+) {
+    return std::make_unique<unicast_transfer>(std::move(setup), engine, std::move(from), now);
+}
+
+std::unique_ptr<transfer> make_transfer(
+    transfer_setup setup, const receiver& engine, std::shared_ptr<sink> into, time_point now
+) {
+    return std::make_unique<unicast_transfer>(std::move(setup), engine, std::move(into), now);
 }
 
 } // namespace tftp
