@@ -274,8 +274,8 @@ void sender::on_repeated_ack(time_point now) noexcept {
     if (base_ == 1) {
         // Whoever forges one ACK can forge a second, and who answers slowly asks twice: it gets two
         // blocks, and whoever is there answers them by an ACK of block 1.
-        first_again_ = !unproven() || may_send_unproven(2);
-        last_again_ = first_again_ && next_ > base_ + 1;
+        send_ends_again();
+        first_is_missing_ = true;
     } else {
         rewind();
         if (pacer_.link_is_slow()) {
@@ -309,6 +309,12 @@ void sender::rewind() noexcept {
     last_again_ = false;
 }
 
+/// Has the first and the last block of the window sent again, as far as that is allowed.
+void sender::send_ends_again() noexcept {
+    first_again_ = !unproven() || may_send_unproven(1);
+    last_again_ = next_ > base_ + 1 && (!unproven() || may_send_unproven(2));
+}
+
 /// The timer fired, and it is not time to give up.
 void sender::send_again() noexcept {
     // The last block of a window draws an ACK from whoever has a gap, and from most who have none:
@@ -320,7 +326,12 @@ void sender::send_again() noexcept {
         return;
     }
     if (probe) {
-        last_again_ = true;
+        // Who has said that it lacks the first block is not asked again: what may leave is counted.
+        if (unproven() && first_is_missing_) {
+            send_ends_again();
+        } else {
+            last_again_ = true;
+        }
         repeat_honoured_ = false;
         after_repeats_ = false;
         paced_ = false;

@@ -375,6 +375,34 @@ TEST_CASE("sender answers a repeated ACK 0 by two blocks", "[engine][sender][rfc
         .expect_data_again(2, 16);
 }
 
+TEST_CASE("sender sends the first block again to whoever lacks it", "[engine][sender][rfc7440]") {
+    sender s = serve_read(window_4, 1000000);
+    auto t = script(s);
+    t.expect_datagram(oack(window_4)).at(10ms).receive(ack(0)).expect_data(1, 4);
+    t.at(20ms).receive(ack(0));
+    unsigned first = 1;
+    unsigned sent = 4;
+    // Block 1 is lost each time; whatever else comes is answered by ACK 0.
+    for (time_point now = start + 20ms; now < start + 20s; now += 10ms) {
+        s.on_deadline(now);
+        bool answered = false;
+        for (auto effect = s.next(64); !std::holds_alternative<idle>(effect); effect = s.next(64)) {
+            const auto* const run = std::get_if<send_data>(&effect);
+            REQUIRE(run != nullptr);
+            first += run->first_block == 1 ? 1U : 0U;
+            answered = answered || run->first_block != 1;
+            sent += run->count;
+            s.on_sent(*run, run->count, now);
+        }
+        if (answered) {
+            s.on_datagram(ack(0), peer, now + 1ms);
+        }
+    }
+    // What may leave unacknowledged goes to block 1 for the most part.
+    CHECK(sent == 11);
+    CHECK(first == 5);
+}
+
 TEST_CASE("sender keeps to a fixed interval", "[engine][sender]") {
     engine_config config;
     config.fixed_interval = 200ms;

@@ -131,6 +131,7 @@ private:
     void start() noexcept;
     void rewind() noexcept;
     void send_again() noexcept;
+    void send_ends_again() noexcept;
     void pause(time_point now, duration wait) noexcept;
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
@@ -171,6 +172,9 @@ private:
     /// The first or the last block of the window is to leave once more, alone.
     bool first_again_ = false;
     bool last_again_ = false;
+    /// While nothing is acknowledged: the receiver has shown that blocks came and the first did
+    /// not.
+    bool first_is_missing_ = false;
     /// Copies of blocks that are acknowledged by now and were not seen to be answered.
     std::uint8_t copies_ = 0;
     /// Blocks may be offered: options are settled.
