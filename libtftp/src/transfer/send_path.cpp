@@ -60,7 +60,7 @@ std::size_t send_path::messages_max() const noexcept {
 }
 
 void send_path::act(scratch& memory, time_point now) noexcept {
-    state_.use.sending = false;
+    state_.use.waits_to_send = false;
     const std::uint16_t run_max = run_max_for(engine_.agreed().blksize);
     bool go_on = !state_.end.closed;
     while (go_on) {
@@ -210,7 +210,7 @@ bool send_path::wait_for_buffer(time_point now) noexcept {
     if (now - *buffer_full_since_ >= blocked_wait) {
         return false;
     }
-    state_.use.sending = true;
+    state_.use.waits_to_send = true;
     state_.deadline = *buffer_full_since_ + blocked_wait;
     return true;
 }

@@ -21,7 +21,7 @@ inline constexpr auto blocked_wait = std::chrono::seconds(1);
 /// What a transfer wants of its port.
 struct port_use {
     /// The socket's buffer was full.
-    bool sending = false;
+    bool waits_to_send = false;
     /// A write runs elsewhere: what comes meanwhile waits in the port.
     bool writing = false;
     /// Nothing is taken from the port for a moment: there is no memory for it.
@@ -46,10 +46,10 @@ struct transfer_state {
         transfer& owner,
         std::unique_ptr<datagram_socket> its_port,
         transfer_host* host,
-        bool requests,
+        bool is_initiator,
         time_point now
     ) noexcept
-        : port(std::move(its_port)), jobs(owner, host), initiator(requests) {
+        : port(std::move(its_port)), jobs(owner, host), initiator(is_initiator) {
         end.at = now;
     }
 

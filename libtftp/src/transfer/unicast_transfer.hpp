@@ -45,7 +45,7 @@ public:
     void drop(const error_code& why, scratch& memory, time_point now) noexcept override;
 
     [[nodiscard]] interest wants() const noexcept override {
-        return {state_.port->native_handle(), state_.use.may_receive(), state_.use.sending};
+        return {state_.port->native_handle(), state_.use.may_receive(), state_.use.waits_to_send};
     }
 
     [[nodiscard]] std::optional<time_point> deadline() const noexcept override {

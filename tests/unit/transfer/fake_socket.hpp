@@ -47,11 +47,11 @@ public:
         script_.receives.push_back(messages_max);
         const std::size_t count = std::min(messages_max, script_.arrived.size());
         for (std::size_t i = 0; i < count; ++i) {
-            const auto& [octets, segment] = script_.arrived.front();
-            std::ranges::copy(octets, memory.slot(i).begin());
+            const auto& [bytes, segment] = script_.arrived.front();
+            std::ranges::copy(bytes, memory.slot(i).begin());
             received& message = memory.messages()[i];
             message = {};
-            message.octets = memory.slot(i).first(octets.size());
+            message.octets = memory.slot(i).first(bytes.size());
             message.segment = segment;
             message.from = peer;
             script_.arrived.pop_front();

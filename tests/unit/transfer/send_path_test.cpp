@@ -27,18 +27,18 @@ struct run_facts {
 };
 
 run_facts facts_of(const std::pair<datagram, std::size_t>& run) {
-    const auto& [octets, segment] = run;
+    const auto& [bytes, segment] = run;
     return {
-        std::to_integer<unsigned>(octets[2]) << 8 | std::to_integer<unsigned>(octets[3]),
-        (octets.size() + segment - 1) / segment};
+        std::to_integer<unsigned>(bytes[2]) << 8 | std::to_integer<unsigned>(bytes[3]),
+        (bytes.size() + segment - 1) / segment};
 }
 
 /// The content of a run, without the headers.
 std::string content_of(const std::pair<datagram, std::size_t>& run) {
-    const auto& [octets, segment] = run;
+    const auto& [bytes, segment] = run;
     std::string all;
-    for (std::size_t at = 0; at < octets.size(); at += segment) {
-        const bytes_view rest = bytes_view(octets).subspan(at);
+    for (std::size_t at = 0; at < bytes.size(); at += segment) {
+        const bytes_view rest = bytes_view(bytes).subspan(at);
         all += text(rest.first(std::min(segment, rest.size())).subspan(4));
     }
     return all;
