@@ -101,8 +101,8 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
     loop_.emplace();
     service_config config;
     config.tids = tids;
-    service_ = std::make_unique<service>(
-        service_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
+    shard_ = std::make_unique<shard>(
+        shard_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
         config,
         now_
     );
@@ -115,7 +115,7 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
         return port.error();
     }
     server_ = (*port)->local_endpoint();
-    return service_->listen(std::move(*port));
+    return shard_->listen(std::move(*port));
 }
 
 client_request fault_world::request_for(const fault_case& what, const char* name) const {
@@ -137,7 +137,7 @@ bool fault_world::turn(const fault_case& what, transfer* client) {
     {
         const maybe_armed scope(what.faulty == side::server);
         any = loop_->dispatch(now_) > 0;
-        service_->step(now_);
+        shard_->step(now_);
     }
     if (client != nullptr && !client->closed()) {
         const short ready = ready_events(*client);
@@ -154,7 +154,7 @@ bool fault_world::turn(const fault_case& what, transfer* client) {
 }
 
 std::optional<time_point> fault_world::next_deadline(const transfer* client) const {
-    const std::optional<time_point> due = service_->deadline();
+    const std::optional<time_point> due = shard_->deadline();
     if (client == nullptr || client->closed() || !client->deadline()) {
         return due;
     }
@@ -166,7 +166,7 @@ void fault_world::pass_time(const fault_case& what, transfer* client, time_point
     now_ = std::max(now_, until);
     {
         const maybe_armed scope(what.faulty == side::server);
-        service_->step(now_);
+        shard_->step(now_);
     }
     if (client != nullptr && !client->closed() && client->deadline() &&
         *client->deadline() <= now_) {
@@ -188,7 +188,7 @@ bool fault_world::drive(const fault_case& what, transfer* client) {
         } else {
             busy = 0;
         }
-        if ((client == nullptr || client->closed()) && service_->transfers() == 0) {
+        if ((client == nullptr || client->closed()) && shard_->transfers() == 0) {
             return true;
         }
         if (busy != 0) {

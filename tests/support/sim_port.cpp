@@ -236,7 +236,7 @@ void sim_loop::unwatch(int fd) noexcept {
     watched_.erase(fd);
 }
 
-bool sim_loop::dispatch(service& target, time_point now) {
+bool sim_loop::dispatch(shard& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);

@@ -7,7 +7,7 @@
 
 #include <tftp/client/client_transfer.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/scratch.hpp>
 
 #include <catch2/catch.hpp>
@@ -43,9 +43,15 @@ public:
 /// One server and its clients in virtual time: nothing here waits.
 class sim_world {
 public:
-    explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
-        : serving(std::make_unique<service>(
-              service_dependencies{files, server_host, loop, finished, pool}, config, now
+    explicit sim_world(
+        const service_config& config = sim_config(),
+        job_runner* pool = nullptr,
+        const request_policy* policy = nullptr
+    )
+        : serving(std::make_unique<shard>(
+              shard_dependencies{files, server_host, loop, finished, pool, nullptr, policy},
+              config,
+              now
           )) {
         socket_options options;
         options.local_addresses = true;
@@ -62,7 +68,7 @@ public:
     memory_content files;
     finished_list finished;
     time_point now = start;
-    std::unique_ptr<service> serving;
+    std::unique_ptr<shard> serving;
     sim_port* listener = nullptr;
     scratch memory;
     /// Driven with the server until they close. Borrowed.

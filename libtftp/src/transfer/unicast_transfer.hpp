@@ -111,7 +111,7 @@ private:
     bool answered_ = false;
 };
 
-// Its promise to a server with ten thousand of them: no buffer hides in it.
+// A server has ten thousand of them: no buffer hides in it.
 static_assert(sizeof(unicast_transfer) <= 2048);
 
 } // namespace tftp

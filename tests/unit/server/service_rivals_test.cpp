@@ -1,7 +1,7 @@
 #include "support/builders.hpp"
 #include "support/sim_world.hpp"
 
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 

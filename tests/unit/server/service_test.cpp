@@ -4,7 +4,7 @@
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
 #include <tftp/server/limits.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 

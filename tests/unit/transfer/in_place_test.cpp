@@ -5,7 +5,7 @@
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/file/file_mapping.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
@@ -270,7 +270,7 @@ struct directory_bench {
     udp_socket_factory ports;
     epoll_loop loop;
     no_observer observer;
-    tftp::service service{{files, ports, loop, observer}, {}, clock::now()};
+    tftp::shard service{{files, ports, loop, observer}, {}, clock::now()};
     endpoint address;
 };
 

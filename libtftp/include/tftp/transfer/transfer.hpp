@@ -56,9 +56,10 @@ public:
     }
 };
 
-/// A file on its way, as whoever drives it sees it: a client, a service, a program with a loop of
-/// its own. The driver tells it that its port is readable or writable and that time has passed;
-/// `wants()` and `deadline()` tell the driver what to wait for. Look at both again after each call.
+/// A file on its way, as whoever drives it sees it: a client, a shard of a server, a program with
+/// a loop of its own. The driver tells it that its port is readable or writable and that time has
+/// passed; `wants()` and `deadline()` tell the driver what to wait for. Look at both again after
+/// each call.
 ///
 /// `make_transfer` makes the transfers between two peers (RFC 1350). The interface says nothing of
 /// engines and of how many peers receive: one sender for many receivers (multicast, RFC 2090) is

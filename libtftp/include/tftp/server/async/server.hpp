@@ -4,7 +4,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/base/time.hpp>
 #include <tftp/content/provider.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/summary.hpp>
 
