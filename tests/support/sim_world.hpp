@@ -28,7 +28,40 @@ inline constexpr endpoint client_address = endpoint::ipv4(192, 0, 2, 1, 0);
 /// Keeps what an observer heard.
 class finished_list final : public observer {
 public:
+    /// A request that was refused or dropped.
+    struct turned_away {
+        reason why;
+        endpoint peer;
+        /// Empty for one that was dropped.
+        std::string rule{};
+        error_code what{};
+    };
+
     std::vector<transfer_summary> all;
+    std::vector<std::string> requested;
+    std::vector<std::string> started;
+    std::vector<turned_away> dropped;
+    std::vector<turned_away> refused;
+
+    void on_requested(const request_event& request) noexcept override {
+        requested.emplace_back(request.filename);
+    }
+
+    void on_dropped(reason why, const endpoint& from, const endpoint&) noexcept override {
+        dropped.push_back({why, from});
+    }
+
+    void
+    on_refused(const request_event& request, reason why, const error_code& what) noexcept override {
+        refused.push_back({why, request.peer, std::string(request.rule), what});
+    }
+
+    void on_started(const request_event& request, const parameters& agreed) noexcept override {
+        started.push_back(
+            std::string(request.filename) + " " + std::string(request.rule) + " " +
+            std::to_string(agreed.blksize)
+        );
+    }
 
     void on_finished(const transfer_summary& summary) noexcept override { all.push_back(summary); }
 };

@@ -124,7 +124,10 @@ void acceptor::take_mixed(
             one.octets = datagram;
             if (!is_request(datagram)) {
                 others_.deliver(from, {&one, 1}, now);
-            } else if (accepting_ && pace_.available(now) != 0) {
+            } else if (!accepting_ || pace_.available(now) == 0) {
+                const reason why = accepting_ ? reason::server_pace : reason::not_accepting;
+                context_.drop(why, one.from, local_of(from.socket(), one));
+            } else {
                 pace_.take(1);
                 on_datagram(from.socket(), one, datagram, now);
             }
@@ -136,23 +139,25 @@ void acceptor::take_mixed(
 void acceptor::on_datagram(
     datagram_socket& port, const received& message, bytes_view datagram, time_point now
 ) noexcept {
-    const endpoint& peer = message.from;
-    if (peer.port == 0 || context_.is_server(peer) || message.to_group) {
+    const transfer_key who{message.from, local_of(port, message)};
+    if (const auto why = context_.unanswerable(message)) {
+        context_.drop(*why, who.peer, who.local);
         return;
     }
-    const transfer_key who{peer, local_of(port, message)};
     incoming_request a{port, message.to, datagram, who, {}, now, message.waited};
     const auto packet = decode(datagram);
     if (!packet) {
         if (packet.error() != errc::unknown_opcode && is_request(datagram)) {
             a.request.op = static_cast<opcode>(datagram[1]);
             handler_.on_malformed(a, packet.error());
+        } else {
+            context_.drop(reason::not_a_request, who.peer, who.local);
         }
-        return;
-    }
-    if (const auto* const request = std::get_if<request_view>(&*packet)) {
+    } else if (const auto* const request = std::get_if<request_view>(&*packet)) {
         a.request = *request;
         handler_.on_request(a);
+    } else {
+        context_.drop(reason::not_a_request, who.peer, who.local);
     }
 }
 

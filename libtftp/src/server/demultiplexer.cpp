@@ -28,7 +28,11 @@ void demultiplexer::deliver(
 }
 
 void demultiplexer::on_stranger(shared_port& port, const received& message) noexcept {
-    if (message.from.port == 0 || context_.is_server(message.from) || message.to_group) {
+    const auto unanswerable = context_.unanswerable(message);
+    context_.drop(
+        unanswerable.value_or(reason::stranger), message.from, local_of(port.socket(), message)
+    );
+    if (unanswerable) {
         return;
     }
     message.for_each_datagram([&](bytes_view datagram) {

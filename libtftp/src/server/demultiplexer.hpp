@@ -18,7 +18,7 @@ namespace tftp {
 class demultiplexer {
 public:
     /// Lifetime: borrowed.
-    demultiplexer(const shard_context& context, transfer_runner& runner) noexcept
+    demultiplexer(shard_context& context, transfer_runner& runner) noexcept
         : context_(context), runner_(runner) {}
 
     /// Hands over `messages`, those that follow each other from one peer together.
@@ -27,7 +27,7 @@ public:
 private:
     void on_stranger(shared_port& port, const received& message) noexcept;
 
-    const shard_context& context_;
+    shard_context& context_;
     transfer_runner& runner_;
 };
 

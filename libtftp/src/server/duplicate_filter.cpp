@@ -30,7 +30,11 @@ constexpr auto doubt_of_replacement = milliseconds(2000);
 
 bool duplicate_filter::absorb(const incoming_request& a) noexcept {
     if (openings_.contains(a.who)) {
-        return openings_.absorb(a);
+        const bool absorbed = openings_.absorb(a);
+        if (absorbed) {
+            context_.drop(reason::repeated, a.who.peer, a.who.local);
+        }
+        return absorbed;
     }
     // What the peer had sent before comes first. It may have been the last ACK, of one that has the
     // same port again.
@@ -55,6 +59,7 @@ bool duplicate_filter::repeats(server_transfer& t, const incoming_request& a) no
     if ((!t.opening() && !young) || t.request_digest != digest(a.datagram)) {
         return false;
     }
+    context_.drop(reason::repeated, a.who.peer, a.who.local);
     runner_.on_repeated_request(t, a.now);
     return true;
 }
@@ -63,6 +68,7 @@ bool duplicate_filter::repeats(server_transfer& t, const incoming_request& a) no
 bool duplicate_filter::may_begin_beside(const incoming_request& a, server_transfer& old) noexcept {
     if (old.committing()) {
         // Its file decides how it ends; a client that means it asks again.
+        context_.drop(reason::committing, a.who.peer, a.who.local);
         return false;
     }
     runner_.note_silence(old, a.now);
@@ -117,6 +123,7 @@ std::optional<held_request> duplicate_filter::take_due(time_point now) noexcept 
         if (!has_gone_on(*held, now)) {
             return held;
         }
+        context_.drop(reason::overtaken, held->peer, held->asked);
     }
     return std::nullopt;
 }

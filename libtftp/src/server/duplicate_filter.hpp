@@ -4,6 +4,7 @@
 #include "server/open_queue.hpp"
 #include "server/port_allocator.hpp"
 #include "server/server_transfer.hpp"
+#include "server/shard_context.hpp"
 #include "server/transfer_runner.hpp"
 
 #include <tftp/base/time.hpp>
@@ -22,12 +23,13 @@ class duplicate_filter {
 public:
     /// held: requests that wait. Lifetime: all are borrowed.
     duplicate_filter(
+        shard_context& context,
         held_requests& held,
         transfer_runner& runner,
         open_queue& openings,
         const port_allocator& ports
     ) noexcept
-        : held_(held), runner_(runner), openings_(openings), ports_(ports) {}
+        : context_(context), held_(held), runner_(runner), openings_(openings), ports_(ports) {}
 
     /// Returns true when `a` is done with: it repeats what is under way, or waits, or is forgotten.
     [[nodiscard]] bool absorb(const incoming_request& a) noexcept;
@@ -44,6 +46,7 @@ private:
     void hold(const incoming_request& a, time_point due) noexcept;
     [[nodiscard]] bool has_gone_on(const held_request& held, time_point now) noexcept;
 
+    shard_context& context_;
     held_requests& held_;
     transfer_runner& runner_;
     open_queue& openings_;

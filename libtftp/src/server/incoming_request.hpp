@@ -4,6 +4,7 @@
 #include <tftp/base/endpoint.hpp>
 #include <tftp/base/time.hpp>
 #include <tftp/socket/datagram_socket.hpp>
+#include <tftp/transfer/events.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <cstddef>
@@ -44,6 +45,18 @@ struct incoming_request {
     /// How long it had waited to be read.
     duration waited{};
 };
+
+/// Returns what a request does.
+[[nodiscard]] inline transfer_direction direction_of(const request_view& request) noexcept {
+    return request.op == opcode::wrq ? transfer_direction::write : transfer_direction::read;
+}
+
+/// Returns a request as whoever hears of events gets it. rule: the one that decided, empty before.
+[[nodiscard]] inline request_event
+event_of(const incoming_request& a, std::string_view rule = {}) noexcept {
+    return {
+        a.who.peer, a.who.local, direction_of(a.request), a.request.filename, a.request.mode, rule};
+}
 
 /// Tells requests apart, and copies of one from it.
 [[nodiscard]] inline std::uint64_t digest(bytes_view datagram) noexcept {

@@ -150,7 +150,7 @@ bool open_queue::evict_one_of(const endpoint& peer, time_point now) noexcept {
     if (own == opening_.end()) {
         return false;
     }
-    handler_.on_given_up(own->second->resumed(now), errc::crowded_out);
+    handler_.on_given_up(own->second->resumed(now), reason::opening_evicted, errc::crowded_out);
     own->second->cancel();
     opening_.erase(own);
     return true;
@@ -166,7 +166,7 @@ void open_queue::give_up_stale(time_point now) noexcept {
         if (now - each.since() < context_.config().engine.give_up) {
             return false;
         }
-        handler_.on_given_up(each.resumed(now), errc::stalled);
+        handler_.on_given_up(each.resumed(now), reason::opening_stalled, errc::stalled);
         each.cancel();
         return true;
     });

@@ -9,6 +9,7 @@
 #include <tftp/base/time.hpp>
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
+#include <tftp/transfer/events.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -35,7 +36,8 @@ public:
         virtual void
         on_opened(const incoming_request& a, grant granted, opened_content opened) noexcept = 0;
         /// It was given up before.
-        virtual void on_given_up(const incoming_request& a, const error_code& why) noexcept = 0;
+        virtual void
+        on_given_up(const incoming_request& a, reason why, const error_code& what) noexcept = 0;
 
     protected:
         ~handler() = default;

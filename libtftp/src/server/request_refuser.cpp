@@ -5,20 +5,35 @@
 
 namespace tftp {
 
-void request_refuser::refuse(const incoming_request& a, const error_code& why) noexcept {
-    const peer_errc code = to_peer_errc(why);
-    const bool busy = is_shortage(why) || why == errc::overloaded || why == errc::client_overloaded;
-    refuse(a, code, busy ? busy_text : peer_message(code), why);
+void request_refuser::refuse(
+    const incoming_request& a, reason why, const error_code& what
+) noexcept {
+    const peer_errc code = to_peer_errc(what);
+    const bool busy =
+        is_shortage(what) || what == errc::overloaded || what == errc::client_overloaded;
+    refuse(a, why, code, busy ? busy_text : peer_message(code), what);
 }
 
 void request_refuser::refuse(
-    const incoming_request& a, peer_errc code, std::string_view message, const error_code& why
+    const incoming_request& a,
+    reason why,
+    peer_errc code,
+    std::string_view message,
+    const error_code& what,
+    std::string_view rule
 ) noexcept {
+    context_.counters.count(why);
+    context_.needs.observer.on_refused(event_of(a, rule), why, what);
     std::array<std::byte, 128> out{};
     if (const auto size = encode_error(code, message, out)) {
         answer_once(a, bytes_view(out).first(*size));
     }
-    report(a, why);
+    report(a, what);
+}
+
+void request_refuser::drop(const incoming_request& a, reason why, const error_code& what) noexcept {
+    context_.drop(why, a.who.peer, a.who.local);
+    report(a, what);
 }
 
 /// Best effort: the peer asks again when it is lost.
@@ -34,15 +49,15 @@ void request_refuser::answer_once(const incoming_request& a, bytes_view datagram
     }
 }
 
-void request_refuser::report(const incoming_request& a, const error_code& why) noexcept {
+void request_refuser::report(const incoming_request& a, const error_code& what) noexcept {
     try {
         transfer_summary s;
-        s.verb = a.request.op == opcode::wrq ? transfer_direction::write : transfer_direction::read;
+        s.verb = direction_of(a.request);
         s.peer = a.who.peer;
         s.local = a.who.local;
         s.filename = a.request.filename;
         s.mode = a.request.mode;
-        s.outcome = why;
+        s.outcome = what;
         context_.needs.observer.on_finished(s);
     } catch (const std::bad_alloc&) {
         // The answer is what matters; its line is lost.

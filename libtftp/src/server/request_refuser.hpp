@@ -5,6 +5,7 @@
 
 #include <tftp/base/bytes.hpp>
 #include <tftp/base/error.hpp>
+#include <tftp/transfer/events.hpp>
 
 #include <string_view>
 
@@ -21,16 +22,22 @@ public:
     /// Lifetime: borrowed.
     explicit request_refuser(shard_context& context) noexcept : context_(context) {}
 
-    /// Answers with the ERROR that `why` stands for.
-    void refuse(const incoming_request& a, const error_code& why) noexcept;
-    /// Answers with ERROR `code` and `message`.
+    /// Answers with the ERROR that `what` stands for.
+    void refuse(const incoming_request& a, reason why, const error_code& what) noexcept;
+    /// Answers with ERROR `code` and `message`. rule: the one of the policy that said so.
     void refuse(
-        const incoming_request& a, peer_errc code, std::string_view message, const error_code& why
+        const incoming_request& a,
+        reason why,
+        peer_errc code,
+        std::string_view message,
+        const error_code& what,
+        std::string_view rule = {}
     ) noexcept;
     /// Reports a request that is not answered.
-    void report(const incoming_request& a, const error_code& why) noexcept;
+    void drop(const incoming_request& a, reason why, const error_code& what) noexcept;
 
 private:
+    void report(const incoming_request& a, const error_code& what) noexcept;
     void answer_once(const incoming_request& a, bytes_view datagram) noexcept;
 
     shard_context& context_;

@@ -42,6 +42,8 @@ struct server_transfer final : event_handler, timer_entry, unicast_transfer {
         : unicast_transfer(std::move(setup), engine, std::move(content), a.now),
           owner(of),
           who(a.who),
+          direction(direction_of(a.request)),
+          started_at(a.now),
           request_digest(digest(a.datagram)),
           opening_at(a.now),
           marked_at(a.now),
@@ -60,6 +62,8 @@ struct server_transfer final : event_handler, timer_entry, unicast_transfer {
 
     transfer_runner& owner;
     transfer_key who;
+    transfer_direction direction;
+    time_point started_at;
     std::uint64_t request_digest;
     /// When it was last seen with nothing acknowledged.
     time_point opening_at;

@@ -18,6 +18,7 @@
 #include <new>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace tftp {
 
@@ -31,7 +32,7 @@ namespace {
     return {
         a.who.peer,
         a.who.local,
-        a.request.op == opcode::wrq ? transfer_direction::write : transfer_direction::read,
+        direction_of(a.request),
         a.request.filename,
         a.request.mode,
         a.request.options};
@@ -55,7 +56,7 @@ public:
           runner_(context_, held_, now),
           packets_(context_, runner_),
           openings_(context_, runner_, *this),
-          duplicates_(held_, runner_, openings_, ports_),
+          duplicates_(context_, held_, runner_, openings_, ports_),
           admission_(context_, runner_, openings_),
           refuser_(context_),
           starter_(context_, {runner_, ports_, files_, admission_, refuser_}) {}
@@ -86,6 +87,10 @@ public:
 
     [[nodiscard]] std::size_t running() const noexcept { return runner_.running(); }
 
+    [[nodiscard]] const shard_counters& counters() const noexcept { return context_.counters; }
+
+    [[nodiscard]] std::vector<transfer_summary> progress(time_point now) const;
+
     [[nodiscard]] std::size_t transfers() const noexcept { return runner_.transfers().size(); }
 
 private:
@@ -93,7 +98,8 @@ private:
     void on_malformed(const incoming_request& a, const error_code& why) noexcept override;
     void
     on_opened(const incoming_request& a, grant granted, opened_content opened) noexcept override;
-    void on_given_up(const incoming_request& a, const error_code& why) noexcept override;
+    void
+    on_given_up(const incoming_request& a, reason why, const error_code& what) noexcept override;
 
     void expire(time_point now) noexcept;
     void reap() noexcept;
@@ -167,6 +173,18 @@ void shard::impl::close_listeners() noexcept {
     held_.clear();
 }
 
+std::vector<transfer_summary> shard::impl::progress(time_point now) const {
+    std::vector<transfer_summary> all;
+    all.reserve(runner_.transfers().size());
+    runner_.transfers().for_each([&all, now](const server_transfer& t) {
+        if (!t.completed()) {
+            all.push_back(t.summary());
+            all.back().elapsed = now - t.started_at;
+        }
+    });
+    return all;
+}
+
 void shard::impl::on_request(const incoming_request& a) noexcept {
     if (duplicates_.absorb(a)) {
         return;
@@ -174,7 +192,7 @@ void shard::impl::on_request(const incoming_request& a) noexcept {
     try {
         begin(a);
     } catch (const std::bad_alloc&) {
-        starter_.refuse(a, out_of_memory());
+        starter_.refuse(a, reason::shortage, out_of_memory());
     }
 }
 
@@ -183,17 +201,22 @@ void shard::impl::on_malformed(const incoming_request& a, const error_code& why)
     if (!runner_.transfers().contains(a.who)) {
         const bool mode = why == errc::unsupported_mode;
         const char* const text = mode ? "unsupported transfer mode" : "malformed request";
-        refuser_.refuse(a, peer_errc::illegal_operation, text, why);
+        const reason as = mode ? reason::unsupported_mode : reason::malformed;
+        refuser_.refuse(a, as, peer_errc::illegal_operation, text, why);
     }
 }
 
 void shard::impl::begin(const incoming_request& a) {
+    context_.counters.requests.add();
+    context_.needs.observer.on_requested(event_of(a));
     verdict decided = context_.policy().decide(facts_of(a), context_.config());
     if (const auto& refused = decided.refused) {
         if (admission_.may_answer(a)) {
-            refuser_.refuse(a, refused->code, refused->text, refused->why);
+            refuser_.refuse(
+                a, reason::policy, refused->code, refused->text, refused->why, decided.rule
+            );
         } else {
-            refuser_.report(a, errc::too_fast);
+            refuser_.drop(a, admission_.why_unanswered(a), errc::too_fast);
         }
         return;
     }
@@ -201,9 +224,12 @@ void shard::impl::begin(const incoming_request& a) {
     if (permit) {
         open(a, {std::move(decided), std::move(*permit)});
     } else if (permit.error() == errc::too_fast) {
-        refuser_.report(a, permit.error());
+        refuser_.drop(a, admission_.why_unanswered(a), permit.error());
     } else {
-        starter_.refuse(a, permit.error());
+        const bool by_client = permit.error() == errc::client_overloaded;
+        starter_.refuse(
+            a, by_client ? reason::client_overloaded : reason::overloaded, permit.error()
+        );
     }
 }
 
@@ -214,7 +240,7 @@ void shard::impl::open(const incoming_request& a, grant granted) {
     const bool may_wait_elsewhere = context_.needs.pool != nullptr;
     if (a.request.op == opcode::wrq) {
         if (const error_code refused = files.check_write(wanted)) {
-            starter_.refuse(a, refused);
+            starter_.refuse(a, reason::content, refused);
         } else if (may_wait_elsewhere) {
             open_elsewhere(a, std::move(granted));
         } else {
@@ -239,7 +265,7 @@ void shard::impl::open(const incoming_request& a, grant granted) {
 void shard::impl::open_elsewhere(const incoming_request& a, grant granted) {
     if (!openings_.open(a, std::move(granted))) {
         // No ERROR: the client asks again, and may find the pool less busy.
-        refuser_.report(a, errc::overloaded);
+        refuser_.drop(a, reason::disks_busy, errc::overloaded);
     }
 }
 
@@ -253,12 +279,14 @@ void shard::impl::on_opened(
             starter_.begin_write(a, std::move(granted), std::move(opened.into));
         }
     } catch (const std::bad_alloc&) {
-        starter_.refuse(a, out_of_memory());
+        starter_.refuse(a, reason::shortage, out_of_memory());
     }
 }
 
-void shard::impl::on_given_up(const incoming_request& a, const error_code& why) noexcept {
-    refuser_.report(a, why);
+void shard::impl::on_given_up(
+    const incoming_request& a, reason why, const error_code& what
+) noexcept {
+    refuser_.drop(a, why, what);
 }
 
 shard::shard(const shard_dependencies& needs, const service_config& config, time_point now)
@@ -296,6 +324,14 @@ std::size_t shard::running() const noexcept {
 
 std::size_t shard::transfers() const noexcept {
     return impl_->transfers();
+}
+
+std::vector<transfer_summary> shard::progress(time_point now) const {
+    return impl_->progress(now);
+}
+
+const shard_counters& shard::counters() const noexcept {
+    return impl_->counters();
 }
 
 } // namespace tftp

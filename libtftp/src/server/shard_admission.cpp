@@ -31,6 +31,11 @@ bool shard_admission::may_answer(const incoming_request& a) {
     return permit || permit.error() != errc::too_fast;
 }
 
+reason shard_admission::why_unanswered(const incoming_request& a) const noexcept {
+    const auto owed = context_.admission.owed_by(a.who.peer, a.now);
+    return owed == destination_budget::state::silent ? reason::unacknowledged : reason::client_pace;
+}
+
 bool shard_admission::evict(const endpoint& asking, time_point now) noexcept {
     auto& half_open = runner_.transfers().half_open();
     const std::uint64_t first = context_.random();

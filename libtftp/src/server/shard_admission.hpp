@@ -8,6 +8,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/base/time.hpp>
 #include <tftp/server/admission.hpp>
+#include <tftp/transfer/events.hpp>
 
 namespace tftp {
 
@@ -30,6 +31,9 @@ public:
     /// its client asks too fast, or has acknowledged nothing of much: it gets no answer. Throws
     /// std::bad_alloc.
     [[nodiscard]] bool may_answer(const incoming_request& a);
+
+    /// Returns why a client that asks gets no answer.
+    [[nodiscard]] reason why_unanswered(const incoming_request& a) const noexcept;
 
     /// Evicts a transfer whose client has acknowledged nothing yet. This is the oldest transfer of
     /// the client that asks, if it has one. Otherwise it is the older of two chosen at random: a

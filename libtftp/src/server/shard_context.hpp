@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tftp/server/admission.hpp>
+#include <tftp/server/counters.hpp>
 #include <tftp/server/policy.hpp>
 #include <tftp/server/service_config.hpp>
 #include <tftp/server/shard.hpp>
@@ -8,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -26,6 +28,9 @@ struct shard_context {
     /// a client may happen to have the port of a listener of the other family.
     [[nodiscard]] bool is_server(const endpoint& peer) const noexcept;
 
+    /// Returns why nothing that answers `message` may leave; empty when it may.
+    [[nodiscard]] std::optional<reason> unanswerable(const received& message) const noexcept;
+
     /// Returns the configuration in force.
     [[nodiscard]] const service_config& config() const noexcept { return *snapshot; }
 
@@ -34,12 +39,19 @@ struct shard_context {
         return needs.policy != nullptr ? *needs.policy : default_rule;
     }
 
+    /// Something from `peer` is thrown away.
+    void drop(reason why, const endpoint& peer, const endpoint& local) noexcept {
+        counters.count(why);
+        needs.observer.on_dropped(why, peer, local);
+    }
+
     shard_dependencies needs;
     std::shared_ptr<const service_config> snapshot;
     default_policy default_rule;
     /// Outlives all that counts in it, jobs that came back and were not drained included.
     std::unique_ptr<tftp::admission> own_admission;
     tftp::admission& admission;
+    shard_counters counters;
     scratch memory;
     /// Requests are read into memory of their own: answering one uses `memory`.
     scratch requests;

@@ -259,6 +259,11 @@ void transfer_runner::watch(server_transfer& t, time_point now) noexcept {
 void transfer_runner::report(server_transfer& t) noexcept {
     t.reported = true;
     --running_;
+    shard_counters& counters = context_.counters;
+    (t.failed() ? counters.failed : counters.succeeded).add();
+    counters.retransmissions.add(t.counters().retransmissions);
+    const bool sends = t.direction == transfer_direction::read;
+    (sends ? counters.bytes_sent : counters.bytes_received).add(t.counters().bytes);
     try {
         context_.needs.observer.on_finished(t.summary());
     } catch (const std::bad_alloc&) {
@@ -358,7 +363,9 @@ void transfer_runner::untie(server_transfer& t) noexcept {
     t.holder = nullptr;
     if (held_.size() != 0 && t.counters().bytes != t.marked_bytes) {
         // Its client was there after the request came.
-        held_.forget(t.who.peer, t.who.local);
+        if (held_.forget(t.who.peer, t.who.local)) {
+            context_.drop(reason::overtaken, t.who.peer, t.who.local);
+        }
     }
 }
 

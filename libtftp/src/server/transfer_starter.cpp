@@ -18,7 +18,7 @@ void transfer_starter::begin_read(
     const incoming_request& a, grant granted, result<std::shared_ptr<source>> opened
 ) {
     if (!opened) {
-        refuse(a, opened.error());
+        refuse(a, reason::content, opened.error());
         return;
     }
     transfer_runner& runner = parts_.runner;
@@ -51,14 +51,14 @@ void transfer_starter::begin_read(
         at
     );
     made->opened_by_data = !answered.needs_oack();
-    runner.add(std::move(made), a.now);
+    start(a, decided, answered.agreed, std::move(made));
 }
 
 void transfer_starter::begin_write(
     const incoming_request& a, grant granted, result<std::shared_ptr<sink>> opened
 ) {
     if (!opened) {
-        refuse(a, opened.error());
+        refuse(a, reason::content, opened.error());
         return;
     }
     transfer_runner& runner = parts_.runner;
@@ -77,18 +77,27 @@ void transfer_starter::begin_write(
         return;
     }
     negotiator_.bound_write(a, decided, *at.port, at.lent != nullptr, into->remote(), answered);
-    runner.add(
-        std::make_unique<server_transfer>(
-            runner,
-            setup_for(a, std::move(at.port)),
-            receiver::respond(answered, a.who.peer, engine_for(a, decided), a.now),
-            std::move(into),
-            a,
-            std::move(granted.permit),
-            at
-        ),
-        a.now
+    auto made = std::make_unique<server_transfer>(
+        runner,
+        setup_for(a, std::move(at.port)),
+        receiver::respond(answered, a.who.peer, engine_for(a, decided), a.now),
+        std::move(into),
+        a,
+        std::move(granted.permit),
+        at
     );
+    start(a, decided, answered.agreed, std::move(made));
+}
+
+void transfer_starter::start(
+    const incoming_request& a,
+    const verdict& decided,
+    const parameters& agreed,
+    std::unique_ptr<server_transfer> made
+) {
+    context_.counters.started.add();
+    context_.needs.observer.on_started(event_of(a, decided.rule), agreed);
+    parts_.runner.add(std::move(made), a.now);
 }
 
 /// Without a port the request is refused.
@@ -99,7 +108,7 @@ transfer_starter::open_port(const incoming_request& a, const parameters& receive
         return std::move(*opened);
     }
     // Nothing the client asked for is wrong. One that never answered may hold what is missing.
-    parts_.refuser.refuse(a, peer_errc::undefined, busy_text, opened.error());
+    parts_.refuser.refuse(a, reason::no_port, peer_errc::undefined, busy_text, opened.error());
     make_room(a);
     return {};
 }
@@ -113,16 +122,19 @@ transfer_setup transfer_starter::setup_for(
     const incoming_request& a, std::unique_ptr<datagram_socket> port
 ) noexcept {
     return {
-        a.request.op == opcode::rrq ? transfer_direction::read : transfer_direction::write,
+        direction_of(a.request),
         a.request.filename,
         a.request.mode,
         std::move(port),
         context_.needs.pool != nullptr ? &parts_.runner : nullptr};
 }
 
-void transfer_starter::refuse(const incoming_request& a, const error_code& why) noexcept {
-    parts_.refuser.refuse(a, why);
-    if (is_shortage(why)) {
+void transfer_starter::refuse(
+    const incoming_request& a, reason why, const error_code& what
+) noexcept {
+    const bool exhausted = is_shortage(what);
+    parts_.refuser.refuse(a, exhausted ? reason::shortage : why, what);
+    if (exhausted) {
         // A client that never answered may hold what is missing; it is given back at the end of
         // this turn.
         make_room(a);

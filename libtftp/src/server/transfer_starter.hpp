@@ -14,6 +14,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
+#include <tftp/transfer/events.hpp>
 #include <tftp/wire/options.hpp>
 
 #include <memory>
@@ -46,13 +47,19 @@ public:
     void
     begin_write(const incoming_request& a, grant granted, result<std::shared_ptr<sink>> opened);
 
-    /// Answers with the ERROR that `why` stands for. When it is a shortage, makes room for the
-    /// request that will come again.
-    void refuse(const incoming_request& a, const error_code& why) noexcept;
+    /// Answers with the ERROR that `what` stands for. When it is a shortage, makes room for the
+    /// request that will come again, and that is the reason whatever `why` says.
+    void refuse(const incoming_request& a, reason why, const error_code& what) noexcept;
 
 private:
     [[nodiscard]] opened_port
     open_port(const incoming_request& a, const parameters& receives) noexcept;
+    void start(
+        const incoming_request& a,
+        const verdict& decided,
+        const parameters& agreed,
+        std::unique_ptr<server_transfer> made
+    );
     [[nodiscard]] engine_config
     engine_for(const incoming_request& a, const verdict& decided) const noexcept;
     [[nodiscard]] transfer_setup

@@ -6,6 +6,7 @@
 #include <tftp/runtime/event_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
 #include <tftp/server/admission.hpp>
+#include <tftp/server/counters.hpp>
 #include <tftp/server/policy.hpp>
 #include <tftp/server/service_config.hpp>
 #include <tftp/socket/datagram_socket.hpp>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace tftp {
 
@@ -74,6 +76,13 @@ public:
     void close_listeners() noexcept;
     /// Ends every transfer with ERROR 0; step() destroys them.
     void abort_all(time_point now);
+
+    /// Returns how far each transfer has come that has not completed: as its summary so far. Throws
+    /// std::bad_alloc.
+    [[nodiscard]] std::vector<transfer_summary> progress(time_point now) const;
+
+    /// Returns its counters. Any thread may read them, as long as the shard is.
+    [[nodiscard]] const shard_counters& counters() const noexcept;
 
     /// Returns how many transfers have not completed.
     [[nodiscard]] std::size_t running() const noexcept;
