@@ -173,6 +173,7 @@ std::optional<std::uint64_t> receive_path::size_to_reserve() noexcept {
 
 void receive_path::write_failed(const error_code& why) noexcept {
     last_taken_ = false;
+    state_.content_error = why;
     const peer_errc code = to_peer_errc(why);
     engine_.abort(code, peer_message(code), why);
 }
@@ -240,6 +241,7 @@ void receive_path::commit(time_point now) noexcept {
 
 void receive_path::finish_commit(const error_code& outcome, time_point now) noexcept {
     if (outcome) {
+        state_.content_error = outcome;
         const peer_errc code = to_peer_errc(outcome);
         engine_.on_commit_failed(code, peer_message(code), outcome);
     } else {

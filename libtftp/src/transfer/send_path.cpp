@@ -34,6 +34,15 @@ constexpr std::size_t run_bytes_max = 65507;
     return static_cast<std::uint16_t>(std::clamp<std::size_t>(fit, 1, scratch::segments_max));
 }
 
+/// The largest window, in bytes, of what was agreed or may be. A server that leaves out a blksize
+/// below the default has agreed to the default.
+[[nodiscard]] std::size_t window_bytes(const sender& engine) noexcept {
+    const offer& asked = engine.offered();
+    const std::size_t blksize =
+        std::max(engine.agreed().blksize, asked.blksize.value_or(blksize_default));
+    return blksize * std::max(engine.agreed().windowsize, asked.windowsize.value_or(1));
+}
+
 /// Returns what the peer is told of content that cannot be had.
 const char* text_for(const error_code& why, peer_errc code) noexcept {
     if (why == errc::source_shrank) {
@@ -48,6 +57,7 @@ send_path::send_path(
     transfer_state& state, const sender& engine, std::shared_ptr<source> from
 ) noexcept
     : engine_path(state, engine), reader_(state.jobs, std::move(from)) {
+    reader_.content().keep_window(window_bytes(engine));
     if (const auto size = reader_.content().size()) {
         engine_.on_source_end(*size);
     }
@@ -181,7 +191,7 @@ send_path::run_result send_path::send_read(const send_data& run, scratch& memory
 /// The content of a run is not at hand, or not at all: returns true when the engine has to act.
 bool send_path::on_unread(const send_data& run, const error_code& why, time_point now) noexcept {
     if (why != errc::would_block) {
-        content_error_ = why;
+        state_.content_error = why;
         const peer_errc code = to_peer_errc(why);
         engine_.abort(code, text_for(why, code), why);
         return true;

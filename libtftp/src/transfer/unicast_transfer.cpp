@@ -155,6 +155,7 @@ transfer_summary unicast_transfer::summary() const {
         s.round_trip = sending->engine().round_trip();
     }
     s.outcome = state_.end.outcome;
+    s.failed = side_of(s.outcome, s.outcome.failed() && s.outcome == state_.content_error);
     s.send_error = state_.send_error;
     s.answered = answered_;
     s.peer_text = with_path([](const auto& path) { return path.engine().peer_text(); });
