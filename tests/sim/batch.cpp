@@ -8,6 +8,7 @@
 #include <sim/batch.hpp>
 #include <sim/journal.hpp>
 #include <string_view>
+#include <system_error>
 
 #include <signal.h>
 #include <unistd.h>
@@ -16,7 +17,27 @@ namespace tftp::sim {
 
 namespace {
 
-using run_function = std::function<void(std::uint64_t, bool)>;
+constexpr const char* help =
+    R"(usage: {0} [--seeds N] [--first S] [--seconds T] [--replay FILE] [--keep FILE]
+       {0} --seed N [--trace] [--pcap FILE]
+
+Runs simulated schedules in virtual time. A seed is a schedule: the same on each machine.
+
+  --seeds N      run N seeds, from --first on
+  --first S      the first of them; 1 if not given
+  --seconds T    run fresh seeds for T seconds, and print where they begin
+  --seed N       run this seed
+  --replay FILE  run the seeds of FILE first, one a line
+  --keep FILE    add the seeds that fail to FILE
+  --trace        print each packet and event
+  --pcap FILE    write the packets of the one --seed to FILE, for tshark and Wireshark
+
+A record of FILE is one datagram at the moment it leaves its sender, also when the network loses it
+later; the copies that the network makes have none. Each line of --trace with -> is a record, except
+those "lost in the kernel". Times are those of --trace. ICMP is not recorded.
+
+Exit codes: 0 all rules held, 1 a rule was broken, 2 wrong usage or a file that cannot be used.
+)";
 
 volatile std::uint64_t running = 0;
 const char* name = "";
@@ -51,19 +72,45 @@ std::uint64_t number(const char* text) {
     return value;
 }
 
+[[noreturn]] void fail_capture(const std::string& path, int error) {
+    const std::string why = std::system_category().message(error);
+    fmt::print(stderr, "{}: cannot write {}: {}\n", name, path, why);
+    std::exit(2);
+}
+
 void run_seed(
-    std::uint64_t seed, const batch_arguments& a, const run_function& run, batch_result& sum
+    std::uint64_t seed,
+    const batch_arguments& a,
+    const run_function& run,
+    batch_result& sum,
+    pcap_writer* capture = nullptr
 ) {
     running = seed;
     ++sum.runs;
     try {
-        run(seed, a.trace);
+        run(seed, a.trace, capture);
     } catch (const violation& v) {
         ++sum.failed;
         fmt::print("seed {}: {}\n  replay: {} --seed {} --trace\n", seed, v.what(), name, seed);
         if (!a.keep.empty()) {
             std::ofstream(a.keep, std::ios::app) << seed << ' ' << v.what() << '\n';
         }
+    }
+}
+
+/// Runs one seed and records its datagrams.
+void run_captured(
+    std::uint64_t seed, const batch_arguments& a, const run_function& run, batch_result& sum
+) {
+    std::optional<pcap_writer> capture;
+    try {
+        capture.emplace(*a.pcap);
+    } catch (const std::system_error& e) {
+        fail_capture(*a.pcap, e.code().value());
+    }
+    run_seed(seed, a, run, sum, &*capture);
+    if (const int error = capture->close(); error != 0) {
+        fail_capture(*a.pcap, error);
     }
 }
 
@@ -90,13 +137,12 @@ batch_arguments parse_batch(const char* program, int argc, char** argv) {
             a.trace = true;
             continue;
         }
+        if (option == "--help") {
+            fmt::print(help, program);
+            std::exit(0);
+        }
         if (i + 1 == argc) {
-            fmt::print(
-                stderr,
-                "usage: {} [--seeds N] [--first S] [--seconds T] [--seed N] [--trace]\n"
-                "       [--replay FILE] [--keep FILE]\n",
-                program
-            );
+            fmt::print(stderr, "{}: {} is unknown or needs a value; see --help\n", program, option);
             std::exit(2);
         }
         const char* value = argv[++i];
@@ -112,10 +158,16 @@ batch_arguments parse_batch(const char* program, int argc, char** argv) {
             a.replay = value;
         } else if (option == "--keep") {
             a.keep = value;
+        } else if (option == "--pcap") {
+            a.pcap = value;
         } else {
             fmt::print(stderr, "unknown option: {}\n", option);
             std::exit(2);
         }
+    }
+    if (a.pcap && (!a.seed || a.seeds != 0 || a.seconds != 0 || !a.replay.empty())) {
+        fmt::print(stderr, "{}: --pcap needs --seed, and no other seeds\n", program);
+        std::exit(2);
     }
     return a;
 }
@@ -132,8 +184,10 @@ batch_result run_batch(const char* program, const batch_arguments& a, const run_
     batch_result sum;
     const auto began = std::chrono::steady_clock::now();
     const auto elapsed = [began] { return std::chrono::steady_clock::now() - began; };
-    if (a.seed) {
+    if (a.seed && !a.pcap) {
         run_seed(*a.seed, a, run, sum);
+    } else if (a.seed) {
+        run_captured(*a.seed, a, run, sum);
     }
     if (!a.replay.empty()) {
         replay(a, run, sum);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <sim/pcap.hpp>
 #include <string>
 
 namespace tftp::sim {
@@ -18,6 +19,8 @@ struct batch_arguments {
     std::string replay;
     /// Where failing seeds are kept.
     std::string keep;
+    /// Capture file of `seed`, which is then all that runs.
+    std::optional<std::string> pcap;
 };
 
 struct batch_result {
@@ -26,17 +29,18 @@ struct batch_result {
     double seconds = 0;
 };
 
-/// Reads the command line of `program`; ends the process when it makes no sense.
+/// Runs one seed. capture: where it records its datagrams; null for nowhere.
+using run_function = std::function<void(std::uint64_t seed, bool trace, pcap_writer* capture)>;
+
+/// Reads the command line of `program`; ends the process when it makes no sense, or asks for help.
 [[nodiscard]] batch_arguments parse_batch(const char* program, int argc, char** argv);
 
 /// Runs every seed that `a` asks for; a seed fails when `run` throws `violation`. Tells how to
-/// replay each that fails, one that ends in a crash or an assertion as well.
+/// replay each that fails, one that ends in a crash or an assertion as well. Ends the process when
+/// the capture file cannot be written.
 ///
 /// program: static storage.
-[[nodiscard]] batch_result run_batch(
-    const char* program,
-    const batch_arguments& a,
-    const std::function<void(std::uint64_t seed, bool trace)>& run
-);
+[[nodiscard]] batch_result
+run_batch(const char* program, const batch_arguments& a, const run_function& run);
 
 } // namespace tftp::sim

@@ -38,7 +38,7 @@ duration slack_of(const crowd_plan& plan) {
 
 class crowd {
 public:
-    crowd(const crowd_plan& plan, std::uint64_t seed, bool trace);
+    crowd(const crowd_plan& plan, std::uint64_t seed, bool trace, pcap_writer* capture);
 
     [[nodiscard]] crowd_report run();
 
@@ -69,7 +69,7 @@ private:
     std::unique_ptr<injector> injector_;
 };
 
-crowd::crowd(const crowd_plan& plan, std::uint64_t seed, bool trace)
+crowd::crowd(const crowd_plan& plan, std::uint64_t seed, bool trace, pcap_writer* capture)
     : plan_(plan),
       log_(trace),
       seeds_(seed),
@@ -84,6 +84,7 @@ crowd::crowd(const crowd_plan& plan, std::uint64_t seed, bool trace)
           ),
           seeds_
       ) {
+    net_.capture(capture);
     for (std::size_t i = 0; i < plan.clients.size(); ++i) {
         add(plan.clients[i], i);
     }
@@ -209,12 +210,12 @@ crowd_report crowd::run() {
 
 } // namespace
 
-crowd_report run(const crowd_plan& plan, std::uint64_t seed, bool trace) {
+crowd_report run(const crowd_plan& plan, std::uint64_t seed, bool trace, pcap_writer* capture) {
     const std::size_t blocks = heap::blocks();
     const std::size_t octets = heap::octets();
     crowd_report seen;
     {
-        crowd all(plan, seed, trace);
+        crowd all(plan, seed, trace, capture);
         seen = all.run();
     }
     require(heap::blocks() == blocks && heap::octets() == octets, "memory is lost");

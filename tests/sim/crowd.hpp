@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <sim/crowd_plan.hpp>
+#include <sim/pcap.hpp>
 #include <sim/tally.hpp>
 
 namespace tftp::sim {
@@ -16,6 +17,9 @@ struct crowd_report {
 };
 
 /// Runs one crowd to its end and checks every invariant; throws `violation`.
-[[nodiscard]] crowd_report run(const crowd_plan& plan, std::uint64_t seed, bool trace);
+///
+/// capture: gets each datagram that leaves; null for none.
+[[nodiscard]] crowd_report
+run(const crowd_plan& plan, std::uint64_t seed, bool trace, pcap_writer* capture = nullptr);
 
 } // namespace tftp::sim

@@ -32,16 +32,17 @@ int main(int argc, char** argv) {
     tally all;
     std::uint64_t clients = 0;
     std::uint64_t events = 0;
-    const batch_result sum = run_batch("sim_crowd", a, [&](std::uint64_t seed, bool trace) {
-        const crowd_plan plan = random_crowd(seed);
-        if (trace) {
-            print(plan);
-        }
-        const crowd_report seen = run(plan, seed, trace);
-        all.add(seen.seen);
-        clients += seen.clients;
-        events += seen.events;
-    });
+    const batch_result sum =
+        run_batch("sim_crowd", a, [&](std::uint64_t seed, bool trace, pcap_writer* capture) {
+            const crowd_plan plan = random_crowd(seed);
+            if (trace) {
+                print(plan);
+            }
+            const crowd_report seen = run(plan, seed, trace, capture);
+            all.add(seen.seen);
+            clients += seen.clients;
+            events += seen.events;
+        });
     const unsigned missing = a.trace ? 0 : print_tally(all);
     fmt::print(
         "{} schedules, {} failed, {} clients, {} events, {:.1f} s\n",

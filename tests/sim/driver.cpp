@@ -152,6 +152,13 @@ void driver::disturb(network& net) {
     }
 }
 
+void driver::note_disturbance(network& net, const endpoint& from, bytes_view octets) {
+    if (log_.on()) {
+        log_.line(net.now(), from, fmt::format("  -> {} (injected)", describe(octets)));
+    }
+    net.record(from, address(), octets);
+}
+
 void driver::disturb_by_malformed(network& net) {
     using namespace std::string_view_literals;
     static constexpr std::array packets = {
@@ -170,8 +177,10 @@ void driver::disturb_by_malformed(network& net) {
     const bool rested = rests_;
     const auto deadline = deadline_;
     const std::uint32_t before = counters().malformed;
+    const bytes_view octets = as_bytes(packets[random_.below(packets.size())]);
+    note_disturbance(net, peer(), octets);
     log_.line(net.now(), address(), "  <- malformed");
-    input(as_bytes(packets[random_.below(packets.size())]), peer(), net.now());
+    input(octets, peer(), net.now());
     require(counters().malformed == before + 1, "a malformed datagram is not counted");
     drain(net);
     check_undisturbed(rested, deadline);
@@ -199,6 +208,7 @@ void driver::disturb_by_stranger(network& net) {
     const bool rested = rests_;
     const auto deadline = deadline_;
     const std::uint32_t before = counters().strangers;
+    note_disturbance(net, from, as_bytes(text));
     log_.line(net.now(), address(), "  <- stranger's datagram");
     stranger_ = answered ? std::optional(from) : std::nullopt;
     input(as_bytes(text), from, net.now());
@@ -251,6 +261,9 @@ duration driver::patience() const {
 void driver::repeat_opening(network& net) {
     if (opening() && has_opening_) {
         log_.line(net.now(), address(), "  opening again for the same request");
+        if (log_.on()) {
+            log_.line(net.now(), address(), fmt::format("  -> {}", describe(opening_)));
+        }
         net.send(address(), peer(), opening_);
     }
 }

@@ -156,6 +156,7 @@ private:
     void fire(network& net);
     void arm(network& net, time_point at);
     void disturb(network& net);
+    void note_disturbance(network& net, const endpoint& from, bytes_view octets);
     void disturb_by_malformed(network& net);
     void disturb_by_stranger(network& net);
     void check_undisturbed(bool rested, std::optional<time_point> deadline) const;

@@ -75,6 +75,11 @@ void field_client::on_oack(network& net, const oack_view& oack, const endpoint& 
     if (config_.probes && !probed_) {
         std::array<std::byte, 32> out{};
         const auto size = encode_error(peer_errc::option_refused, "aborted", out).value();
+        if (log_.on()) {
+            log_.line(
+                net.now(), address(), fmt::format("  -> {}", describe(bytes_view(out).first(size)))
+            );
+        }
         net.send(address(), from, bytes_view(out).first(size));
         probed_ = true;
         begin(net);

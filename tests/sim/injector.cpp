@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <array>
 #include <sim/injector.hpp>
 #include <string_view>
@@ -87,6 +89,15 @@ void injector::on_wake(network&, std::uint32_t what) {
     }
 }
 
+void injector::inject(const endpoint& from, const endpoint& to, bytes_view octets) {
+    if (world_.log.on()) {
+        world_.log.line(
+            world_.net.now(), from, fmt::format("-> :{} {} (injected)", to.port, describe(octets))
+        );
+    }
+    world_.net.inject(from, to, octets);
+}
+
 void injector::to_listener(happening what) {
     const auto port = static_cast<std::uint16_t>(random_.between(1'024, 60'000));
     endpoint from = elsewhere.with_port(port);
@@ -108,15 +119,13 @@ void injector::to_listener(happening what) {
         break;
     }
     world_.seen.note(what);
-    world_.net.inject(from, to, octets, world_.net.now());
+    inject(from, to, octets);
 }
 
 void injector::foreign(const sim_socket& socket, const endpoint& host) {
     const auto port = static_cast<std::uint16_t>(random_.between(20'000, 30'000));
     world_.seen.note(happening::foreign_tid);
-    world_.net.inject(
-        host.with_port(port), socket.address(), one_of(random_, forged), world_.net.now()
-    );
+    inject(host.with_port(port), socket.address(), one_of(random_, forged));
 }
 
 /// To the port of requests, in the name of a client that has a transfer: whoever does so knows its
@@ -144,7 +153,7 @@ void injector::forge(happening what) {
         octets = bytes_view(out).first(size.value());
     }
     world_.seen.note(what);
-    world_.net.inject(victim.local().value(), listening, octets, world_.net.now());
+    inject(victim.local().value(), listening, octets);
 }
 
 void injector::to_transfer(happening what) {
@@ -171,9 +180,7 @@ void injector::to_transfer(happening what) {
         foreign(socket, near ? peers[chosen] : elsewhere);
     } else if (!peers.empty()) {
         world_.seen.note(what);
-        world_.net.inject(
-            peers[chosen], socket.address(), one_of(random_, not_tftp), world_.net.now()
-        );
+        inject(peers[chosen], socket.address(), one_of(random_, not_tftp));
     }
 }
 

@@ -23,7 +23,7 @@ public:
     void on_wake(network& net, std::uint32_t what) override;
 
 private:
-    void malformed(const endpoint& from, const endpoint& to);
+    void inject(const endpoint& from, const endpoint& to, bytes_view octets);
     void to_transfer(happening what);
     void to_listener(happening what);
     void foreign(const sim_socket& socket, const endpoint& host);

@@ -126,6 +126,7 @@ void network::note_unheard(const endpoint& from, const endpoint& to) noexcept {
 void network::send(
     const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked
 ) {
+    record(from, to, octets);
     if (link* const way = link_for(from, to)) {
         for (const time_point at : way->carry(octets.size(), now_)) {
             events_.push({at, order_++, nullptr, keep(from, to, octets, acked)});
@@ -133,8 +134,15 @@ void network::send(
     }
 }
 
-void network::inject(const endpoint& from, const endpoint& to, bytes_view octets, time_point at) {
-    events_.push({std::max(at, now_), order_++, nullptr, keep(from, to, octets, 0)});
+void network::inject(const endpoint& from, const endpoint& to, bytes_view octets) {
+    record(from, to, octets);
+    events_.push({now_, order_++, nullptr, keep(from, to, octets, 0)});
+}
+
+void network::record(const endpoint& from, const endpoint& to, bytes_view octets) {
+    if (capture_ != nullptr) {
+        capture_->write(now_ - start, from, to, octets);
+    }
 }
 
 void network::wake(station& who, time_point at, std::uint32_t what) {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <queue>
+#include <sim/pcap.hpp>
 #include <sim/prng.hpp>
 #include <unordered_map>
 #include <vector>
@@ -170,7 +171,15 @@ public:
     void send(const endpoint& from, const endpoint& to, bytes_view octets, std::uint64_t acked = 0);
 
     /// Puts a datagram in front of its destination: no link delays or loses it.
-    void inject(const endpoint& from, const endpoint& to, bytes_view octets, time_point at);
+    void inject(const endpoint& from, const endpoint& to, bytes_view octets);
+
+    /// Has the datagrams that leave from now on recorded, also those that get lost; null for no
+    /// more. Lifetime: borrowed.
+    void capture(pcap_writer* into) noexcept { capture_ = into; }
+
+    /// Records a datagram that leaves now. `send` and `inject` do it; so does who hands one to a
+    /// station without them.
+    void record(const endpoint& from, const endpoint& to, bytes_view octets);
 
     /// Wakes `who` at `at`, or at once when that is past.
     void wake(station& who, time_point at, std::uint32_t what);
@@ -239,6 +248,7 @@ private:
     std::priority_queue<event, std::vector<event>, std::greater<>> events_;
     std::deque<datagram> datagrams_;
     std::vector<std::uint32_t> free_;
+    pcap_writer* capture_ = nullptr;
 };
 
 } // namespace tftp::sim

@@ -31,6 +31,9 @@ void raw_client::request(network& net, const endpoint& from) {
     const auto used =
         encode_request(op, plan_.asked.name.text(), transfer_mode::octet, plan_.asked.options, out);
     last_.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(used.value()));
+    if (world_.log.on()) {
+        world_.log.line(net.now(), from, fmt::format("-> {}", describe(last_)));
+    }
     net.send(from, listening, last_);
 }
 

@@ -14,20 +14,22 @@ int main(int argc, char** argv) {
     std::uint64_t events = 0;
     std::uint64_t arrived = 0;
     std::uint64_t expected = 0;
-    const batch_result sum = run_batch("sim_swarm", a, [&](std::uint64_t seed, bool trace) {
-        const schedule plan = random_schedule(seed);
-        if (trace) {
-            print(plan);
-        }
-        const report seen = run(plan, seed, trace);
-        const bool whole = seen.receiver(plan).committed && !seen.receiver(plan).outcome.failed();
-        events += seen.events;
-        arrived += whole ? 1U : 0U;
-        if (must_arrive(plan)) {
-            ++expected;
-            require(whole, "the content did not arrive, though there was little trouble");
-        }
-    });
+    const batch_result sum =
+        run_batch("sim_swarm", a, [&](std::uint64_t seed, bool trace, pcap_writer* capture) {
+            const schedule plan = random_schedule(seed);
+            if (trace) {
+                print(plan);
+            }
+            const report seen = run(plan, seed, trace, capture);
+            const bool whole =
+                seen.receiver(plan).committed && !seen.receiver(plan).outcome.failed();
+            events += seen.events;
+            arrived += whole ? 1U : 0U;
+            if (must_arrive(plan)) {
+                ++expected;
+                require(whole, "the content did not arrive, though there was little trouble");
+            }
+        });
     fmt::print(
         "{} schedules, {} failed, {} whole ({} had to be), {} events, {:.1f} s\n",
         sum.runs,

@@ -202,10 +202,11 @@ std::vector<report> run_together(
     return seen;
 }
 
-report run(const schedule& plan, std::uint64_t seed, bool trace) {
+report run(const schedule& plan, std::uint64_t seed, bool trace, pcap_writer* capture) {
     const journal log(trace);
     prng seeds(seed);
     network net(plan.to_server, plan.to_client, seeds);
+    net.capture(capture);
     server listening(plan, seeds, log);
     net.attach(listening);
     if (plan.field_client) {

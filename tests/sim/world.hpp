@@ -58,7 +58,10 @@ struct report {
 };
 
 /// Runs one schedule to its end and checks every invariant; throws `violation`.
-[[nodiscard]] report run(const schedule& plan, std::uint64_t seed, bool trace);
+///
+/// capture: gets each datagram that leaves; null for none.
+[[nodiscard]] report
+run(const schedule& plan, std::uint64_t seed, bool trace, pcap_writer* capture = nullptr);
 
 /// Runs `count` clients of one host, each with a transfer as in `plan`, over one path that they
 /// share. They begin `apart` from each other; the last ones later, while nothing happens.

@@ -1,5 +1,6 @@
 #include <tftp/client/client_transfer.hpp>
 #include <tftp/socket/socket_address.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 #include <tftp/transfer/receive_window.hpp>
 
 #include <algorithm>
@@ -49,9 +50,9 @@ open_port(const client_request& asked, socket_factory& ports, const socket_optio
     return local ? ports.open(*local, options) : local.error();
 }
 
-/// Octets of one window at the largest that may be agreed: a server that leaves out a blksize below
+/// Bytes of one window at the largest that may be agreed: a server that leaves out a blksize below
 /// the default has agreed to the default.
-[[nodiscard]] std::size_t window_octets(const offer& offered) noexcept {
+[[nodiscard]] std::size_t window_bytes(const offer& offered) noexcept {
     const std::uint16_t blksize = std::max(offered.blksize.value_or(0), blksize_default);
     return std::size_t{offered.windowsize.value_or(1)} * blksize;
 }
@@ -133,7 +134,7 @@ begin_get(const client_request& asked, sink& into, socket_factory& ports, time_p
     }
     transfer_setup setup{
         transfer_direction::read, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 result<std::unique_ptr<transfer>>
@@ -147,7 +148,7 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     if (asked.mode == transfer_mode::netascii) {
         // The size on the wire is not known in advance (RFC 2349).
         offered.tsize.reset();
-        content = std::make_shared<netascii_source>(std::move(content), window_octets(offered));
+        content = std::make_shared<netascii_source>(std::move(content), window_bytes(offered));
     } else if (offered.tsize) {
         offered.tsize = from.size();
     }
@@ -162,7 +163,7 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     }
     transfer_setup setup{
         transfer_direction::write, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 } // namespace tftp

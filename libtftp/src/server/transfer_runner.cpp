@@ -324,7 +324,7 @@ void transfer_runner::note_answer(server_transfer& t, time_point now) noexcept {
 /// Notes what its client was sent and has not acknowledged.
 void transfer_runner::charge(server_transfer& t, time_point now) noexcept {
     // Openings are counted more generously than the DATA that follows them.
-    if (const std::uint64_t sent = t.octets_sent(); sent > t.charged) {
+    if (const std::uint64_t sent = t.bytes_sent(); sent > t.charged) {
         context_.admission.charge(t.who.peer, sent - t.charged, now);
         t.charged = sent;
     }
