@@ -52,11 +52,11 @@ class Tree:
                     continue
 
     def code(self):
-        """Returns (path, text) of each C++ file."""
+        """Returns (path, text) of each C++ or C file."""
         return [
             (path, text)
             for path, text in self.texts.items()
-            if path.suffix in (".hpp", ".cpp") and path.parts[0] in CODE_DIRECTORIES
+            if path.suffix in (".hpp", ".cpp", ".h", ".c") and path.parts[0] in CODE_DIRECTORIES
         ]
 
     def installed_headers(self):
@@ -64,7 +64,7 @@ class Tree:
         return [
             (path, text)
             for path, text in self.code()
-            if path.suffix == ".hpp" and path.parts[:2] == ("libtftp", "include")
+            if path.suffix in (".hpp", ".h") and path.parts[:2] == ("libtftp", "include")
         ]
 
     def report(self, path, line, message):
@@ -169,7 +169,7 @@ def check_arrows(tree):
 
 def check_sizes(tree):
     for path, text in tree.code():
-        limit = HEADER_LINES_MAX if path.suffix == ".hpp" else SOURCE_LINES_MAX
+        limit = HEADER_LINES_MAX if path.suffix in (".hpp", ".h") else SOURCE_LINES_MAX
         lines = text.count("\n")
         if lines > limit:
             tree.report(path, lines, f"{lines} lines; at most {limit}")
@@ -224,7 +224,7 @@ def check_documentation(tree):
 
 
 def built_sources(tree):
-    """Returns (regex, text) of each .cpp that a CMakeLists.txt names, and the text it stands in.
+    """Returns (regex, text) of each .cpp or .c that a CMakeLists.txt names, and the text it stands in.
 
     `${name}.cpp` stands for every word of that text, as in foreach(name IN ITEMS poll epoll).
     """
@@ -232,7 +232,7 @@ def built_sources(tree):
     for build_file, text in tree.texts.items():
         if build_file.name != "CMakeLists.txt":
             continue
-        for token in re.findall(r"[\w./${}-]+\.cpp\b", text):
+        for token in re.findall(r"[\w./${}-]+\.c(?:pp)?\b", text):
             token = re.sub(r"\$\{\w+_SOURCE_DIR\}/", "", token)
             path = os.path.normpath(build_file.parent / token)
             regex = re.sub(r"\\\$\\\{\w+\\\}", r"([\\w-]+)", re.escape(path))
@@ -254,7 +254,7 @@ def check_dead_files(tree):
         target.rsplit("/", 1)[-1] for _, text in tree.code() for _, _, target in cpp_scan.includes(text)
     }
     for path, _ in tree.code():
-        if path.suffix == ".cpp":
+        if path.suffix in (".cpp", ".c"):
             if not is_built(path, named):
                 tree.report(path, 1, "no CMakeLists.txt builds it")
         elif path.parts[:2] != ("libtftp", "include") and path.name not in included:

@@ -104,6 +104,11 @@ class CheckTree(unittest.TestCase):
         self.assert_problem(self.header("/// A.\nclass a {\npublic:\n    void f();\n};\n"), "f has no")
         self.assert_problem(self.header("template <class T>\nT twice(T a);\n"), "twice has no")
 
+    def test_reads_c_like_the_rest(self):
+        bare = 'extern "C" {\nvoid f(void);\n}\n'
+        self.assert_problem({"libtftp/include/tftp.h": bare}, "f has no")
+        self.assert_problem({"tftp/c.c": "\n", "tftp/CMakeLists.txt": BUILD_FILE}, "builds it")
+
     def test_asks_no_documentation_of_private_and_trivial_declarations(self):
         text = (
             "/// A.\nclass a {\npublic:\n    explicit a(int size) noexcept : size_(size) {}\n    ~a();\n    a(const a&) = delete;\n"
