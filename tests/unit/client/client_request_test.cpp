@@ -22,6 +22,12 @@ TEST_CASE("options are automatic unless a request says which", "[driver][request
     CHECK(automatic == default_offer(default_blksize(asked.server)));
     CHECK(automatic.blksize == 8192); // the MTU of the loopback interface holds more
     CHECK(automatic.windowsize == 32);
+    asked.windowsize = 7;
+    CHECK(offer_for(asked).blksize == 8192);
+    CHECK(offer_for(asked).windowsize == 7);
+    asked.windowsize.reset();
+    asked.blksize = 65464;
+    CHECK(offer_for(asked) == default_offer(65464));
     asked.options = no_options;
     CHECK(offer_for(asked).empty());
     asked.options = offer{.windowsize = 4};
@@ -44,6 +50,7 @@ TEST_CASE("a failure has a side", "[driver][request]") {
     CHECK(side(conditions::permission_denied, true) == failing_side::content);
     CHECK(side(errc::source_shrank) == failing_side::content);
     CHECK(side(errc::too_large, true) == failing_side::own);
+    CHECK(side(errc::stopped, true) == failing_side::own); // by the content's own function
     CHECK(side(errc::out_of_time) == failing_side::own);
     CHECK(side(conditions::not_enough_memory) == failing_side::own);
 }

@@ -88,6 +88,7 @@ TEST_CASE("what is thrown says what the server said", "[client][url]") {
             failed.what() == url + ": the server says \"no such\\x1b[2J menu\" (The other side has "
                                    "no such file)"
         );
+        CHECK(failed.reason() == std::string(failed.what()).substr(url.size() + 2));
         CHECK(failed.summary().counters.blocks == 0);
     }
     answers.join();
