@@ -44,7 +44,7 @@ constexpr double max_time_max = 2'678'400;
         "output,o", text()->value_name("FILE"), "get: store into FILE; - is standard output"
     )("port", text()->value_name("N"), "port of the server (69)"
     )("mode", text()->value_name("MODE"), "octet (default) or netascii"
-    )("blksize", text()->value_name("N"), "octets in a block, 8..65464 (what the route carries)"
+    )("blksize", text()->value_name("N"), "bytes in a block, 8..65464 (what the route carries)"
     )("windowsize", text()->value_name("N"), "blocks in a window, 1..32767 (64)"
     )("timeout",
       text()->value_name("SECONDS"),
@@ -59,7 +59,7 @@ constexpr double max_time_max = 2'678'400;
       text()->value_name("SIZE"),
       "get: take no larger file; bytes, or with K, M, G or T (no limit)"
     )("sends", text()->value_name("HOW"), "put: how windows leave: gso (default), batch or single"
-    )("no-options", "plain RFC 1350: 512 octets, one block at a time")("ipv4,4", "use IPv4 only")(
+    )("no-options", "plain RFC 1350: 512 bytes, one block at a time")("ipv4,4", "use IPv4 only")(
         "ipv6,6", "use IPv6 only"
     )("quiet", "no progress and no summary; errors are still shown"
     )("json", "print one JSON object about the transfer on standard output"

@@ -31,7 +31,7 @@ struct arguments {
     /// The local file; empty when the content goes to standard output.
     std::string local;
     transfer_mode mode = transfer_mode::octet;
-    /// Octets; empty for what the route carries.
+    /// Bytes; empty for what the route carries.
     std::optional<std::uint16_t> blksize;
     /// Blocks; empty for the default.
     std::optional<std::uint16_t> windowsize;

@@ -10,7 +10,7 @@ namespace tftp::cli {
 
 namespace {
 
-/// One character of a text. size: its octets. valid: whether they are UTF-8.
+/// One character of a text. size: its bytes. valid: whether they are UTF-8.
 struct character {
     std::uint32_t code = 0;
     std::size_t size = 1;

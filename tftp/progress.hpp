@@ -11,13 +11,13 @@
 
 namespace tftp::cli {
 
-/// Returns a number of octets for people: "0 B", "1023 B", "1.0 KiB", "4.2 GiB".
+/// Returns a number of bytes for people: "0 B", "1023 B", "1.0 KiB", "4.2 GiB".
 [[nodiscard]] std::string format_bytes(double bytes);
 
 /// Returns a time for people: "0.004 s", "0.8 s", "12 s", "3 min 05 s".
 [[nodiscard]] std::string format_seconds(duration d);
 
-/// Returns octets per second; 0 when no time has passed.
+/// Returns bytes per second; 0 when no time has passed.
 [[nodiscard]] double rate_of(std::uint64_t bytes, duration elapsed) noexcept;
 
 /// Words the state of a transfer; knows no clock and no terminal.
@@ -26,7 +26,7 @@ public:
     /// name: as it is to be shown.
     progress_meter(std::string name, time_point now);
 
-    /// Returns the line for `bytes` moved by `now`, at most `columns` octets wide.
+    /// Returns the line for `bytes` moved by `now`, at most `columns` bytes wide.
     ///
     /// total: all there is to move, when known. The rate is that of the last seconds.
     [[nodiscard]] std::string line(
@@ -46,7 +46,7 @@ class transfer_monitor final : public progress_monitor {
 public:
     /// stop: becomes non-zero when the transfer is to end; borrowed.
     /// terminal: where progress is shown in one line that is written again and again; -1 for
-    /// nowhere. total: octets to move where this side knows better than the server.
+    /// nowhere. total: bytes to move where this side knows better than the server.
     transfer_monitor(
         const std::atomic<int>& stop,
         int terminal,

@@ -144,7 +144,7 @@ constexpr std::size_t peer_text_max = 200;
                "--no-options";
     }
     if (outcome == errc::too_long) {
-        return "the name is too long for a TFTP request, which has 512 octets with its options";
+        return "the name is too long for a TFTP request, which has 512 bytes with its options";
     }
     if (outcome == errc::too_large && r.asked.max_size) {
         return fmt::format(
@@ -304,7 +304,7 @@ std::string refusal_line(const report& r) {
     compare("windowsize", agreed.windowsize, r.asked.windowsize, sent.windowsize);
     if (r.asked.windowsize && sent.windowsize && *sent.windowsize < *r.asked.windowsize) {
         append(fmt::format(
-            "this system's receive buffer holds {} blocks of {} octets (net.core.rmem_max)",
+            "this system's receive buffer holds {} blocks of {} bytes (net.core.rmem_max)",
             *sent.windowsize,
             sent.blksize.value_or(blksize_default)
         ));

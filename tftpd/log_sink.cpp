@@ -74,7 +74,7 @@ bool log_sink::write(const spdlog::details::log_msg& message) {
 }
 
 bool log_sink::write_line(std::string_view line) noexcept {
-    // A pipe that is ready has room for PIPE_BUF octets, and takes them whole (pipe(7)).
+    // A pipe that is ready has room for PIPE_BUF bytes, and takes them whole (pipe(7)).
     ::pollfd log{fd_, POLLOUT, 0};
     if (::poll(&log, 1, 0) != 1 || (log.revents & POLLOUT) == 0) {
         return false;

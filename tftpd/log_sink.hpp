@@ -13,7 +13,7 @@ namespace tftpd {
 /// Writes log lines to a descriptor without ever waiting for whoever reads them.
 ///
 /// A line that the descriptor does not take at once is dropped; how many were is the line before
-/// the next one that it takes. A line has at most PIPE_BUF octets, so that lines of several
+/// the next one that it takes. A line has at most PIPE_BUF bytes, so that lines of several
 /// programs do not mix in a pipe. O_NONBLOCK is not set: it would hold for everybody who has the
 /// same file open, such as the shell. A terminal, which is ready with less room than a line takes,
 /// is opened once more for it. Thread-safe.

@@ -35,7 +35,7 @@ int receive_ring::receive(int fd, int flags) noexcept {
 
 std::size_t receive_ring::segment_size(int index) const noexcept {
     const mmsghdr& header = headers_[std::size_t(index)];
-    // A datagram of no octets is a segment, too.
+    // A datagram of no bytes is a segment, too.
     const std::size_t whole = std::max<std::size_t>(header.msg_len, 1);
     const cmsghdr* control = CMSG_FIRSTHDR(&header.msg_hdr);
     if (control == nullptr || control->cmsg_level != IPPROTO_UDP || control->cmsg_type != UDP_GRO) {

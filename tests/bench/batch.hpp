@@ -19,7 +19,7 @@ inline constexpr std::size_t datagram_size_max = 65507;
 /// UDP_MAX_SEGMENTS of the kernels before 6.9.
 inline constexpr std::size_t segments_max = 64;
 
-/// Returns how many datagrams of `size` octets one segmented send may hold, at least 1.
+/// Returns how many datagrams of `size` bytes one segmented send may hold, at least 1.
 [[nodiscard]] constexpr std::size_t segments_of(std::size_t size) noexcept {
     const std::size_t fitting = datagram_size_max / size;
     return fitting == 0 ? 1 : (fitting < segments_max ? fitting : segments_max);
@@ -79,7 +79,7 @@ private:
 /// Lets the kernel hand over coalesced datagrams of `fd`. Throws std::system_error.
 void enable_coalescing(int fd);
 
-/// Makes both buffers of `fd` hold `datagrams` of `size` octets with the kernel's own overhead.
+/// Makes both buffers of `fd` hold `datagrams` of `size` bytes with the kernel's own overhead.
 /// Does not throw: a kernel that gives less loses packets, and the counters show that.
 void size_buffers(int fd, std::size_t datagrams, std::size_t size) noexcept;
 
@@ -87,7 +87,7 @@ void size_buffers(int fd, std::size_t datagrams, std::size_t size) noexcept;
 /// false with errno set.
 [[nodiscard]] bool send_segmented(int fd, bytes_view octets, std::size_t segment) noexcept;
 
-/// The same with octets that stand in several places, of which sendmsg(2) only reads.
+/// The same with bytes that stand in several places, of which sendmsg(2) only reads.
 [[nodiscard]] bool
 send_segmented(int fd, std::span<const iovec> parts, std::size_t segment) noexcept;
 

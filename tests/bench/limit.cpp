@@ -56,7 +56,7 @@ struct plan {
     /// -1: wherever the system puts it.
     int sender_cpu = -1;
     int receiver_cpu = -1;
-    /// Where the blocks come from; empty: the same octets each time.
+    /// Where the blocks come from; empty: the same bytes each time.
     std::string from;
     /// Where the receiver writes the blocks; empty: nowhere.
     std::string into;
@@ -133,7 +133,7 @@ void stay_on(int cpu) {
     return {std::move(fds[0]), std::move(fds[1])};
 }
 
-/// What the sender sends: the same octets each time, which the CPU's cache keeps, or the blocks of
+/// What the sender sends: the same bytes each time, which the CPU's cache keeps, or the blocks of
 /// a file in turn, from where the page cache has them.
 class outgoing {
 public:
@@ -167,7 +167,7 @@ public:
         }
         const std::size_t blksize = datagram_ - header_size;
         for (std::size_t i = 0; i < count; ++i) {
-            // The last octets, less than a block, are left out.
+            // The last bytes, less than a block, are left out.
             at_ = at_ + blksize <= size_ ? at_ : 0;
             parts_[2 * i] = {octets_.data(), header_size};
             parts_[2 * i + 1] = {file_ + at_, blksize};
@@ -224,7 +224,7 @@ void send_all(int fd, const plan& how, outgoing& blocks) {
 /// A new file, written in pieces that file systems like.
 class output {
 public:
-    /// path: empty for no file. size: octets that will come. Throws std::system_error, as all of it
+    /// path: empty for no file. size: bytes that will come. Throws std::system_error, as all of it
     /// does.
     output(const std::string& path, std::uint64_t size) {
         if (path.empty()) {

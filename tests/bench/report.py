@@ -1,4 +1,4 @@
-"""docs/performance.md: the results as tables."""
+"""docs/bench/performance.md: the results as tables."""
 
 import statistics
 from dataclasses import dataclass, field

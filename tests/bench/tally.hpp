@@ -19,7 +19,7 @@ struct tally {
     /// Of these: an octet or the size was not that of the content.
     std::uint64_t wrong = 0;
     std::map<std::string, std::uint64_t> reasons{};
-    /// Octets and blocks of downloads compared, or of uploads acknowledged; each once.
+    /// Bytes and blocks of downloads compared, or of uploads acknowledged; each once.
     std::uint64_t octets = 0;
     std::uint64_t blocks = 0;
     /// DATA of a block that was there already.

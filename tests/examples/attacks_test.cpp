@@ -49,7 +49,7 @@ arp(char operation, const std::string& mac, const std::string& ip, const std::st
            std::string(6, '\0') + target;
 }
 
-/// Four octets, the high one first, or the low one.
+/// Four bytes, the high one first, or the low one.
 std::string word(std::uint32_t value, bool little_endian) {
     std::string out;
     for (unsigned i = 0; i < 4; ++i) {

@@ -24,7 +24,7 @@ inline constexpr std::uint16_t dns_type_ptr = 12;
 inline constexpr std::uint16_t dns_type_aaaa = 28;
 inline constexpr std::uint8_t dns_nxdomain = 3;
 
-/// Returns a number of DNS: two octets, the high one first.
+/// Returns a number of DNS: two bytes, the high one first.
 [[nodiscard]] inline std::string dns_number(std::size_t value) {
     return {static_cast<char>((value >> 8U) & 0xffU), static_cast<char>(value & 0xffU)};
 }

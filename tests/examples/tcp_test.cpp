@@ -75,7 +75,7 @@ public:
         );
     }
 
-    /// Octets that have come and were not received yet.
+    /// Bytes that have come and were not received yet.
     [[nodiscard]] int waiting() const {
         int count = -1;
         REQUIRE(::ioctl(fd_, FIONREAD, &count) == 0);
@@ -84,7 +84,7 @@ public:
 
     void end() const { REQUIRE(::shutdown(fd_, SHUT_WR) == 0); }
 
-    /// Returns what comes until there are `count` octets, or to the end of the stream.
+    /// Returns what comes until there are `count` bytes, or to the end of the stream.
     [[nodiscard]] std::string receive(std::size_t count = std::string::npos) const {
         std::string all;
         while (all.size() < count) {

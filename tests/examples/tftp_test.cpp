@@ -20,7 +20,7 @@ namespace {
 constexpr auto limit = example_limit;
 
 /// A server whose every packet is written in the test: a port for requests, one for the transfer.
-/// It serves blocks of 512 octets, each the low octet of its number.
+/// It serves blocks of 512 bytes, each the low octet of its number.
 struct manual_server {
     [[nodiscard]] std::string address() const { return tftp::to_string(requests.local()); }
 

@@ -215,7 +215,7 @@ TEST_CASE("udp_layers takes a captured datagram apart", "[examples][network]") {
     says("payload, 5 octets\n  68 65 6c 6c 6f\n  \"hello\"\n5 octets of 47 are the message\n");
     CHECK(ended.output.find("wrong") == std::string::npos);
 
-    // The ports in figures are those in the octets.
+    // The ports in figures are those in the bytes.
     const std::string begin = "UDP header, 8 octets\n  ";
     const std::size_t header = ended.output.find(begin);
     REQUIRE(header != std::string::npos);

@@ -24,7 +24,7 @@ struct fault_plan {
 struct fault_hit {
     /// Null: the plan asked for a call that was never made.
     const char* call = nullptr;
-    /// 0: not an error, but fewer octets than asked for.
+    /// 0: not an error, but fewer bytes than asked for.
     int error = 0;
 };
 

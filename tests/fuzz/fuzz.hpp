@@ -26,7 +26,7 @@ inline void require(bool holds, const char* otherwise) {
     return {reinterpret_cast<const char*>(octets.data()), octets.size()};
 }
 
-/// Reads the octets of one input from the front; behind the end there are zeros.
+/// Reads the bytes of one input from the front; behind the end there are zeros.
 class input {
 public:
     input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
@@ -63,7 +63,7 @@ public:
         return choices[u8() % Count];
     }
 
-    /// Returns at most `size` octets. Lifetime: the input's.
+    /// Returns at most `size` bytes. Lifetime: the input's.
     [[nodiscard]] bytes_view bytes(std::size_t size) {
         const std::span<const std::uint8_t> taken = rest_.first(std::min(size, rest_.size()));
         rest_ = rest_.subspan(taken.size());

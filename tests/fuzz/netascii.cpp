@@ -1,5 +1,5 @@
 // Netascii in pieces of any size is what it is in one piece; text comes back as it was; and the
-// source of a transfer gives the same octets each time a window is read again.
+// source of a transfer gives the same bytes each time a window is read again.
 //
 // Input: sizes of the pieces, then the text.
 #include "fuzz/fuzz.hpp"

@@ -123,7 +123,7 @@ bool is_separator(char c) {
     return c == '/' || c == '\\';
 }
 
-/// Temporary files have such names, in any letter case; who knows what a file system takes octets
+/// Temporary files have such names, in any letter case; who knows what a file system takes bytes
 /// beyond US-ASCII for.
 bool is_temporary(const std::string& component) {
     std::string plain;

@@ -16,7 +16,7 @@ TEST_CASE("our client exchanges files of every size with atftpd", "[interop][atf
     table.server_writes_late();
     const running_server server = start_atftpd(peer, "127.0.0.1", table.root());
     const client by = tftp_client(ours);
-    // Blocks smaller than its own OACK, some 50 octets with our three options, are refused.
+    // Blocks smaller than its own OACK, some 50 bytes with our three options, are refused.
     const std::vector<setting> all = settings({64, 512, 1468, 65464}, {1, 4, 64});
     for (const direction way : {direction::read, direction::write}) {
         table.every_size(way, {{}}, by, server.address());
@@ -74,5 +74,5 @@ TEST_CASE("our client exchanges netascii with atftpd", "[interop][atftpd]") {
 }
 
 // No transfer over a lossy link: what atftpd 0.8.0 sends in place of a lost DATA is a datagram of
-// three octets, 00 03 00, which no client can take for a block. No transfer over IPv6: bound to ::1
+// three bytes, 00 03 00, which no client can take for a block. No transfer over IPv6: bound to ::1
 // it logs its start and answers nothing.

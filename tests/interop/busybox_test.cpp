@@ -17,7 +17,7 @@ TEST_CASE("BusyBox exchanges files of every size with our server", "[interop][bu
     const running_server server = start_tftpd(ours, "127.0.0.1", table.root());
     const client by = busybox_client(peer);
     // It knows neither windowsize nor netascii. It writes its request into the buffer for one
-    // block: 64 octets are enough for name and options here, 40 are not ("remote filename is too
+    // block: 64 bytes are enough for name and options here, 40 are not ("remote filename is too
     // long").
     const std::vector<setting> all{{}, {64, {}}, {512, {}}, {1468, {}}, {65464, {}}};
     for (const direction way : {direction::read, direction::write}) {
@@ -61,7 +61,7 @@ TEST_CASE("our server grants BusyBox the block it asks for", "[interop][busybox]
     const auto seen = tap.seen();
     REQUIRE(seen.answers.size() == 1);
     // An OACK without blksize would do harm: BusyBox keeps its own size and ends, with exit code 0,
-    // after the first block of 512 octets.
+    // after the first block of 512 bytes.
     CHECK(options_in(seen.answers[0]).at("blksize") == "1468");
     CHECK(table.cells() == 1);
 }

@@ -19,7 +19,7 @@ struct transfer {
     endpoint server;
     std::string remote;
     std::filesystem::path local;
-    /// Octets a block; empty: the option is not sent.
+    /// Bytes a block; empty: the option is not sent.
     std::optional<unsigned> blksize;
     /// Blocks a window; empty: the option is not sent.
     std::optional<unsigned> windowsize;

@@ -54,7 +54,7 @@ TEST_CASE("dnsmasq grants a smaller block and leaves the window out", "[interop]
     const auto seen = tap.seen();
     REQUIRE(seen.answers.size() == 1);
     const auto granted = options_in(seen.answers[0]);
-    // Blocks go through the buffer for DNS packets; 2.90 cuts them to 2263 octets.
+    // Blocks go through the buffer for DNS packets; 2.90 cuts them to 2263 bytes.
     CHECK(std::stoi(granted.at("blksize")) < 65464);
     CHECK(granted.count("windowsize") == 0);
     CHECK(table.cells() == 1);

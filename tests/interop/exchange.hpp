@@ -22,7 +22,7 @@ struct setting {
 /// Sizes around the default block, and one that takes many blocks.
 inline constexpr std::size_t cell_sizes[] = {0, 1, 511, 512, 513, 1 << 20};
 
-/// More than 65,535 blocks of 512 octets: the block number wraps.
+/// More than 65,535 blocks of 512 bytes: the block number wraps.
 inline constexpr std::size_t wrap_size = 65'600 * 512;
 
 /// Every blksize with every windowsize.
@@ -49,7 +49,7 @@ public:
         std::string_view expected;
     };
 
-    /// Moves `size` octets with `by` to or from `at` and checks that exactly these arrive.
+    /// Moves `size` bytes with `by` to or from `at` and checks that exactly these arrive.
     void octet(
         direction way,
         std::size_t size,

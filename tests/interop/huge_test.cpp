@@ -1,4 +1,4 @@
-// Files past 4 GiB: sizes and positions no longer fit 32 bits, and at 65,464 octets a block the
+// Files past 4 GiB: sizes and positions no longer fit 32 bits, and at 65,464 bytes a block the
 // number wraps once more. What is received goes through a pipe and is compared on the way, so that
 // only uploads take room on the disk.
 #include "interop/clients.hpp"
@@ -33,7 +33,7 @@ constexpr unsigned huge_blksize = 65'464;
 /// A transfer costs some 12 s of CPU in all; the limit leaves room for a machine that is busy.
 constexpr std::chrono::milliseconds transfer_limit = 180s;
 
-/// Random octets at a place in an otherwise empty file.
+/// Random bytes at a place in an otherwise empty file.
 struct mark {
     std::uint64_t at;
     std::string octets;
@@ -101,7 +101,7 @@ void expected_at(std::uint64_t at, std::span<char> out) {
     }
 }
 
-/// Reads to the end and returns how many octets were as expected: huge_size when all is well.
+/// Reads to the end and returns how many bytes were as expected: huge_size when all is well.
 /// Stops at the first difference, and when nothing comes for the time of a whole transfer.
 std::uint64_t matching_octets(int fd) {
     static std::array<char, 1 << 20> got;

@@ -13,13 +13,13 @@ class content {
 public:
     static constexpr std::size_t at_most = 2048;
 
-    /// Returns the octets at [offset, offset + size); size: 0..at_most.
+    /// Returns the bytes at [offset, offset + size); size: 0..at_most.
     [[nodiscard]] static bytes_view at(std::uint64_t offset, std::size_t size) noexcept {
         return bytes_view(table()).subspan(offset % period, size);
     }
 
 private:
-    /// A prime, so that a slip by blocks or by 65536 blocks meets other octets.
+    /// A prime, so that a slip by blocks or by 65536 blocks meets other bytes.
     static constexpr std::size_t period = 65521;
 
     [[nodiscard]] static const std::array<std::byte, period + at_most>& table() noexcept;

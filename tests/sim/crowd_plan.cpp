@@ -191,13 +191,13 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
     p.silent = s.one_in(2);
     if (restarts) {
         // Through a port that transfers share, nothing in the protocol tells what the old transfer
-        // still sends from what the new one sends. So blocks of one number are the same octets in
+        // still sends from what the new one sends. So blocks of one number are the same bytes in
         // both, of the default size, or what is stored is not looked at.
         p.first.name.any = s.one_in(2);
         p.first.options = p.first.name.any ? p.first.options : offer{};
         p.second = p.first;
         if (p.first.read && s.one_in(2)) {
-            // The same octets, so that what the old transfer still sends is right as well.
+            // The same bytes, so that what the old transfer still sends is right as well.
             p.second->name.size += s.random.below(3'000);
             p.second->options = random_offer(s.random);
             p.second->options.tsize.reset();

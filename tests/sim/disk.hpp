@@ -18,7 +18,7 @@ namespace tftp::sim {
 struct disk_config {
     /// There is a pool for what may block; else it is done where it stands.
     bool pool = true;
-    /// Octets that are not at hand: they come through the pool.
+    /// Bytes that are not at hand: they come through the pool.
     std::uint32_t cold_ppm = 0;
     /// A job takes 0..lag; the pool refuses it.
     duration lag{};
@@ -51,7 +51,7 @@ struct file_name {
 class checked_sink final : public sink {
 public:
     /// from_port_before: the port has asked before, so any DATA may still be one of that transfer,
-    /// which nothing tells from its own: the same octets, of another length at the end.
+    /// which nothing tells from its own: the same bytes, of another length at the end.
     checked_sink(const file_name& name, bool from_port_before, verdict& judge)
         : name_(name), any_length_(from_port_before), judge_(&judge) {}
 

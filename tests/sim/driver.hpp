@@ -64,7 +64,7 @@ struct side_report {
     /// Seen on the wire, repeats included.
     std::uint64_t data_sent = 0;
     std::uint64_t acks_sent = 0;
-    /// Receiver: octets in the sink, and whether the end is among them and committed.
+    /// Receiver: bytes in the sink, and whether the end is among them and committed.
     std::uint64_t bytes_stored = 0;
     bool committed = false;
     /// Longest time without progress before it ended.
@@ -133,7 +133,7 @@ protected:
 
     [[nodiscard]] const driver_config& config() const noexcept { return config_; }
 
-    /// Returns the size of the content that is transferred, in octets.
+    /// Returns the size of the content that is transferred, in bytes.
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
     [[nodiscard]] prng& random() noexcept { return random_; }

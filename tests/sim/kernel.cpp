@@ -10,7 +10,7 @@ namespace tftp::sim {
 
 namespace {
 
-/// What a datagram is charged beyond its octets.
+/// What a datagram is charged beyond its bytes.
 constexpr std::size_t bookkeeping = 768;
 
 /// IPv4 and UDP.

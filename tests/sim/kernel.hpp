@@ -18,7 +18,7 @@ inline constexpr endpoint unanswered_host = endpoint::ipv4(10, 9, 9, 9, 0);
 
 /// What the kernel of a host gives and refuses. Probabilities are parts per million of calls.
 struct kernel_config {
-    /// Octets of a socket's receive buffer as the system accounts them, and the most it grants.
+    /// Bytes of a socket's receive buffer as the system accounts them, and the most it grants.
     std::size_t receive_buffer = 212'992;
     std::size_t receive_buffer_max = 425'984;
     /// Receives are coalesced where a port asks for it.
@@ -33,7 +33,7 @@ struct kernel_config {
     std::uint32_t full_ppm = 0;
     duration full_lag{};
     std::uint32_t watch_ppm = 0;
-    /// Octets of a packet, headers included, that the device sends; larger ones are refused
+    /// Bytes of a packet, headers included, that the device sends; larger ones are refused
     /// (EMSGSIZE). 0: no bound.
     std::size_t mtu = 0;
 };

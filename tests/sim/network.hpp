@@ -50,7 +50,7 @@ struct link_config {
     /// The bottleneck is gone from then on; zero means that it stays.
     duration narrow_until{};
     std::vector<interval> blackouts;
-    /// From `mtu_from` on, packets of more octets than this, headers included, are dropped without
+    /// From `mtu_from` on, packets of more bytes than this, headers included, are dropped without
     /// a word; 0 means none are.
     std::uint32_t mtu = 0;
     duration mtu_from{};
@@ -102,7 +102,7 @@ struct datagram {
     endpoint to;
     /// Of an ACK: the block it acknowledges, not reduced to 16 bits; for the checkers.
     std::uint64_t acked = 0;
-    /// ICMP says that nobody listens at `from`; there are no octets.
+    /// ICMP says that nobody listens at `from`; there are no bytes.
     bool refusal = false;
     std::vector<std::byte> octets;
 };
@@ -218,7 +218,7 @@ private:
         link to_client;
     };
 
-    /// Octets of an ICMP error without the headers of IP.
+    /// Bytes of an ICMP error without the headers of IP.
     static constexpr std::size_t refusal_size = 36;
 
     struct event {

@@ -5,7 +5,7 @@
 
 namespace tftp::sim {
 
-/// Returns a read of `size` octets between two programs that do nothing odd, over a perfect path of
+/// Returns a read of `size` bytes between two programs that do nothing odd, over a perfect path of
 /// this round trip.
 [[nodiscard]] inline schedule plain_read(std::uint64_t size, duration round_trip) {
     schedule s;

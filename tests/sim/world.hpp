@@ -16,7 +16,7 @@ namespace tftp::sim {
 struct schedule {
     /// RRQ; else WRQ.
     bool read = true;
-    /// Octets.
+    /// Bytes.
     std::uint64_t size = 0;
     offer asked;
     option_limits granted;

@@ -14,14 +14,14 @@
 
 namespace tftp::soak {
 
-/// A file whose octets are a function of seed and position, so that none is ever stored here.
+/// A file whose bytes are a function of seed and position, so that none is ever stored here.
 struct file {
     std::string name;
     std::uint64_t seed = 0;
     std::uint64_t size_bytes = 0;
 };
 
-/// Fills `out` with the octets from `offset` on of the content of `seed`.
+/// Fills `out` with the bytes from `offset` on of the content of `seed`.
 void fill(std::uint64_t seed, std::uint64_t offset, std::span<std::byte> out) noexcept;
 
 /// Returns whether `octets` are those from `offset` on of the content of `seed`.

@@ -12,7 +12,7 @@ namespace tftp::soak {
 
 namespace {
 
-/// Returns the number of a "NAME:   123 kB" line, in octets.
+/// Returns the number of a "NAME:   123 kB" line, in bytes.
 [[nodiscard]] std::uint64_t octets_of(const std::string& text, const std::string& name) {
     const std::size_t at = text.find('\n' + name + ':');
     if (at == std::string::npos) {

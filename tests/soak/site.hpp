@@ -18,9 +18,9 @@ namespace tftp::soak {
 
 /// What a process holds of the system.
 struct usage {
-    /// Memory of its own, not backed by files, in octets.
+    /// Memory of its own, not backed by files, in bytes.
     std::uint64_t anonymous_bytes = 0;
-    /// Its share of all memory, in octets.
+    /// Its share of all memory, in bytes.
     std::uint64_t proportional_bytes = 0;
     std::size_t descriptors = 0;
 };

@@ -1,5 +1,5 @@
 // Drives the real tftpd with many transfers at a time, for as long as it is told to, and wants
-// nothing lost: no octet, no descriptor, no memory. See docs/testing.md "Endurance".
+// nothing lost: no octet, no descriptor, no memory. See docs/internals/testing.md "Endurance".
 #include "soak/huge.hpp"
 #include "soak/load.hpp"
 #include "soak/site.hpp"

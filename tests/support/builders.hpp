@@ -49,7 +49,7 @@ inline void append_options(datagram& out, const option_pairs& options) {
     }
 }
 
-/// DATA with `size` octets of payload, each the low octet of the block number.
+/// DATA with `size` bytes of payload, each the low octet of the block number.
 [[nodiscard]] inline datagram data(std::uint16_t block, std::size_t size = 512) {
     datagram out;
     append_u16(out, 3);

@@ -21,7 +21,7 @@ inline bytes_view view(std::string_view text) {
     return std::as_bytes(std::span(text));
 }
 
-/// Returns octets that differ from place to place.
+/// Returns bytes that differ from place to place.
 inline std::string pattern(std::size_t size, unsigned seed = 1) {
     std::mt19937 random(seed);
     std::string text(size, '\0');
@@ -36,7 +36,7 @@ struct piece {
     error_code error;
 };
 
-/// Reads `size` octets in gaps of `gap` octets.
+/// Reads `size` bytes in gaps of `gap` bytes.
 template <class Read>
 piece read_piece(Read read, std::uint64_t offset, std::size_t size, std::size_t gap) {
     piece got;
@@ -74,7 +74,7 @@ inline piece read(source& from, std::uint64_t offset, std::size_t size, std::siz
     );
 }
 
-/// Writes `content` from octet `offset` on, in payloads of `part` octets, all in one call.
+/// Writes `content` from octet `offset` on, in payloads of `part` bytes, all in one call.
 inline error_code
 write(sink& to, std::uint64_t offset, std::string_view content, std::size_t part = 512) {
     std::string copy(content);

@@ -19,7 +19,7 @@ namespace tftp::test {
 inline const option_pairs window_4{{"windowsize", "4"}};
 inline const option_pairs window_16{{"windowsize", "16"}};
 
-/// The server's side of a read by `peer`. size: octets of the file.
+/// The server's side of a read by `peer`. size: bytes of the file.
 [[nodiscard]] inline sender serve_read(
     const option_pairs& options = {},
     std::optional<std::uint64_t> size = std::nullopt,
@@ -54,7 +54,7 @@ ask_read(const offer& offered = {}, const engine_config& config = {}) {
     return receiver::request("file", transfer_mode::octet, offered, server, config, start).value();
 }
 
-/// The client's side of a write. size: octets of the file.
+/// The client's side of a write. size: bytes of the file.
 [[nodiscard]] inline sender ask_write(
     const offer& offered = {},
     std::optional<std::uint64_t> size = std::nullopt,

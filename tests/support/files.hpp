@@ -26,7 +26,7 @@ private:
     std::filesystem::path path_;
 };
 
-/// Returns `size` octets that look random and depend on `seed` only.
+/// Returns `size` bytes that look random and depend on `seed` only.
 [[nodiscard]] std::string make_content(std::size_t size, std::uint64_t seed);
 
 /// Returns the whole file. Throws std::runtime_error when it cannot be read.

@@ -51,7 +51,7 @@ public:
         }
     }
 
-    /// Waits for a datagram: who sent it, and its octets. Empty after `limit`.
+    /// Waits for a datagram: who sent it, and its bytes. Empty after `limit`.
     [[nodiscard]] std::optional<std::pair<endpoint, datagram>>
     hear(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
         ::pollfd wait{port_->native_handle(), POLLIN, 0};

@@ -61,7 +61,7 @@ public:
         return std::make_shared<publishing_sink>(*this, std::move(name));
     }
 
-    /// Files opened from now on show their octets where they stand. Set before they are.
+    /// Files opened from now on show their bytes where they stand. Set before they are.
     bool in_place = false;
 
 private:

@@ -35,7 +35,7 @@ inline constexpr time_point start{std::chrono::hours(1000)};
     return out.str();
 }
 
-/// Returns the octets in hexadecimal, at most 48 of them.
+/// Returns the bytes in hexadecimal, at most 48 of them.
 [[nodiscard]] inline std::string to_text(bytes_view octets) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string out;

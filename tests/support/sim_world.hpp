@@ -207,7 +207,7 @@ private:
     }
 };
 
-/// Octets as text, to compare and to print.
+/// Bytes as text, to compare and to print.
 [[nodiscard]] inline std::string as_text(bytes_view octets) {
     return {reinterpret_cast<const char*>(octets.data()), octets.size()};
 }

@@ -215,7 +215,7 @@ TEST_CASE("a file that never holds still", "[system][tftpd][files]") {
                 ::unlink(file.c_str());
             }
             const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-            // Never made longer by this: the hole would hold other octets.
+            // Never made longer by this: the hole would hold other bytes.
             const auto kept = std::min(
                 static_cast<std::size_t>(::lseek(fd, 0, SEEK_END)), round * 7919 % file_octets
             );

@@ -74,7 +74,7 @@ private:
 /// Returns DATA with that payload.
 [[nodiscard]] datagram data_of(std::uint16_t block, std::string_view payload);
 
-/// Returns the part of `content` that belongs into a block of 512 octets.
+/// Returns the part of `content` that belongs into a block of 512 bytes.
 [[nodiscard]] std::string_view block_of(std::string_view content, std::size_t block);
 
 /// Returns the opcode of a datagram; 0 when it has none.

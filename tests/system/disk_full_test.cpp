@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Octets that fit the small disk; a whole number of blocks.
+/// Bytes that fit the small disk; a whole number of blocks.
 constexpr std::size_t disk_octets = 64 * 1024;
 
 /// A tmpfs of `disk_octets` at a directory of its own, seen by this process and its children only.
@@ -46,7 +46,7 @@ public:
 
     [[nodiscard]] const fs::path& path() const { return dir_.path(); }
 
-    /// Returns the free octets: what an upload has taken and not given back is missing.
+    /// Returns the free bytes: what an upload has taken and not given back is missing.
     [[nodiscard]] std::uintmax_t available() const { return fs::space(path()).available; }
 
 private:

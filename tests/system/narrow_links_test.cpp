@@ -194,7 +194,7 @@ carried carry(const narrow& how, bool get) {
         CHECK(holds(to / name, content));
         const auto size = static_cast<double>(how.size_bytes);
         const double blocks = std::floor(size / number_behind(told, "\"blksize\":")) + 1;
-        // 4 octets of TFTP, 28 of UDP and IP, and the 14 of the interface, which tbf counts.
+        // 4 bytes of TFTP, 28 of UDP and IP, and the 14 of the interface, which tbf counts.
         octets += size + blocks * (4 + 28 + 14);
         seconds = std::max(seconds, number_behind(told, "\"seconds\":"));
         sum.blocks += blocks;

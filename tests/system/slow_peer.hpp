@@ -13,7 +13,7 @@
 
 namespace tftp::test {
 
-/// How slow a peer is, and what it moves: `blocks` blocks of 512 octets and one more octet.
+/// How slow a peer is, and what it moves: `blocks` blocks of 512 bytes and one more octet.
 struct slowness {
     std::string name;
     std::uint16_t window = 1;

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cpp_scan
 
-PICTURE = Path("docs/architecture.md")
+PICTURE = Path("docs/internals/architecture.md")
 CODE_DIRECTORIES = ("libtftp", "tftpd", "tftp", "tests", "docs")
 SOURCE_LINES_MAX = 600
 HEADER_LINES_MAX = 300
@@ -279,7 +279,7 @@ def numbers(text):
 
 def check_limits(tree):
     header = Path("libtftp/include/tftp/server/limits.hpp")
-    manual = Path("docs/operations.md")
+    manual = Path("docs/reference/limits.md")
     if header not in tree.texts:
         return
     rows = {

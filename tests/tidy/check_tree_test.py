@@ -37,7 +37,7 @@ class CheckTree(unittest.TestCase):
 
     def library(self, picture=PICTURE):
         """A library of four folders, each of which uses what its arrow leads to."""
-        files = {"docs/architecture.md": picture}
+        files = {"docs/internals/architecture.md": picture}
         for folder, uses in USES.items():
             name = folder.replace("/", "-")
             build = f"tftp_folder(\n    {name}\n    SOURCES\n        a.cpp\n    {uses}\n)\n"
@@ -128,8 +128,8 @@ class CheckTree(unittest.TestCase):
         self.assert_problem(files, "lacks `queue_max`")
         row = "| `queue_max` | {} | why |\n"
         files |= self.library()
-        self.assertEqual(self.problems_of(files | {"docs/operations.md": row.format("64 KiB")}), "")
-        self.assert_problem(files | {"docs/operations.md": row.format("32 KiB")}, "is 64 * 1024")
+        self.assertEqual(self.problems_of(files | {"docs/reference/limits.md": row.format("64 KiB")}), "")
+        self.assert_problem(files | {"docs/reference/limits.md": row.format("32 KiB")}, "is 64 * 1024")
 
 
 if __name__ == "__main__":

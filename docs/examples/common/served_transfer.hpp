@@ -64,7 +64,7 @@ public:
     /// Takes what is there, and sends what is next.
     void go_on(bool readable, bool writable);
 
-    /// Returns one line about what was done: "file: 1200 octets to 127.0.0.1:4711, ok".
+    /// Returns one line about what was done: "file: 1200 bytes to 127.0.0.1:4711, ok".
     [[nodiscard]] std::string report() const;
 
 private:

@@ -18,7 +18,7 @@ namespace example {
 
 namespace {
 
-// The order of octets within a word does not matter, as long as the result is stored likewise.
+// The order of bytes within a word does not matter, as long as the result is stored likewise.
 std::uint32_t sum_of(std::span<const std::byte> octets) noexcept {
     std::uint32_t sum = 0;
     for (; octets.size() >= 2; octets = octets.subspan(2)) {

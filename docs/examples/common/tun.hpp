@@ -37,16 +37,16 @@ private:
     tftp::unique_fd device_;
 };
 
-/// Returns the checksum of RFC 1071 over an even number of octets, ready to be stored.
+/// Returns the checksum of RFC 1071 over an even number of bytes, ready to be stored.
 [[nodiscard]] std::uint16_t internet_checksum(std::span<const std::byte> octets) noexcept;
 
-/// Returns the header of an IPv4 packet of `size` octets, the header included; TTL 64.
+/// Returns the header of an IPv4 packet of `size` bytes, the header included; TTL 64.
 [[nodiscard]] ::iphdr ipv4_header(
     const tftp::endpoint& from, const tftp::endpoint& to, std::uint8_t protocol, std::size_t size
 ) noexcept;
 
 /// Returns the checksum of a segment of TCP behind that header. It covers the addresses, the
-/// protocol and the size as well (RFC 9293 s.3.1). An even number of octets.
+/// protocol and the size as well (RFC 9293 s.3.1). An even number of bytes.
 [[nodiscard]] std::uint16_t
 segment_checksum(const ::iphdr& header, std::span<const std::byte> segment) noexcept;
 

@@ -1,5 +1,5 @@
 // Shows: a server whose files do not exist. `content_provider` answers each request with a source;
-// `source` makes up the octets of any offset when they are asked for, so a file of any size
+// `source` makes up the bytes of any offset when they are asked for, so a file of any size
 // costs no memory and a retransmission costs nothing but asking again.
 //
 // Run:     custom_source 127.0.0.1:0

@@ -114,7 +114,7 @@ std::string mismatch(message_view query, message_view datagram) {
         return "is a question itself";
     }
     // The question is all there is behind the header of a query; it comes back octet for octet.
-    // The count of questions is at octets 4 and 5.
+    // The count of questions is at bytes 4 and 5.
     const message_view question = query.subspan(NS_HFIXEDSZ);
     if (datagram.size() < query.size() || datagram[4] != query[4] || datagram[5] != query[5] ||
         !std::equal(question.begin(), question.end(), datagram.begin() + NS_HFIXEDSZ)) {

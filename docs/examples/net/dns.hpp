@@ -13,7 +13,7 @@ namespace example::dns {
 using message = std::vector<unsigned char>;
 using message_view = std::span<const unsigned char>;
 
-/// One record of an answer. Names in it are written out with unprintable octets as \DDD.
+/// One record of an answer. Names in it are written out with unprintable bytes as \DDD.
 struct record {
     std::string name;
     /// "A", "CNAME"; "TYPE65" for those not known here.
@@ -38,7 +38,7 @@ struct reply {
 /// (RFC 1035 s. 3.5, RFC 3596 s. 2.5).
 [[nodiscard]] std::string reverse_name(const tftp::endpoint& address);
 
-/// Returns the ID of a message of at least two octets.
+/// Returns the ID of a message of at least two bytes.
 [[nodiscard]] unsigned id_of(message_view octets);
 
 /// Returns why `datagram` is not the answer to `query`; empty when it is.

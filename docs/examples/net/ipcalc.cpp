@@ -1,5 +1,5 @@
 // Shows: what an address and its mask mean. A mask is a row of ones and then zeros; all the rest
-// is AND and OR on octets, the same for 32 bits (IPv4) and 128 (IPv6).
+// is AND and OR on bytes, the same for 32 bits (IPv4) and 128 (IPv6).
 //
 // Run:     ipcalc 192.168.1.77/26 192.168.1.130; ipcalc 10.1.2.3/255.255.0.0; ipcalc fe80::1/64
 // Observe: the two addresses are not on one subnet: 77 & 192 is 64, 130 & 192 is 128.
@@ -22,7 +22,7 @@
 
 namespace {
 
-/// In network order; IPv4 uses the first four octets, the others are zero.
+/// In network order; IPv4 uses the first four bytes, the others are zero.
 using octets = std::array<std::uint8_t, 16>;
 
 struct ip_address {

@@ -17,12 +17,12 @@ std::size_t padded(std::size_t size) {
     return (size + 3) / 4 * 4;
 }
 
-/// Returns what is left behind `size` octets and their padding.
+/// Returns what is left behind `size` bytes and their padding.
 octets_view behind(octets_view from, std::size_t size) {
     return from.subspan(std::min(padded(size), from.size()));
 }
 
-/// Returns the octets behind a header that says how many there are, header included.
+/// Returns the bytes behind a header that says how many there are, header included.
 octets_view content(octets_view from, std::size_t header_size, std::size_t size) {
     if (size < header_size || size > from.size()) {
         throw std::runtime_error("a message of netlink has a wrong size");

@@ -40,7 +40,7 @@ struct attribute {
 /// Returns the attributes of a message without its header and body.
 [[nodiscard]] std::vector<attribute> read_attributes(octets_view from);
 
-/// A message to the kernel: header, body, attributes, each padded to four octets (netlink(7)).
+/// A message to the kernel: header, body, attributes, each padded to four bytes (netlink(7)).
 class request {
 public:
     /// type: RTM_NEWADDR and so on, with the struct that belongs to it. flags: NLM_F_ACK to
@@ -57,7 +57,7 @@ public:
     /// Adds an attribute whose value is a number.
     void add(std::uint16_t type, const std::uint32_t& value);
 
-    /// Adds an attribute whose value is an address, 4 or 16 octets.
+    /// Adds an attribute whose value is an address, 4 or 16 bytes.
     void add(std::uint16_t type, const tftp::endpoint& address);
 
     /// Sends it on a new socket and gives `each` the answers, without their headers. Throws

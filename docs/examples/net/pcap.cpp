@@ -11,7 +11,7 @@ namespace {
 
 using octets = std::span<const std::uint8_t>;
 
-/// Reads four octets in the order of the machine that wrote them.
+/// Reads four bytes in the order of the machine that wrote them.
 std::uint32_t number_at(octets from, std::size_t offset, bool little_endian) {
     std::uint32_t out = 0;
     for (std::size_t i = 0; i < 4; ++i) {

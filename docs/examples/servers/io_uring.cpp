@@ -1,5 +1,5 @@
 // Shows: io_uring, the asynchronous model. The others ask "what is ready?" and then read; here the
-// read itself is ordered, and what comes back is the octets. Orders and results pass through two
+// read itself is ordered, and what comes back is the bytes. Orders and results pass through two
 // rings that the program and the kernel share, so one system call hands over many orders and waits.
 //
 // Run:     io_uring --service echo --listen 127.0.0.1:7007

@@ -26,7 +26,7 @@
 
 namespace {
 
-/// Whether a read would find something: a datagram, octets, the end of a connection, an error.
+/// Whether a read would find something: a datagram, bytes, the end of a connection, an error.
 /// A listening socket has nothing to peek at: accept() itself has to be tried.
 bool may_read(int fd) {
     char octet = 0;

@@ -34,7 +34,7 @@ using message = std::array<char, 64>;
 
 /// Returns false when the other side ended the connection.
 bool receive_all(const unique_fd& socket, message& into) {
-    // MSG_WAITALL: the octets of one message may come in several segments.
+    // MSG_WAITALL: the bytes of one message may come in several segments.
     const auto came = check(::recv(socket.get(), into.data(), into.size(), MSG_WAITALL), "recv");
     return came == static_cast<::ssize_t>(into.size());
 }
@@ -46,7 +46,7 @@ void send_all(const unique_fd& socket, const message& what) {
     }
 }
 
-/// Answers every request with the same octets, until the listener is shut down.
+/// Answers every request with the same bytes, until the listener is shut down.
 void answer(const unique_fd& listener) {
     try {
         while (true) {

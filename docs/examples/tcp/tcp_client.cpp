@@ -1,4 +1,4 @@
-// Shows: a client of TCP. A connection carries a stream of octets, not messages: what was sent with
+// Shows: a client of TCP. A connection carries a stream of bytes, not messages: what was sent with
 // several calls may come back with one, or the other way round. The half-close says "no more from
 // me" and leaves the other direction open, so that the rest of the answer can be read to its end.
 //

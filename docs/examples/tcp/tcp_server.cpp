@@ -1,9 +1,9 @@
 // Shows: a server of TCP in its simplest form: socket, bind, listen, and one client after another.
-// It sends each line back. Lines do not come as they were sent: the server gathers octets until it
+// It sends each line back. Lines do not come as they were sent: the server gathers bytes until it
 // holds the end of a line, and limits how long that may take in memory.
 //
 // Run:     tcp_server 127.0.0.1:7000   (beside: tcp_client 127.0.0.1:7000 one two three)
-// Observe: who connected, who left, how many octets. A second client is connected at once, by the
+// Observe: who connected, who left, how many bytes. A second client is connected at once, by the
 //          kernel, and is answered when the first has left. Ctrl-C ends it.
 
 #include "common/program.hpp"
@@ -25,7 +25,7 @@ using example::check;
 using example::socket_address;
 using example::unique_fd;
 
-/// Octets of one line at most: a client cannot have us hold more.
+/// Bytes of one line at most: a client cannot have us hold more.
 constexpr std::size_t line_max = 65536;
 
 struct tally {

@@ -57,7 +57,7 @@ struct segment {
     ::tcphdr tcp{};
 };
 
-/// The other end: no state machine, only the numbers of the octets.
+/// The other end: no state machine, only the numbers of the bytes.
 struct far_end {
     example::tun_network& network;
     std::uint16_t near_port = 0;

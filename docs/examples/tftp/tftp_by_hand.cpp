@@ -36,7 +36,7 @@ constexpr int tries_max = 5;
 
 enum opcode : unsigned { rrq = 1, data = 3, ack = 4, error = 5 }; // RFC 1350 s.5
 
-/// Two octets, the more significant one first: how TFTP writes opcodes, blocks and error codes.
+/// Two bytes, the more significant one first: how TFTP writes opcodes, blocks and error codes.
 std::string u16(unsigned value) {
     return {static_cast<char>(value >> 8), static_cast<char>(value & 0xff)};
 }

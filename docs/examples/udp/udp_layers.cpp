@@ -3,7 +3,7 @@
 // header.
 //
 // Run:     sudo udp_layers hello
-// Observe: 5 octets of text travel in 47. Find your text at the end, the ports in the UDP header,
+// Observe: 5 bytes of text travel in 47. Find your text at the end, the ports in the UDP header,
 //          the addresses in the IPv4 header. Run it again: what changes, and what does not?
 //
 // Capturing needs CAP_NET_RAW: it shows what everybody on this host sends.

@@ -12,7 +12,7 @@
 
 namespace tftp {
 
-/// Returns the octets of all vectors together.
+/// Returns the bytes of all vectors together.
 [[nodiscard]] inline std::size_t total_size(std::span<const ::iovec> vectors) noexcept {
     std::size_t total = 0;
     for (const ::iovec& vector : vectors) {
@@ -34,8 +34,8 @@ namespace tftp {
 /// The vectors of one call that goes on where the last one stopped.
 class vector_group {
 public:
-    /// Takes as many of `vectors` as fit one call, without the first `skip` octets and with at most
-    /// `limit` octets.
+    /// Takes as many of `vectors` as fit one call, without the first `skip` bytes and with at most
+    /// `limit` bytes.
     vector_group(
         std::span<const ::iovec> vectors, std::uint64_t skip, std::uint64_t limit
     ) noexcept {
@@ -68,9 +68,9 @@ private:
     std::size_t count_ = 0;
 };
 
-/// Calls `transfer(vectors, count, offset)` until `total` octets went through it.
+/// Calls `transfer(vectors, count, offset)` until `total` bytes went through it.
 ///
-/// transfer: returns as preadv(2) does. Returns how many octets went; fewer than `total` when a
+/// transfer: returns as preadv(2) does. Returns how many bytes went; fewer than `total` when a
 /// call returned 0. Interruptions are repeated; other errors are returned even after partial
 /// success.
 template <class Transfer>

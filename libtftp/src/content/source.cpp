@@ -39,7 +39,7 @@ memory_source::read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcep
     return try_read(offset, gaps);
 }
 
-/// The converted octets [produced - kept, produced), in a ring: octet n stands at n modulo the
+/// The converted bytes [produced - kept, produced), in a ring: octet n stands at n modulo the
 /// ring's size.
 struct netascii_source::state {
     /// Text is read in pieces of this size, on the stack.
@@ -48,7 +48,7 @@ struct netascii_source::state {
     explicit state(std::size_t size) noexcept
         : ring(new (std::nothrow) std::byte[size]), capacity(size) {}
 
-    /// Converts up to `wanted` more octets; fewer when the content ends.
+    /// Converts up to `wanted` more bytes; fewer when the content ends.
     template <class Read>
     [[nodiscard]] error_code produce(std::uint64_t wanted, Read&& read_text) noexcept;
 

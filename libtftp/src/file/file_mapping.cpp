@@ -12,7 +12,7 @@ namespace tftp {
 
 namespace {
 
-/// Returns the octets of a file; none when it cannot be mapped. Throws std::bad_alloc.
+/// Returns the bytes of a file; none when it cannot be mapped. Throws std::bad_alloc.
 std::shared_ptr<const std::byte> map_whole(int fd, std::size_t size) {
     void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) {
@@ -23,7 +23,7 @@ std::shared_ptr<const std::byte> map_whole(int fd, std::size_t size) {
     return {static_cast<const std::byte*>(at), unmap};
 }
 
-/// Returns the octets of the file with that identity, which `fd` has open; none when it cannot be
+/// Returns the bytes of the file with that identity, which `fd` has open; none when it cannot be
 /// mapped. Thread-safe: what is mapped is shared by all threads, as an address space is.
 std::shared_ptr<const std::byte> shared_mapping(int fd, const file_identity& identity) noexcept {
     static std::mutex mutex;

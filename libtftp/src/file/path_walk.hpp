@@ -68,7 +68,7 @@ private:
     /// Names of the directories from the base to the current one, each with a slash behind it.
     std::string entered_;
     std::string pending_;
-    /// Octets at the end of `pending_` that the path itself spells; what is before comes from
+    /// Bytes at the end of `pending_` that the path itself spells; what is before comes from
     /// links.
     std::size_t asked_ = 0;
     /// The component under way comes from a link.

@@ -43,7 +43,7 @@ std::string version_name(std::string_view name, std::uint32_t number) {
     return std::string(name) + ".~" + std::to_string(number) + "~";
 }
 
-/// Octets that are gone when the file loses one of its names.
+/// Bytes that are gone when the file loses one of its names.
 std::uint64_t freed_by_unlink(const struct ::stat& file) noexcept {
     return S_ISREG(file.st_mode) && file.st_nlink == 1 ? static_cast<std::uint64_t>(file.st_size)
                                                        : 0;

@@ -48,7 +48,7 @@ public:
 
     /// To be called when the content was replaced: removes the versions that are too many.
     ///
-    /// Returns the octets that no longer have a name, those of the replaced file among them.
+    /// Returns the bytes that no longer have a name, those of the replaced file among them.
     [[nodiscard]] std::uint64_t finish() noexcept;
 
 private:

@@ -56,7 +56,7 @@ TEST_CASE("file source serves a file in any pieces", "[io][file_source]") {
             all += got.octets;
             end = got.end;
             if (size == 1 && all.size() == 100) {
-                all = content; // enough of single octets
+                all = content; // enough of single bytes
             }
         }
         CHECK(all == content);

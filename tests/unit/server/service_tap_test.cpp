@@ -80,11 +80,11 @@ TEST_CASE("a tap sees every datagram of a server and its client", "[driver][serv
     const std::string content = make_content(200'000, 1);
     w.files.set("file", content);
     w.files.in_place = true;
-    client_request asked;
+    client_request asked{.options = no_options};
     asked.server = service_address;
     asked.filename = "file";
-    asked.options.blksize = 1024;
-    asked.options.windowsize = 32;
+    asked.options->blksize = 1024;
+    asked.options->windowsize = 32;
     memory_sink into(content.size());
     const auto reading = begin_get(asked, into, client_ports, w.now).value();
     CHECK_FALSE(w.drive(*reading).outcome);

@@ -80,7 +80,7 @@ TEST_CASE("a size that was asked for and not granted is told", "[tftp][report]")
 
 TEST_CASE("a window that our own buffer made smaller is not the server's fault", "[tftp][report]") {
     const std::string buffer =
-        "this system's receive buffer holds 64 blocks of 1428 octets (net.core.rmem_max)";
+        "this system's receive buffer holds 64 blocks of 1428 bytes (net.core.rmem_max)";
     report r = good();
     r.summary.asked = default_offer(1428);
     CHECK(refusal_line(r).empty());

@@ -15,7 +15,7 @@ using namespace tftpd;
 
 namespace {
 
-/// More octets than a terminal keeps: by then the losses were told.
+/// More bytes than a terminal keeps: by then the losses were told.
 constexpr std::size_t max_seen = std::size_t{1} << 20;
 
 /// A terminal with nobody who reads it yet.

@@ -83,7 +83,7 @@ public:
     bool cold = false;
     bool far = false;
     bool unshared = false;
-    /// Shows its octets where they stand; somebody cuts them off meanwhile.
+    /// Shows its bytes where they stand; somebody cuts them off meanwhile.
     bool placed = false;
     bool cut = false;
     /// The host reads all of it, whatever is wanted.

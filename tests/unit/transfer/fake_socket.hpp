@@ -51,7 +51,7 @@ public:
             std::ranges::copy(bytes, memory.slot(i).begin());
             received& message = memory.messages()[i];
             message = {};
-            message.octets = memory.slot(i).first(bytes.size());
+            message.bytes = memory.slot(i).first(bytes.size());
             message.segment = segment;
             message.from = peer;
             script_.arrived.pop_front();

@@ -5,10 +5,10 @@
 
 namespace tftp {
 
-/// Octets that are only read.
+/// Bytes that are only read.
 using bytes_view = std::span<const std::byte>;
 
-/// Octets that are written.
+/// Bytes that are written.
 using bytes_span = std::span<std::byte>;
 
 } // namespace tftp

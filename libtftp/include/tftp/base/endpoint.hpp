@@ -27,7 +27,7 @@ std::size_t format(const endpoint& e, std::span<char, endpoint_text_max> into) n
 /// An IP address, a UDP port, and for IPv6 the scope (interface index): what identifies one side
 /// of a transfer. Trivially copyable and comparable; knows no system header.
 ///
-/// `address` is in network order; an IPv4 address uses its first four octets, the rest is zero.
+/// `address` is in network order; an IPv4 address uses its first four bytes, the rest is zero.
 /// `port` is in host order.
 struct endpoint {
     std::array<std::uint8_t, 16> address{};
@@ -68,7 +68,7 @@ struct endpoint {
         return {text.data(), format(*this, text)};
     }
 
-    /// By hand, because it is asked for each datagram: two words compare faster than 16 octets.
+    /// By hand, because it is asked for each datagram: two words compare faster than 16 bytes.
     friend constexpr bool operator==(const endpoint& a, const endpoint& b) noexcept {
         using words = std::array<std::uint64_t, 2>;
         const auto x = std::bit_cast<words>(a.address);

@@ -26,7 +26,7 @@ enum class errc : int {
     /// The mode of a request is neither `octet` nor `netascii`; `mail` is refused (RFC
     /// 1123 4.2.2.1).
     unsupported_mode = 3,
-    /// The packet does not fit the caller's buffer, or 512 octets for a request (RFC 2347).
+    /// The packet does not fit the caller's buffer, or 512 bytes for a request (RFC 2347).
     too_long = 4,
     /// The peer said nothing for as long as the configuration allows.
     timed_out = 5,
@@ -36,9 +36,9 @@ enum class errc : int {
     rollover_forbidden = 7,
     /// The file is larger than a limit of this side.
     too_large = 8,
-    /// The transfer ended with fewer octets than its tsize announced.
+    /// The transfer ended with fewer bytes than its tsize announced.
     truncated = 9,
-    /// The source holds no octets now: it would block; read again where blocking is allowed.
+    /// The source holds no bytes now: it would block; read again where blocking is allowed.
     would_block = 10,
     /// The client ended the transfer in answer to the OACK: it only wanted to know the size.
     size_probe = 11,
@@ -46,7 +46,7 @@ enum class errc : int {
     stopped = 12,
     /// A newer request of the same peer took the place of this transfer.
     superseded = 13,
-    /// The name is not one a request may ask for (empty, too long, control octets, `..`).
+    /// The name is not one a request may ask for (empty, too long, control bytes, `..`).
     bad_name = 14,
     /// The name leads to something that is not a regular file.
     not_regular = 15,

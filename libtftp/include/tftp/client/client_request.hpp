@@ -111,7 +111,7 @@ static_assert(std::is_trivially_copyable_v<client_request>);
 /// servers and queues do not take more. 1428 when the route is not known. RFC 2348.
 [[nodiscard]] std::uint16_t default_blksize(const endpoint& server) noexcept;
 
-/// Returns the options that suit a read or a write on a route of `blksize` octets per block:
+/// Returns the options that suit a read or a write on a route of `blksize` bytes per block:
 /// blksize, a window of 64 or as many as make up 256 KiB, tsize 0.
 [[nodiscard]] offer default_offer(std::uint16_t blksize) noexcept;
 

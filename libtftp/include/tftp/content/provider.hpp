@@ -24,7 +24,7 @@ struct content_request {
     transfer_mode mode = transfer_mode::octet;
     endpoint peer;
     endpoint local;
-    /// Octets announced by the tsize of a WRQ in octet mode.
+    /// Bytes announced by the tsize of a WRQ in octet mode.
     std::optional<std::uint64_t> announced_size;
     /// What the calling thread keeps of files; null where it keeps none.
     file_cache* cache = nullptr;

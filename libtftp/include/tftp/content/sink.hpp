@@ -74,10 +74,10 @@ private:
 };
 
 /// Collects small writes on their way to a file, whose cost is that of a system call and of each
-/// page that is written in part: a block of 1468 octets takes 1.2 us alone, 0.6 us so.
+/// page that is written in part: a block of 1468 bytes takes 1.2 us alone, 0.6 us so.
 class buffered_sink final : public sink {
 public:
-    /// Writes to `into`, which must not be null, at most `capacity` octets at a time and up to
+    /// Writes to `into`, which must not be null, at most `capacity` bytes at a time and up to
     /// multiples of it.
     ///
     /// capacity: at least 1; what comes in larger pieces is passed on, and so is the first write,
@@ -109,7 +109,7 @@ private:
     budget_share share_;
     std::unique_ptr<std::byte[]> octets_;
     bool begun_ = false;
-    /// Where the collected octets belong, and how many there are.
+    /// Where the collected bytes belong, and how many there are.
     std::uint64_t offset_ = 0;
     std::size_t used_ = 0;
 };

@@ -17,7 +17,7 @@ namespace tftp {
 
 class file_cache;
 
-/// What one read brought. `end` is true when the content ends with these octets.
+/// What one read brought. `end` is true when the content ends with these bytes.
 struct read_outcome {
     std::size_t bytes = 0;
     bool end = false;
@@ -41,7 +41,7 @@ public:
     source& operator=(const source&) = delete;
     virtual ~source() = default;
 
-    /// Returns the size of the content in octets; empty when it is not known in advance.
+    /// Returns the size of the content in bytes; empty when it is not known in advance.
     [[nodiscard]] virtual std::optional<std::uint64_t> size() const noexcept = 0;
 
     /// Returns the lane of `thread_pool` in which it reads: sources that stall together, as those
@@ -74,30 +74,30 @@ public:
 
     /// Fills `gaps` in order with the content from octet `offset` on, without blocking.
     ///
-    /// Fills all of them unless the content ends. Errors: `errc::would_block` when the octets are
+    /// Fills all of them unless the content ends. Errors: `errc::would_block` when the bytes are
     /// not at hand now (call `read` where blocking is allowed); `errc::source_shrank` and
     /// `errc::source_changed` when they cannot be trusted; others as the system says: they end the
     /// transfer.
     [[nodiscard]] virtual result<read_outcome>
     try_read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept = 0;
 
-    /// Returns what `read` had better fetch, where octets have to be waited for, in place of `size`
-    /// octets from `offset` on: these and perhaps more around them.
+    /// Returns what `read` had better fetch, where bytes have to be waited for, in place of `size`
+    /// bytes from `offset` on: these and perhaps more around them.
     [[nodiscard]] virtual extent around(std::uint64_t offset, std::size_t size) const noexcept {
         return {offset, size};
     }
 
     /// Takes a look at what `read` has just brought from octet `offset` on, in the thread that
-    /// calls `try_read`. Lifetime: the octets are borrowed.
+    /// calls `try_read`. Lifetime: the bytes are borrowed.
     virtual void keep(std::uint64_t offset, bytes_view octets) noexcept {
         static_cast<void>(offset);
         static_cast<void>(octets);
     }
 
-    /// Returns `size` octets, at least 1, from octet `offset` on where they stand in memory, for a
+    /// Returns `size` bytes, at least 1, from octet `offset` on where they stand in memory, for a
     /// send that takes them from there; empty when they have to be read.
     ///
-    /// For system calls alone: a file that becomes shorter takes its octets away, and the program
+    /// For system calls alone: a file that becomes shorter takes its bytes away, and the program
     /// that touches them is killed; a system call fails with EFAULT. Lifetime: until unshare(), or
     /// the end of the source.
     [[nodiscard]] virtual bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept {
@@ -106,18 +106,18 @@ public:
         return {};
     }
 
-    /// Returns false when octets that were copied from where they stood may not be the content's:
+    /// Returns false when bytes that were copied from where they stood may not be the content's:
     /// to be asked after the copy. They have to be read then, which tells what became of them.
     [[nodiscard]] virtual bool intact() const noexcept { return true; }
 
-    /// Like `try_read`, but waits for the octets; never `errc::would_block`.
+    /// Like `try_read`, but waits for the bytes; never `errc::would_block`.
     [[nodiscard]] virtual result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) noexcept = 0;
 };
 
-/// Serves octets in memory.
+/// Serves bytes in memory.
 ///
-/// Lifetime: the octets are borrowed and must outlive the source.
+/// Lifetime: the bytes are borrowed and must outlive the source.
 class memory_source final : public source {
 public:
     explicit memory_source(bytes_view content) noexcept : content_(content) {}
@@ -132,11 +132,11 @@ private:
     bytes_view content_;
 };
 
-/// Turns another source into netascii. Keeps the converted octets of one window, because offsets
+/// Turns another source into netascii. Keeps the converted bytes of one window, because offsets
 /// of the two forms have no arithmetic relation; the only source with memory of its own.
 class netascii_source final : public source {
 public:
-    /// window_octets: the least number of converted octets that can be read again; at least
+    /// window_octets: the least number of converted bytes that can be read again; at least
     /// windowsize x blksize of the transfer. The memory is taken at the first read, from `budget`
     /// if there is one, which must outlive the source: `errc::overloaded` says that none is left
     /// for `budget_use::netascii`.

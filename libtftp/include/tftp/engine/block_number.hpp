@@ -5,7 +5,8 @@
 
 namespace tftp {
 
-/// What follows block 65535 on the wire. The RFCs do not say; see docs/protocol.md "Rollover".
+/// What follows block 65535 on the wire. The RFCs do not say; see docs/reference/protocol.md
+/// "Rollover".
 enum class rollover : std::uint8_t { to_zero, to_one, forbidden };
 
 /// Returns the wire number of `block` (1-based; 0 is the ACK before the first DATA).

@@ -20,7 +20,7 @@ namespace tftp::detail {
 /// When a gap took its time, something on the path serves one block after the other and its queue
 /// was full: a slow link, which others may share. From then on the blocks leave one by one, at a
 /// pace that follows what waits in the queue: slower when it fills, faster when it is empty.
-/// RFC 7440 s.6 asks for such care. See docs/protocol.md "Pacing".
+/// RFC 7440 s.6 asks for such care. See docs/reference/protocol.md "Pacing".
 class pacer {
 public:
     /// round_trip: of a single datagram, if it is known already.

@@ -21,7 +21,7 @@ namespace tftp {
 /// An ACK leaves only after on_stored(), so it means that the sink has the block; the final one
 /// means that the content is committed. Reads no clock: `now` never runs backwards. Nothing
 /// allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to each
-/// input is tabled in docs/protocol.md.
+/// input is tabled in docs/reference/protocol.md.
 class receiver {
 public:
     using effect = std::variant<idle, send_control, store, completed, closed>;

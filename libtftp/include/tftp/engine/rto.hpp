@@ -24,8 +24,8 @@ struct rto_limits {
 ///
 /// The caller keeps Karn's rule: it samples only what was sent once. What was sent twice goes to
 /// `on_repeated_answer`, and `on_copy_answered` tells that the repeat was needless (the idea of
-/// Eifel, RFC 3522). Differs from RFC 6298 in two places (docs/adr): no minimum of 1 s, and a new
-/// ACK ends the back-off.
+/// Eifel, RFC 3522). Differs from RFC 6298 in two places (docs/internals/adr): no minimum of 1 s,
+/// and a new ACK ends the back-off.
 class rto_estimator {
 public:
     explicit rto_estimator(const rto_limits& limits) noexcept : limits_(limits) {}

@@ -21,7 +21,7 @@ namespace tftp {
 /// It speaks of blocks, never of their bytes: the caller reads block n from byte (n - 1) x
 /// blksize of the content, as often as it is offered. Reads no clock: `now` never runs backwards.
 /// Nothing allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to
-/// each input is tabled in docs/protocol.md.
+/// each input is tabled in docs/reference/protocol.md.
 class sender {
 public:
     using effect = std::variant<idle, send_control, send_data, completed, closed>;

@@ -54,9 +54,9 @@ struct access_policy {
     /// Only files with the others' write bit are replaced (the rule of the BSD servers). Without
     /// it the file must be writable by the user of this process.
     bool require_world_writable = false;
-    /// Largest upload in octets; 0 for no limit.
+    /// Largest upload in bytes; 0 for no limit.
     std::uint64_t file_size_max = 0;
-    /// Largest sum of the sizes of all files beneath the root, in octets; 0 for no limit. Counted
+    /// Largest sum of the sizes of all files beneath the root, in bytes; 0 for no limit. Counted
     /// when the root is opened, and from then on by what uploads do.
     std::uint64_t total_size_max = 0;
     /// Uploads are on stable storage before they are acknowledged.

@@ -15,7 +15,7 @@ namespace tftp {
 /// before, and not longer than `content_age_max` ago: the first pass over a file reads it, and so
 /// does one now and then.
 ///
-/// The octets it shows are for system calls alone, which fail with EFAULT where the file has become
+/// The bytes it shows are for system calls alone, which fail with EFAULT where the file has become
 /// shorter; the program would be killed. A page that the kernel took back since is read again where
 /// it is used, at the cost of whoever waits for that.
 ///
@@ -25,7 +25,7 @@ class file_mapping {
 public:
     /// Larger files are not mapped: what the kernel needs for the mapping would count.
     static constexpr std::uint64_t size_max = std::uint64_t{1} << 30;
-    /// Octets that are seen, or not, as a whole.
+    /// Bytes that are seen, or not, as a whole.
     static constexpr std::uint64_t piece = 65536;
 
     /// Of the file with this identity, in the size that it has there.
@@ -34,20 +34,20 @@ public:
     file_mapping(const file_mapping&) = delete;
     file_mapping& operator=(const file_mapping&) = delete;
 
-    /// Tells that the octets from `begin` to `end` were read just now: they are in memory.
+    /// Tells that the bytes from `begin` to `end` were read just now: they are in memory.
     void on_read(std::uint64_t begin, std::uint64_t end) noexcept;
 
     /// Returns true when the piece with the octet at `offset` was read before.
     [[nodiscard]] bool knows(std::uint64_t offset) const noexcept { return seen(offset / piece); }
 
-    /// Returns `size` octets from `offset` on; empty when some of them were not read before, when
+    /// Returns `size` bytes from `offset` on; empty when some of them were not read before, when
     /// the content ends before they do, or when the file cannot be mapped.
     ///
     /// fd: the file of that identity, opened for reading. size: at least 1. Lifetime: this
     /// object's.
     [[nodiscard]] bytes_view view(int fd, std::uint64_t offset, std::size_t size) noexcept;
 
-    /// Returns how many octets are mapped; unmapping them, which whoever lets go last does, takes
+    /// Returns how many bytes are mapped; unmapping them, which whoever lets go last does, takes
     /// up to 40 ns for each 4 KiB.
     [[nodiscard]] std::size_t mapped() const noexcept {
         return octets_ != nullptr ? static_cast<std::size_t>(identity_.size_bytes) : 0;

@@ -65,7 +65,7 @@ struct file_sink_options {
     std::size_t versions_max = 1;
     /// What is shared with the other sinks of the directory; null when nothing is.
     std::shared_ptr<upload_quota> ledger{};
-    /// `make_file_sink` writes in pieces of so many octets, see `buffered_sink`; 0: as they
+    /// `make_file_sink` writes in pieces of so many bytes, see `buffered_sink`; 0: as they
     /// come.
     std::size_t piece_octets = 0;
     upload_method method = upload_method::automatic;

@@ -27,7 +27,7 @@ public:
 
     [[nodiscard]] bool remote() const noexcept override { return file_->remote(); }
 
-    /// Reads of less than `read_ahead::small_read` octets come from the cache from now on.
+    /// Reads of less than `read_ahead::small_read` bytes come from the cache from now on.
     [[nodiscard]] std::shared_ptr<const void> share(file_cache& cache) noexcept override;
 
     void unshare() noexcept override;
@@ -38,7 +38,7 @@ public:
     /// Other transfers of the same cache need not read it any more.
     void keep(std::uint64_t offset, bytes_view octets) noexcept override;
 
-    /// Empty before share(), until the octets were read by some source of the same cache, and once
+    /// Empty before share(), until the bytes were read by some source of the same cache, and once
     /// anything was done to the file.
     [[nodiscard]] bytes_view in_place(std::uint64_t offset, std::size_t size) noexcept override;
 

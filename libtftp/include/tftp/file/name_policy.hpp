@@ -9,9 +9,9 @@
 
 namespace tftp {
 
-/// Octets of a normalised name at most; less than PATH_MAX on any system.
+/// Bytes of a normalised name at most; less than PATH_MAX on any system.
 inline constexpr std::size_t name_octets_max = 1024;
-/// Octets of one component at most (NAME_MAX).
+/// Bytes of one component at most (NAME_MAX).
 inline constexpr std::size_t component_octets_max = 255;
 /// What the names of our temporary files begin with; a request can never name one, nor what a file
 /// system that folds case takes for one.

@@ -40,7 +40,7 @@ public:
     [[nodiscard]] static result<std::shared_ptr<const opened_file>>
     adopt(unique_fd fd, bool may_wait = true) noexcept;
 
-    /// Returns the size at the time of opening, in octets.
+    /// Returns the size at the time of opening, in bytes.
     [[nodiscard]] std::uint64_t size() const noexcept { return identity_.size_bytes; }
 
     /// Returns which file this is, in the state found at opening.
@@ -80,7 +80,7 @@ public:
     [[nodiscard]] result<read_outcome>
     read(std::uint64_t offset, std::span<const ::iovec> gaps) const noexcept;
 
-    /// Reads at most `into.size()` octets from `offset` on without blocking.
+    /// Reads at most `into.size()` bytes from `offset` on without blocking.
     ///
     /// Returns how many came, fewer when the rest is not in the page cache; 0 at or after the
     /// promised size. Errors as `try_read`.

@@ -23,18 +23,18 @@ namespace tftp {
 /// Not thread-safe: one belongs to each worker. Memory is taken chunk by chunk at need.
 class read_ahead {
 public:
-    /// Octets of one chunk.
+    /// Bytes of one chunk.
     static constexpr std::size_t chunk_size = 65536;
     /// Chunks held at most: 4 MiB.
     static constexpr std::size_t chunks_max = 64;
-    /// Reads of fewer octets than this gain from the cache; larger ones are cheaper without it.
+    /// Reads of fewer bytes than this gain from the cache; larger ones are cheaper without it.
     static constexpr std::size_t small_read = 16384;
 
     read_ahead() = default;
     read_ahead(const read_ahead&) = delete;
     read_ahead& operator=(const read_ahead&) = delete;
 
-    /// Which chunk a reader used last: where its next octets probably are.
+    /// Which chunk a reader used last: where its next bytes probably are.
     using place = std::size_t;
 
     /// Fills `gaps` from octet `offset` of `file` on; promises and errors as `source::try_read`.
@@ -44,7 +44,7 @@ public:
         const opened_file& file, std::uint64_t offset, std::span<const ::iovec> gaps, place& last
     ) noexcept;
 
-    /// Takes octets that were read elsewhere, just now, from octet `offset` of `file` on, as far as
+    /// Takes bytes that were read elsewhere, just now, from octet `offset` of `file` on, as far as
     /// they fill a chunk or reach the end of the file.
     void keep(const opened_file& file, std::uint64_t offset, bytes_view octets) noexcept;
 
@@ -60,7 +60,7 @@ private:
         std::uint64_t file = 0;
         std::uint64_t index = 0;
         std::uint64_t last_use = 0;
-        /// Octets valid from the chunk's start on.
+        /// Bytes valid from the chunk's start on.
         std::size_t filled = 0;
         /// Of the first of them.
         freshness age;
@@ -69,7 +69,7 @@ private:
 
     [[nodiscard]] chunk*
     find_or_recycle(std::uint64_t file, std::uint64_t index, place& last) noexcept;
-    /// Makes at least `needed` octets valid.
+    /// Makes at least `needed` bytes valid.
     [[nodiscard]] static error_code
     fill(chunk& into, const opened_file& file, std::size_t needed) noexcept;
 

@@ -16,7 +16,7 @@ namespace tftp {
 /// Thread-safe.
 class upload_quota {
 public:
-    /// limit_bytes: most octets in all; 0 for no limit, and then nothing is counted. stored_bytes:
+    /// limit_bytes: most bytes in all; 0 for no limit, and then nothing is counted. stored_bytes:
     /// what is there already.
     explicit upload_quota(std::uint64_t limit_bytes, std::uint64_t stored_bytes = 0) noexcept
         : limit_(limit_bytes), stored_(stored_bytes) {}
@@ -32,7 +32,7 @@ public:
     /// Counts `size_bytes` less: an upload was given up, or a file removed.
     void release(std::uint64_t size_bytes) noexcept;
 
-    /// Returns the octets that are counted now, those of uploads under way included.
+    /// Returns the bytes that are counted now, those of uploads under way included.
     [[nodiscard]] std::uint64_t stored() const noexcept {
         return stored_.load(std::memory_order_relaxed);
     }
@@ -49,7 +49,7 @@ private:
     std::array<std::mutex, 16> replacing_;
 };
 
-/// Returns the sizes of all regular files beneath `directory` together, in octets.
+/// Returns the sizes of all regular files beneath `directory` together, in bytes.
 ///
 /// A file with several names counts once, links are not followed, and directories that this process
 /// may not read are left out. directory: may be opened with O_PATH. May block. Errors: as the

@@ -5,7 +5,7 @@
 
 namespace tftp {
 
-/// Every bound of a server and its default. The table in docs/operations.md says the same.
+/// Every bound of a server and its default. The table in docs/reference/limits.md says the same.
 ///
 /// They hold for the whole server; `server` gives each of its threads an even share of
 /// `half_open_max`, `requests_per_second` and the numbers of ports.
@@ -28,7 +28,7 @@ struct limits {
     std::size_t exclusive_ports_max = 16384;
     /// Ports that transfers share.
     std::size_t shared_ports_max = 64;
-    /// Octets of files held in memory for transfers: blocks read in the background, windows of
+    /// Bytes of files held in memory for transfers: blocks read in the background, windows of
     /// netascii, uploads on their way to a slow disk. Each of these takes at most half. What does
     /// not fit waits. Uploads collect 16 KiB each before they write, as long as half of it is free.
     std::size_t buffered_octets_max = 33554432; // 32 MiB
