@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -14,6 +15,7 @@
 
 using namespace tftp;
 using namespace tftp::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -110,7 +112,7 @@ TEST_CASE("a closed port is a failure of the network", "[capi]") {
 }
 
 TEST_CASE("a silent server is given up", "[capi]") {
-    const loopback_peer silent;
+    loopback_peer silent;
     tftp_options options = new_options();
     SECTION("when the time of the whole transfer is over") {
         options.timeout_ms = 20;
@@ -122,10 +124,14 @@ TEST_CASE("a silent server is given up", "[capi]") {
     SECTION("when the request was sent often enough") {
         options.request_sends = 2;
         options.request_interval_ms = 5;
+        options.timeout_ms = 2500; // before a second interval of 1 s would be over
         const tftp_result result = result_of(url_of(silent.local()), &options);
         CHECK(result.status == TFTP_TIMED_OUT);
         CHECK(result.side == TFTP_SIDE_NETWORK);
         CHECK(result.message == std::string("The other side stopped answering"));
+        CHECK(silent.hear(0ms));
+        CHECK(silent.hear(0ms));
+        CHECK_FALSE(silent.hear(0ms));
     }
     SECTION("when progress() says so") {
         options.progress = [](void*, std::uint64_t, std::uint64_t) { return 1; };
@@ -140,8 +146,10 @@ TEST_CASE("a server that falls silent is given up", "[capi]") {
     tftp_options options = new_options();
     options.no_options = 1;
     options.silence_ms = 20;
+    options.timeout_ms = 10'000; // not what ends it
     const tftp_result result = result_of(serving.url(), &options);
     CHECK(result.status == TFTP_TIMED_OUT);
+    CHECK(result.side == TFTP_SIDE_NETWORK);
     CHECK(result.bytes == 512);
 }
 
