@@ -18,6 +18,7 @@ build_packages=(
 test_packages=(
     catch2 libbenchmark-dev
     clang clang-tidy clang-format-14 libclang-rt-14-dev llvm binutils
+    'g++-mingw-w64-x86-64-posix|g++-mingw-w64-x86-64'
     python3 procps util-linux iproute2 strace valgrind tshark
     # clients to test against
     atftp tftp-hpa curl 'busybox|busybox-static'

@@ -5,7 +5,7 @@
 #include <tftp/engine/config.hpp>
 #include <tftp/file/export_root.hpp>
 #include <tftp/server/limits.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/wire/options.hpp>
 

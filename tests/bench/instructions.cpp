@@ -7,7 +7,7 @@
 #include <tftp/client/client_transfer.hpp>
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <chrono>
@@ -64,11 +64,11 @@ class silent final : public observer {
 
 // Instructions are counted from their first to their last: they are found by name.
 extern "C" {
-[[gnu::noinline]] bool count_server(epoll_loop& loop, tftp::service& service, time_point now);
+[[gnu::noinline]] bool count_server(epoll_loop& loop, tftp::shard& service, time_point now);
 [[gnu::noinline]] bool count_client(transfer& client, scratch& memory, time_point now);
 }
 
-bool count_server(epoll_loop& loop, tftp::service& service, time_point now) {
+bool count_server(epoll_loop& loop, tftp::shard& service, time_point now) {
     const bool any = loop.dispatch(now) > 0;
     service.step(now);
     return any;
@@ -93,10 +93,10 @@ public:
         asked_.server = port->local_endpoint();
         asked_.filename = what.verb == transfer_direction::read ? "file" : "upload";
         if (what.windowsize > 1 || what.blksize != 512) {
-            asked_.options.blksize = what.blksize;
-            asked_.options.windowsize = what.windowsize;
+            asked_.options->blksize = what.blksize;
+            asked_.options->windowsize = what.windowsize;
         }
-        if (service_.listen(std::move(port))) {
+        if (shard_.listen(std::move(port))) {
             throw std::runtime_error("cannot listen");
         }
     }
@@ -118,9 +118,9 @@ private:
                                 ? begin_get(asked_, into, ports_, now_).value()
                                 : begin_put(asked_, from, ports_, now_).value();
         client->start(memory_, now_);
-        for (bool busy = true; busy || service_.transfers() != 0;) {
+        for (bool busy = true; busy || shard_.transfers() != 0;) {
             now_ += 10us;
-            busy = count_server(loop_, service_, now_);
+            busy = count_server(loop_, shard_, now_);
             ::pollfd ready{client->wants().fd, POLLIN, 0};
             if (!client->closed() && ::poll(&ready, 1, 0) == 1) {
                 busy = count_client(*client, memory_, now_);
@@ -128,7 +128,7 @@ private:
             if (!busy) {
                 // Only the last ACK of an upload, which is not answered, is waited for.
                 now_ += 1s;
-                service_.step(now_);
+                shard_.step(now_);
                 client->on_deadline(memory_, now_);
             }
         }
@@ -149,8 +149,8 @@ private:
     silent observer_;
     scratch memory_;
     time_point now_ = clock::now();
-    client_request asked_;
-    service service_{{files_, ports_, loop_, observer_}, {}, now_};
+    client_request asked_{.options = no_options};
+    shard shard_{{files_, ports_, loop_, observer_}, {}, now_};
 };
 
 } // namespace

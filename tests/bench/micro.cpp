@@ -90,7 +90,7 @@ const test::option_pairs usual_options{
 BENCHMARK_CAPTURE(decode_packet, rrq, test::rrq("pxelinux.cfg/default", usual_options));
 BENCHMARK_CAPTURE(decode_packet, data, test::data(1, blksize));
 BENCHMARK_CAPTURE(decode_packet, ack, test::ack(1));
-BENCHMARK_CAPTURE(decode_packet, error, test::error(1, "File not found"));
+BENCHMARK_CAPTURE(decode_packet, error, test::error_packet(1, "File not found"));
 BENCHMARK_CAPTURE(decode_packet, oack, test::oack(usual_options));
 
 [[nodiscard]] answer answer_to(const test::datagram& request) {

@@ -48,7 +48,9 @@ TEST_CASE("every example explains itself", "[examples]") {
         "custom_source",
         "embed_server",
         "async_get",
-        "blocking_get"
+        "blocking_get",
+        "put_url",
+        "hello_server"
     );
     const auto help = run(example({name, "--help"}), limit);
     CHECK(help.status == 0);
@@ -59,6 +61,53 @@ TEST_CASE("every example explains itself", "[examples]") {
     const auto wrong = run(example({name, "nonsense", "x", "y"}), limit);
     CHECK(wrong.status == 2);
     CHECK_FALSE(wrong.errors.empty());
+}
+
+TEST_CASE("get_url prints a file, or what the server says", "[examples]") {
+    CHECK(run(example({"get_url", "--help"}), limit).output.starts_with("usage: get_url"));
+    CHECK(run(example({"get_url"}), limit).status == 2);
+    const std::string content = make_content(5000, 1);
+    const served_directory served(content);
+    const std::string url = "tftp://" + served.server->address + "/";
+    const auto ended = run(example({"get_url", url + "file"}), limit);
+    CHECK(ended.status == 0);
+    CHECK((ended.output == content));
+    const auto missing = run(example({"get_url", url + "none"}), limit);
+    CHECK(missing.status == 1);
+    CHECK(missing.errors.find("the server says \"File not found\"") != std::string::npos);
+    CHECK(run(example({"get_url", "nonsense"}), limit).status == 1);
+}
+
+TEST_CASE("put_url tells who failed", "[examples]") {
+    const served_directory served("content");
+    const std::string url = "tftp://" + served.server->address + "/new";
+    const std::string file = served.directory.path() / "file";
+    const auto refused = run(example({"put_url", file, url}), limit);
+    CHECK(refused.status == 1);
+    CHECK(refused.errors.find("the server says \"") != std::string::npos);
+    const auto missing = run(example({"put_url", "/nonesuch/file", url}), limit);
+    CHECK(missing.status == 1);
+    CHECK(missing.errors.find("the content on this side: No such file") != std::string::npos);
+}
+
+TEST_CASE("hello_server greets who asks", "[examples]") {
+    running_server server({"hello_server", "127.0.0.1:0"});
+    const auto greeted = run(example({"get_url", "tftp://" + server.address + "/any"}), limit);
+    CHECK(greeted.output.starts_with("hello 127.0.0.1:"));
+    CHECK(greeted.output.ends_with("\n"));
+    server.process.send_signal(SIGTERM);
+    CHECK(server.process.wait(limit) == 0);
+}
+
+TEST_CASE("await_get is a client and a server in one thread", "[examples]") {
+    CHECK(run(example({"await_get", "--help"}), limit).output.starts_with("usage: await_get"));
+    CHECK(run(example({"await_get", "x"}), limit).status == 2);
+    const auto ended = run(example({"await_get"}), limit);
+    CHECK(ended.status == 0);
+    CHECK(
+        ended.output == "time: 5 bytes\nmoney: the server says \"File not found\" (The other side "
+                        "has no such file)\n"
+    );
 }
 
 TEST_CASE("engine_loop fetches a file, effect by effect", "[examples]") {

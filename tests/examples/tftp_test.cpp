@@ -194,7 +194,7 @@ TEST_CASE("tftp_by_hand gives up when nobody answers", "[examples]") {
 }
 
 TEST_CASE("tftp_by_hand tells strangers so and goes on", "[examples]") {
-    const datagram refusal = error(5, "unknown transfer ID");
+    const datagram refusal = error_packet(5, "unknown transfer ID");
     manual_server manual;
     udp_client intruder;
     udp_client other_host(tftp::endpoint::ipv4(127, 0, 0, 2, 0));
@@ -210,7 +210,7 @@ TEST_CASE("tftp_by_hand tells strangers so and goes on", "[examples]") {
     manual.transfer.send(from, data(1));
     CHECK(next(manual.transfer).octets == ack(1));
     // An ERROR of a stranger ends nothing, and is not answered.
-    intruder.send(from, error(1));
+    intruder.send(from, error_packet(1));
     intruder.send(from, data(2, 3));
     CHECK(next(intruder).octets == refusal);
     // Nor does what is no packet.
@@ -232,7 +232,7 @@ TEST_CASE("an ERROR of the server ends a download, and the old copy stays", "[ex
     const tftp::endpoint from = next(manual.requests).from;
     manual.transfer.send(from, data(1));
     CHECK(next(manual.transfer).octets == ack(1));
-    manual.transfer.send(from, error(1, "gone\x1b[2J"));
+    manual.transfer.send(from, error_packet(1, "gone\x1b[2J"));
     CHECK(client.wait(limit) == 1);
     CHECK(client.errors().starts_with(name + ": "));
     CHECK(client.errors().ends_with("gone?[2J\n"));
@@ -269,7 +269,7 @@ TEST_CASE("tftp_with_engine tells what the engine did", "[examples]") {
     transfer.send(first.from, data(1));
     CHECK(next(transfer).octets == ack(1));
     intruder.send(first.from, data(2));
-    CHECK(next(intruder).octets == error(5, "unknown transfer ID"));
+    CHECK(next(intruder).octets == error_packet(5, "unknown transfer ID"));
     transfer.send(first.from, data(2, 88));
     CHECK(next_but(transfer, ack(1)).octets == ack(2));
     CHECK(holds(to.copy(), blocks(600)));

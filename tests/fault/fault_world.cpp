@@ -102,8 +102,8 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
     loop_.emplace();
     service_config config;
     config.tids = tids;
-    service_ = std::make_unique<service>(
-        service_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
+    shard_ = std::make_unique<shard>(
+        shard_dependencies{*files_, ports_, *loop_, observer_, pooled ? &pool_ : nullptr},
         config,
         now_
     );
@@ -116,18 +116,19 @@ error_code fault_world::open_service(bool pooled, tid_mode tids) {
         return port.error();
     }
     server_ = (*port)->local_endpoint();
-    return service_->listen(std::move(*port));
+    return shard_->listen(std::move(*port));
 }
 
 client_request fault_world::request_for(const fault_case& what, const char* name) const {
     client_request asked;
+    asked.options = no_options;
     asked.server = server_;
     asked.filename = name;
     asked.mode = what.mode;
     if (what.windowsize > 1) {
-        asked.options.blksize = blksize;
-        asked.options.windowsize = what.windowsize;
-        asked.options.tsize = 0;
+        asked.options->blksize = blksize;
+        asked.options->windowsize = what.windowsize;
+        asked.options->tsize = 0;
     }
     return asked;
 }
@@ -138,7 +139,7 @@ bool fault_world::turn(const fault_case& what, transfer* client) {
     {
         const maybe_armed scope(what.faulty == side::server);
         any = loop_->dispatch(now_) > 0;
-        service_->step(now_);
+        shard_->step(now_);
     }
     if (client != nullptr && !client->closed()) {
         const short ready = ready_events(*client);
@@ -155,7 +156,7 @@ bool fault_world::turn(const fault_case& what, transfer* client) {
 }
 
 std::optional<time_point> fault_world::next_deadline(const transfer* client) const {
-    const std::optional<time_point> due = service_->deadline();
+    const std::optional<time_point> due = shard_->deadline();
     if (client == nullptr || client->closed() || !client->deadline()) {
         return due;
     }
@@ -167,7 +168,7 @@ void fault_world::pass_time(const fault_case& what, transfer* client, time_point
     now_ = std::max(now_, until);
     {
         const maybe_armed scope(what.faulty == side::server);
-        service_->step(now_);
+        shard_->step(now_);
     }
     if (client != nullptr && !client->closed() && client->deadline() &&
         *client->deadline() <= now_) {
@@ -189,7 +190,7 @@ bool fault_world::drive(const fault_case& what, transfer* client) {
         } else {
             busy = 0;
         }
-        if ((client == nullptr || client->closed()) && service_->transfers() == 0) {
+        if ((client == nullptr || client->closed()) && shard_->transfers() == 0) {
             return true;
         }
         if (busy != 0) {

@@ -8,7 +8,7 @@
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/scratch.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/transfer.hpp>
@@ -109,7 +109,7 @@ private:
     prompt_pool pool_;
     scratch memory_;
     time_point now_ = clock::now();
-    std::unique_ptr<service> service_;
+    std::unique_ptr<shard> shard_;
     endpoint server_;
 };
 

@@ -157,8 +157,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         require(std::ranges::equal(header, datagram.first(header_size)), "another header of DATA");
         require(fuzz::as_text(block.payload) == whole.substr(header_size), "another payload");
     } else if (op == 4) {
-        const auto again = encode_ack(std::get<ack_view>(packet.value()).block);
+        const auto& ack = std::get<ack_view>(packet.value());
+        const auto again = encode_ack(ack.block);
         require(std::ranges::equal(again, datagram.first(header_size)), "another ACK");
+        require(fuzz::as_text(ack.extra) == whole.substr(header_size), "other bytes behind an ACK");
     } else if (op == 5) {
         check_error(std::get<error_view>(packet.value()), whole);
     } else {

@@ -160,7 +160,7 @@ void harness::event(fuzz::input& in) {
         receive(fuzz::any_datagram(in), in.flag() ? peer : other);
         break;
     case 5:
-        receive(test::error(in.u16()), in.flag() ? peer : other);
+        receive(test::error_packet(in.u16()), in.flag() ? peer : other);
         break;
     case 6:
         pass(watch_.deadline() ? std::max(*watch_.deadline() - now_, duration(0)) : 1s);

@@ -9,7 +9,7 @@
 #include "support/memory_content.hpp"
 #include "support/sim_port.hpp"
 
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/wire/packet.hpp>
 
 #include <algorithm>
@@ -76,7 +76,7 @@ private:
     test::sim_loop loop_{network_};
     time_point now_{std::chrono::hours(1)};
     test::sim_port* listener_ = nullptr;
-    std::unique_ptr<service> service_;
+    std::unique_ptr<shard> shard_;
     std::map<std::uint16_t, conversation> conversations_;
     /// The newest datagram of the server to each of its peers, and the port it came from.
     std::unordered_map<endpoint, std::pair<std::uint16_t, test::datagram>> last_;
@@ -134,14 +134,14 @@ harness::harness(fuzz::input& in) {
         on_sent(from, to, octets);
         return false; // Nobody else is on this network.
     };
-    service_ = std::make_unique<service>(
-        service_dependencies{files_, host_, loop_, finished_, nullptr}, config, now_
+    shard_ = std::make_unique<shard>(
+        shard_dependencies{files_, host_, loop_, finished_, nullptr}, config, now_
     );
     socket_options options;
     options.local_addresses = true;
     auto port = network_.open(service_address, options);
     listener_ = port.get();
-    require(!service_->listen(std::move(port)), "cannot listen");
+    require(!shard_->listen(std::move(port)), "cannot listen");
 }
 
 void harness::on_sent(const endpoint& from, const endpoint& to, bytes_view octets) {
@@ -246,7 +246,7 @@ test::datagram harness::answer_from(fuzz::input& in, const test::datagram& last)
     case 4:
         return test::data(static_cast<std::uint16_t>(near + 1), std::size_t{in.u8()} * 8);
     case 5:
-        return test::error(in.u16());
+        return test::error_packet(in.u16());
     default: {
         const bytes_view any = in.bytes(in.u8());
         return {any.begin(), any.end()};
@@ -257,7 +257,7 @@ test::datagram harness::answer_from(fuzz::input& in, const test::datagram& last)
 void harness::ask(const test::datagram& octets, const endpoint& from, bool group) {
     const std::uint64_t sent = network_.sent;
     const std::size_t reported = finished_.finished;
-    const std::size_t transfers = service_->transfers();
+    const std::size_t transfers = shard_->transfers();
     const bool request = octets.size() >= 2 && octets[0] == std::byte{0} &&
                          (octets[1] == std::byte{1} || octets[1] == std::byte{2});
     const bool honest = from.port != 0 && from != service_address && !group && request;
@@ -271,7 +271,7 @@ void harness::ask(const test::datagram& octets, const endpoint& from, bool group
     if (!honest && !listener_->readable()) {
         require(network_.sent == sent, "an answer to what must not be answered");
         require(finished_.finished == reported, "a report of what is no request");
-        require(service_->transfers() == transfers, "a transfer for what is no request");
+        require(shard_->transfers() == transfers, "a transfer for what is no request");
     }
 }
 
@@ -340,7 +340,7 @@ void harness::event(fuzz::input& in) {
 }
 
 void harness::settle() {
-    for (unsigned turns = 0; loop_.dispatch(*service_, now_); ++turns) {
+    for (unsigned turns = 0; loop_.dispatch(*shard_, now_); ++turns) {
         require(turns < 10'000, "the service is never at rest");
     }
 }
@@ -348,10 +348,10 @@ void harness::settle() {
 void harness::advance(duration d) {
     const time_point end = now_ + d;
     unsigned wakes = 0;
-    for (auto due = service_->deadline(); due && *due <= end; due = service_->deadline()) {
+    for (auto due = shard_->deadline(); due && *due <= end; due = shard_->deadline()) {
         require(++wakes < 100'000, "the service wakes too often");
         now_ = std::max(now_, *due);
-        service_->step(now_);
+        shard_->step(now_);
         settle();
     }
     now_ = end;
@@ -359,11 +359,11 @@ void harness::advance(duration d) {
 
 void harness::finish() {
     advance(3h);
-    require(service_->running() == 0 && service_->transfers() == 0, "a transfer never ends");
+    require(shard_->running() == 0 && shard_->transfers() == 0, "a transfer never ends");
     require(network_.open_ports() == 1, "a port stays open");
     require(loop_.watched() == 1, "a descriptor stays watched");
     require(finished_.finished <= requests_, "more reports than requests");
-    service_->close_listeners();
+    shard_->close_listeners();
     require(network_.open_ports() == 0 && loop_.watched() == 0, "a listener stays open");
 }
 

@@ -1,12 +1,16 @@
 // A consumer of tftp::io: asks a port at which nobody listens, and is told so at once.
-#include <tftp/client/blocking.hpp>
-#include <tftp/content/sink.hpp>
+#include <tftp/client.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <cstdio>
+#include <string>
+
+#ifdef BOOST_ASIO_VERSION
+#error "the blocking client needs no Asio"
+#endif
 
 int main() {
-    tftp::client_request asked;
+    std::string url;
     {
         // Closed again at once: nobody else is given this port so soon.
         const auto port = tftp::udp_socket::open(tftp::endpoint::ipv4(127, 0, 0, 1, 0), {});
@@ -14,12 +18,16 @@ int main() {
             std::puts(port.error().message().c_str());
             return 1;
         }
-        asked.server = (*port)->local_endpoint();
+        url = "tftp://" + (*port)->local_endpoint().to_string() + "/pxelinux.0";
     }
-    asked.filename = "pxelinux.0";
-    tftp::memory_sink content(512);
-    tftp::error_code error;
-    static_cast<void>(tftp::get(asked, content, error));
-    std::puts(error.message().c_str());
-    return error == boost::system::errc::connection_refused ? 0 : 1;
+    try {
+        std::puts(tftp::get(url).text().c_str());
+    } catch (const tftp::error& failed) {
+        std::puts(failed.what());
+        return failed.code() == boost::system::errc::connection_refused &&
+                       failed.side() == tftp::failing_side::network
+                   ? 0
+                   : 1;
+    }
+    return 1;
 }

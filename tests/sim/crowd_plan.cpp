@@ -190,9 +190,9 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
     p.vanishes_after = s.random.up_to(s.one_in(2) ? milliseconds(20) : seconds(2));
     p.silent = s.one_in(2);
     if (restarts) {
-        // What the old transfer still sends looks like an answer without options: nothing in the
-        // protocol tells it apart. So its blocks are those of such an answer, or what is stored is
-        // not looked at.
+        // Through a port that transfers share, nothing in the protocol tells what the old transfer
+        // still sends from what the new one sends. So blocks of one number are the same octets in
+        // both, of the default size, or what is stored is not looked at.
         p.first.name.any = s.one_in(2);
         p.first.options = p.first.name.any ? p.first.options : offer{};
         p.second = p.first;
@@ -201,6 +201,7 @@ own_client_plan vanishing(const swarm& s, std::uint64_t client, bool restarts) {
             p.second->name.size += s.random.below(3'000);
             p.second->options = random_offer(s.random);
             p.second->options.tsize.reset();
+            p.second->options.blksize.reset();
         }
         p.restarts_after = s.random.up_to(s.one_in(2) ? milliseconds(500) : seconds(20));
     }

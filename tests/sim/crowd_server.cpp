@@ -18,9 +18,9 @@ constexpr int listener_fd = 999'999;
 /// More announcements of deadlines than this at one time: the program spins.
 constexpr unsigned expirations_max = 8;
 
-/// Allocations that stay when all is over: tables that have grown. One for each transfer would be
-/// more.
-constexpr std::size_t blocks_kept = 7;
+/// Allocations that stay when all is over: tables that have grown, the addresses that were listened
+/// on. One for each transfer would be more.
+constexpr std::size_t blocks_kept = 8;
 
 } // namespace
 
@@ -46,8 +46,8 @@ crowd_server::crowd_server(
     };
     job_runner* const pool = plan_.disk.pool ? &pool_ : nullptr;
     const std::size_t before = heap::blocks();
-    service_ = std::make_unique<service>(
-        service_dependencies{files_, kernel_, *this, *this, pool, &admission_},
+    shard_ = std::make_unique<shard>(
+        shard_dependencies{files_, kernel_, *this, *this, pool, &admission_},
         plan_.service,
         world_.net.now()
     );
@@ -64,7 +64,7 @@ crowd_server::crowd_server(
     }
     auto port = std::make_unique<sim_socket>(kernel_, listening, options, listener_fd, use);
     world_.net.attach(*port, endpoint::ipv4(255, 255, 255, 255, listening.port));
-    if (service_->listen(std::move(port))) {
+    if (shard_->listen(std::move(port))) {
         throw violation("the server cannot listen");
     }
     if (use == port_use::shared) {
@@ -79,7 +79,7 @@ crowd_server::crowd_server(
 crowd_server::~crowd_server() {
     // Jobs end before the service to which they report.
     pool_.clear();
-    service_.reset();
+    shard_.reset();
 }
 
 error_code crowd_server::watch(const interest& wanted, event_handler& handler) noexcept {
@@ -126,9 +126,9 @@ void crowd_server::on_wake(network& net, std::uint32_t what) {
     if (what == wake_work) {
         work();
     } else if (what == wake_stop) {
-        service_->close_listeners();
-        service_->abort_all(net.now());
-        service_->step(net.now());
+        shard_->close_listeners();
+        shard_->abort_all(net.now());
+        shard_->step(net.now());
         after();
     } else if (what == timer_number_) {
         timer_.reset();
@@ -167,7 +167,7 @@ void crowd_server::work() {
         }
     }
     poll_again();
-    service_->step(now);
+    shard_->step(now);
     after();
 }
 
@@ -199,7 +199,7 @@ void crowd_server::expire() {
     expired_ = expired_at_ == now ? expired_ + 1 : 0;
     expired_at_ = now;
     require(expired_ < expirations_max, "a deadline stands in the past: the program would spin");
-    service_->step(now);
+    shard_->step(now);
     after();
 }
 
@@ -207,10 +207,10 @@ void crowd_server::after() {
     const time_point now = world_.net.now();
     const tftp::limits& limits = plan_.service.limits;
     require(admission_.transfers() <= limits.transfers_max, "more transfers than allowed");
-    require(service_->transfers() <= admission_.transfers(), "transfers that are not counted");
-    require(service_->running() <= service_->transfers(), "more transfers run than there are");
+    require(shard_->transfers() <= admission_.transfers(), "transfers that are not counted");
+    require(shard_->running() <= shard_->transfers(), "more transfers run than there are");
     require(kernel_.sockets().size() <= ports_max(), "more ports than allowed");
-    const auto due = service_->deadline();
+    const auto due = shard_->deadline();
     if (due && (!timer_ || *due < *timer_)) {
         timer_ = std::max(*due, now);
         world_.net.wake(*this, *timer_, ++timer_number_);
@@ -296,10 +296,10 @@ void crowd_server::count(const transfer_summary& summary) noexcept {
 }
 
 void crowd_server::check_idle() {
-    require(service_->transfers() == 0, "a transfer is never closed");
-    require(service_->running() == 0, "a transfer is counted though none is left");
-    require(!service_->deadline(), "a deadline is left though no transfer is");
-    service_->close_listeners();
+    require(shard_->transfers() == 0, "a transfer is never closed");
+    require(shard_->running() == 0, "a transfer is counted though none is left");
+    require(!shard_->deadline(), "a deadline is left though no transfer is");
+    shard_->close_listeners();
     // The port of requests that transfers use stays.
     const std::size_t stay = plan_.service.tids == tid_mode::single ? 1 : 0;
     require(kernel_.sockets().size() == stay, "a port is left open");
@@ -316,7 +316,7 @@ void crowd_server::check_idle() {
         port->on_unused();
     }
     const std::size_t before = heap::blocks();
-    service_.reset();
+    shard_.reset();
     require(before - heap::blocks() <= blocks_at_start_ + blocks_kept, "the service keeps memory");
     require(watched_.empty(), "a descriptor is watched when the service is gone");
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <tftp/server/admission.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <cstdint>
 #include <map>
@@ -79,7 +79,7 @@ private:
     admission admission_;
     std::map<int, watched> watched_;
     std::vector<int> turn_;
-    std::unique_ptr<service> service_;
+    std::unique_ptr<shard> shard_;
     /// Allocations that the service holds before its first request.
     std::size_t blocks_at_start_ = 0;
     bool completions_ready_ = false;

@@ -50,8 +50,8 @@ struct file_name {
 /// Compares what comes with what the file holds.
 class checked_sink final : public sink {
 public:
-    /// from_port_before: the port has asked before, so the first DATA may still be one of that
-    /// transfer, which nothing tells from the answer: the same octets, of another length.
+    /// from_port_before: the port has asked before, so any DATA may still be one of that transfer,
+    /// which nothing tells from its own: the same octets, of another length at the end.
     checked_sink(const file_name& name, bool from_port_before, verdict& judge)
         : name_(name), any_length_(from_port_before), judge_(&judge) {}
 

@@ -115,9 +115,9 @@ bool sim_socket::joins(const waiting& next, const received& message) const noexc
     // As UDP_GRO has it: equal sizes of one sender, a shorter one ends the run.
     return options_.coalesce && host_.config_.coalesces && next.from == message.from &&
            !next.octets.empty() && next.octets.size() <= message.segment &&
-           message.octets.size() % message.segment == 0 &&
-           message.octets.size() + next.octets.size() <= scratch::slot_size &&
-           message.octets.size() / message.segment < scratch::segments_max;
+           message.bytes.size() % message.segment == 0 &&
+           message.bytes.size() + next.octets.size() <= scratch::slot_size &&
+           message.bytes.size() / message.segment < scratch::segments_max;
 }
 
 result<std::span<const received>>
@@ -130,10 +130,10 @@ sim_socket::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         const waiting& next = queue_.front();
         if (count != 0 && joins(next, memory.messages()[count - 1])) {
             received& message = memory.messages()[count - 1];
-            const std::size_t used = message.octets.size();
+            const std::size_t used = message.bytes.size();
             const bytes_span slot = memory.slot(count - 1);
             std::ranges::copy(next.octets, slot.begin() + static_cast<std::ptrdiff_t>(used));
-            message.octets = slot.first(used + next.octets.size());
+            message.bytes = slot.first(used + next.octets.size());
             host_.world_.seen.note(happening::coalesced);
         } else if (count == messages_max) {
             break;

@@ -126,7 +126,10 @@ void wire_watch::on_error_sent(const endpoint& to, const error_view& error) {
 
 void wire_watch::on_data_sent(const data_view& data, cause why, time_point now) {
     require(!over_, "DATA after the end");
-    require(got_ == 0, "DATA from the receiver");
+    require(acknowledged_ == 0, "DATA from the receiver");
+    // What came before was forged.
+    got_ = 0;
+    whole_ = false;
     ++data_sent_;
     const auto block = find(data.block, acked_ + 1, acked_ + agreed_.windowsize);
     require(block.has_value(), "DATA outside the window");

@@ -59,13 +59,14 @@ int huge() {
     bool good = true;
     for (const shape& each : {shape{512, 1}, shape{blksize_max, 64}}) {
         client_request asked;
+        asked.options = no_options;
         asked.server = daemon.server();
         asked.filename = what.name;
-        asked.options.blksize = each.blksize;
+        asked.options->blksize = each.blksize;
         if (each.windowsize != 1) {
-            asked.options.windowsize = each.windowsize;
+            asked.options->windowsize = each.windowsize;
         }
-        asked.options.tsize = 0;
+        asked.options->tsize = 0;
         error_code error;
         checking_sink sink(what);
         const transfer_summary got = get(asked, sink, error);

@@ -48,7 +48,7 @@ constexpr std::uint64_t lossy_rounds_max = 250;
 
 [[nodiscard]] std::uint64_t rounds_of(const client_request& asked, std::uint64_t size_bytes) {
     const std::uint64_t per_round =
-        std::uint64_t{asked.options.blksize.value_or(512)} * asked.options.windowsize.value_or(1);
+        std::uint64_t{asked.options->blksize.value_or(512)} * asked.options->windowsize.value_or(1);
     return size_bytes / per_round + 1;
 }
 
@@ -56,11 +56,11 @@ constexpr std::uint64_t lossy_rounds_max = 250;
     return fmt::format(
         "{} {} blksize {} windowsize {} timeout {} tsize {}: {} bytes in {} ms, {} \"{}\"",
         summary.verb == transfer_direction::read ? "read" : "write",
-        asked.filename,
-        asked.options.blksize.value_or(0),
-        asked.options.windowsize.value_or(0),
-        asked.options.timeout.value_or(0s).count(),
-        asked.options.tsize.has_value(),
+        asked.filename.view(),
+        asked.options->blksize.value_or(0),
+        asked.options->windowsize.value_or(0),
+        asked.options->timeout.value_or(0s).count(),
+        asked.options->tsize.has_value(),
         summary.counters.bytes,
         std::chrono::duration_cast<std::chrono::milliseconds>(summary.elapsed).count(),
         summary.outcome.message(),
@@ -161,7 +161,7 @@ asio::awaitable<void> load::one() {
 
 void load::end_silent() {
     for (const auto& peer : silent_) {
-        peer->send(peer->from, test::error(peer_errc::undefined));
+        peer->send(peer->from, test::error_packet(peer_errc::undefined));
     }
     silent_.clear();
 }
@@ -187,6 +187,7 @@ std::shared_ptr<load::relay> load::a_relay(const site& at) {
 
 client_request load::request_for(const site& at, const file& what, how_to how) {
     client_request asked;
+    asked.options = no_options;
     asked.server = at.server();
     asked.filename = what.name;
     asked.mode = random_.below(8) == 0 ? transfer_mode::netascii : transfer_mode::octet;
@@ -194,34 +195,35 @@ client_request load::request_for(const site& at, const file& what, how_to how) {
         8, 16, 64, 512, 1024, 1428, 1468, 8192, 16384, blksize_max};
     constexpr std::array<std::uint16_t, 9> windowsizes{1, 2, 3, 4, 8, 16, 45, 64, 256};
     if (random_.below(4) != 0) {
-        asked.options.blksize = random_.below(3) == 0
-                                    ? static_cast<std::uint16_t>(random_.between(8, blksize_max))
-                                    : blksizes[random_.below(blksizes.size())];
+        asked.options->blksize = random_.below(3) == 0
+                                     ? static_cast<std::uint16_t>(random_.between(8, blksize_max))
+                                     : blksizes[random_.below(blksizes.size())];
     }
     if (random_.below(3) != 0) {
-        asked.options.windowsize = windowsizes[random_.below(windowsizes.size())];
+        asked.options->windowsize = windowsizes[random_.below(windowsizes.size())];
     }
     if (random_.below(2) == 0) {
-        asked.options.tsize = 0;
+        asked.options->tsize = 0;
     }
     if (random_.below(8) == 0 && !how.lossy) {
-        asked.options.timeout = std::chrono::seconds(random_.between(1, 3));
+        asked.options->timeout = std::chrono::seconds(random_.between(1, 3));
     }
     constexpr std::uint64_t past_rollover = 8 * 65'536;
     if (what.size_bytes > past_rollover && random_.below(64) == 0 && !how.lossy) {
-        asked.options.blksize = 8;
-        asked.options.windowsize = 64;
+        asked.options->blksize = 8;
+        asked.options->windowsize = 64;
         return asked;
     }
     const std::uint64_t most = how.lossy ? lossy_rounds_max : rounds_max;
     while (rounds_of(asked, what.size_bytes) > most) {
-        const unsigned larger = asked.options.blksize.value_or(512) * 2U;
+        const unsigned larger = asked.options->blksize.value_or(512) * 2U;
         if (larger > blksize_max) {
-            asked.options.windowsize =
-                static_cast<std::uint16_t>(std::min(asked.options.windowsize.value_or(1) * 2U, 256U)
-                );
+            asked.options->windowsize = static_cast<std::uint16_t>(
+                std::min(asked.options->windowsize.value_or(1) * 2U, 256U)
+            );
         }
-        asked.options.blksize = static_cast<std::uint16_t>(std::min<unsigned>(larger, blksize_max));
+        asked.options->blksize =
+            static_cast<std::uint16_t>(std::min<unsigned>(larger, blksize_max));
     }
     return asked;
 }

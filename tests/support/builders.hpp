@@ -74,7 +74,7 @@ inline void append_options(datagram& out, const option_pairs& options) {
     return out;
 }
 
-[[nodiscard]] inline datagram error(std::uint16_t code, std::string_view text = "text") {
+[[nodiscard]] inline datagram error_packet(std::uint16_t code, std::string_view text = "text") {
     datagram out;
     append_u16(out, 5);
     append_u16(out, code);
@@ -82,8 +82,8 @@ inline void append_options(datagram& out, const option_pairs& options) {
     return out;
 }
 
-[[nodiscard]] inline datagram error(peer_errc code, std::string_view text = "text") {
-    return error(static_cast<std::uint16_t>(code), text);
+[[nodiscard]] inline datagram error_packet(peer_errc code, std::string_view text = "text") {
+    return error_packet(static_cast<std::uint16_t>(code), text);
 }
 
 [[nodiscard]] inline datagram oack(const option_pairs& options) {

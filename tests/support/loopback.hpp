@@ -59,7 +59,7 @@ public:
             return std::nullopt;
         }
         const received& m = port_->receive_batch(memory_, 1).value().front();
-        return std::pair(m.from, datagram(m.octets.begin(), m.octets.end()));
+        return std::pair(m.from, datagram(m.bytes.begin(), m.bytes.end()));
     }
 
 private:

@@ -222,7 +222,7 @@ public:
 
     script_runner&
     expect_error(peer_errc code, const endpoint& to = peer, int line = __builtin_LINE()) {
-        return expect_datagram(error(code), to, line);
+        return expect_datagram(error_packet(code), to, line);
     }
 
     /// Nothing to do now.

@@ -6,7 +6,7 @@
 
 #include <tftp/base/unique_fd.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
@@ -33,7 +33,7 @@ public:
             }
             auto port = udp_socket::open(loopback(family), {}).value();
             addresses_[family == address_family::ipv4 ? 0 : 1] = port->local_endpoint();
-            REQUIRE_FALSE(service_.listen(std::move(port)));
+            REQUIRE_FALSE(shard_.listen(std::move(port)));
         }
         thread_ = std::thread([this] { run(); });
     }
@@ -62,7 +62,7 @@ private:
         for (;;) {
             std::array<::pollfd, 2> wait{
                 ::pollfd{loop_.native_handle(), POLLIN, 0}, ::pollfd{stop_.get(), POLLIN, 0}};
-            const auto due = service_.deadline();
+            const auto due = shard_.deadline();
             const auto patience =
                 due ? std::chrono::ceil<std::chrono::milliseconds>(*due - clock::now())
                     : std::chrono::milliseconds(10'000);
@@ -73,7 +73,7 @@ private:
             }
             const time_point now = clock::now();
             loop_.dispatch(now);
-            service_.step(now);
+            shard_.step(now);
         }
     }
 
@@ -81,7 +81,7 @@ private:
     udp_socket_factory ports_;
     epoll_loop loop_;
     silent observer_;
-    service service_{{files, ports_, loop_, observer_}, {}, clock::now()};
+    shard shard_{{files, ports_, loop_, observer_}, {}, clock::now()};
     std::array<endpoint, 2> addresses_{};
     std::thread thread_;
 };

@@ -48,11 +48,11 @@ sim_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         }
         count += joined ? 0U : 1U;
         received& message = messages[count - 1];
-        const std::size_t used = joined ? message.octets.size() : 0;
+        const std::size_t used = joined ? message.bytes.size() : 0;
         const bytes_span slot = memory.slot(count - 1).first(used + datagram.octets.size());
         std::ranges::copy(datagram.octets, slot.begin() + static_cast<std::ptrdiff_t>(used));
         if (joined) {
-            message.octets = slot;
+            message.bytes = slot;
             continue;
         }
         message = {slot, std::max<std::size_t>(slot.size(), 1), datagram.from, {}, group, {}};
@@ -68,7 +68,7 @@ sim_port::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
 
 bool sim_port::joins(const sim_datagram& next, const received& message) const noexcept {
     return coalesces && next.from == message.from && !next.octets.empty() &&
-           next.octets.size() <= message.segment && message.octets.size() % message.segment == 0;
+           next.octets.size() <= message.segment && message.bytes.size() % message.segment == 0;
 }
 
 result<std::uint16_t> sim_port::send_run(
@@ -236,7 +236,7 @@ void sim_loop::unwatch(int fd) noexcept {
     watched_.erase(fd);
 }
 
-bool sim_loop::dispatch(service& target, time_point now) {
+bool sim_loop::dispatch(shard& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);

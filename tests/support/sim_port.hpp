@@ -3,7 +3,7 @@
 #include <tftp/base/endpoint.hpp>
 #include <tftp/base/error.hpp>
 #include <tftp/base/time.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/datagram_socket.hpp>
 #include <tftp/transfer/transfer.hpp>
 
@@ -178,7 +178,7 @@ public:
     void unwatch(int fd) noexcept override;
 
     /// Tells `target` what is ready, one turn of an event loop. Returns false when nothing was.
-    bool dispatch(service& target, time_point now);
+    bool dispatch(shard& target, time_point now);
 
     /// Returns how many descriptors are watched.
     [[nodiscard]] std::size_t watched() const noexcept { return watched_.size(); }

@@ -7,7 +7,7 @@
 
 #include <tftp/client/client_transfer.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/scratch.hpp>
 
 #include <catch2/catch.hpp>
@@ -28,7 +28,40 @@ inline constexpr endpoint client_address = endpoint::ipv4(192, 0, 2, 1, 0);
 /// Keeps what an observer heard.
 class finished_list final : public observer {
 public:
+    /// A request that was refused or dropped.
+    struct turned_away {
+        reason why;
+        endpoint peer;
+        /// Empty for one that was dropped.
+        std::string rule{};
+        error_code what{};
+    };
+
     std::vector<transfer_summary> all;
+    std::vector<std::string> requested;
+    std::vector<std::string> started;
+    std::vector<turned_away> dropped;
+    std::vector<turned_away> refused;
+
+    void on_requested(const request_event& asked) noexcept override {
+        requested.emplace_back(asked.filename);
+    }
+
+    void on_dropped(reason why, const endpoint& from, const endpoint&) noexcept override {
+        dropped.push_back({why, from});
+    }
+
+    void
+    on_refused(const request_event& asked, reason why, const error_code& what) noexcept override {
+        refused.push_back({why, asked.peer, std::string(asked.rule), what});
+    }
+
+    void on_started(const request_event& asked, const parameters& agreed) noexcept override {
+        started.push_back(
+            std::string(asked.filename) + " " + std::string(asked.rule) + " " +
+            std::to_string(agreed.blksize)
+        );
+    }
 
     void on_finished(const transfer_summary& summary) noexcept override { all.push_back(summary); }
 };
@@ -43,9 +76,15 @@ public:
 /// One server and its clients in virtual time: nothing here waits.
 class sim_world {
 public:
-    explicit sim_world(const service_config& config = sim_config(), job_runner* pool = nullptr)
-        : serving(std::make_unique<service>(
-              service_dependencies{files, server_host, loop, finished, pool}, config, now
+    explicit sim_world(
+        const service_config& config = sim_config(),
+        job_runner* pool = nullptr,
+        const request_policy* policy = nullptr
+    )
+        : serving(std::make_unique<shard>(
+              shard_dependencies{files, server_host, loop, finished, pool, nullptr, policy},
+              config,
+              now
           )) {
         socket_options options;
         options.local_addresses = true;
@@ -62,7 +101,7 @@ public:
     memory_content files;
     finished_list finished;
     time_point now = start;
-    std::unique_ptr<service> serving;
+    std::unique_ptr<shard> serving;
     sim_port* listener = nullptr;
     scratch memory;
     /// Driven with the server until they close. Borrowed.

@@ -53,7 +53,7 @@ public:
     tftp::error_code error;
 
 private:
-    tftp::client_request asked_;
+    tftp::client_request asked_{.options = tftp::no_options};
 };
 
 } // namespace

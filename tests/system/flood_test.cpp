@@ -195,6 +195,7 @@ private:
 download
 fetch_image(const tftp::endpoint& server, const std::string& content, const tftp::offer& options) {
     tftp::client_request asked;
+    asked.options = tftp::no_options;
     asked.server = server;
     asked.filename = "image";
     asked.options = options;

@@ -76,7 +76,7 @@ std::vector<datagram> corpus() {
         {"blksize", "1428"}, {"tsize", "0"}, {"timeout", "3"}, {"windowsize", "16"}};
     add(truncations(rrq("file", options)));
     add(truncations(wrq("upload", options)));
-    add(truncations(error(1, "text")));
+    add(truncations(error_packet(1, "text")));
     add(truncations(oack(options)));
     add(truncations(data(1, 8)));
     add({many_options(513), many_options(4096), many_options(udp_payload_max)});
@@ -123,7 +123,7 @@ TEST_CASE("no datagram of the client to its transfer stops tftpd", "[system][tft
             udp_client client;
             const arrived answer = ask(client, daemon.server(), opening);
             client.send(answer.from, each);
-            client.send(answer.from, error(0, "done"));
+            client.send(answer.from, error_packet(0, "done"));
         }
     }
     CHECK(daemon.serves());

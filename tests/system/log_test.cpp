@@ -162,7 +162,7 @@ TEST_CASE("what clients send cannot break a log line", "[system][tftpd][log]") {
 
     write_file(daemon.root() / "file", "content");
     const arrived answer = ask(client, daemon.server(), rrq("file"));
-    client.send(answer.from, error(0, "why\r\nnot \x9b"));
+    client.send(answer.from, error_packet(0, "why\r\nnot \x9b"));
     CHECK_THAT(daemon.line("\"file\""), EndsWith(R"( client: error 0 "why\x0d\x0anot \x9b")"));
 }
 
@@ -197,7 +197,7 @@ TEST_CASE("the log and ERROR texts hold nothing that peers shape", "[system][tft
         const std::string words = text(answer.octets);
         if (answer.octets[1] != std::byte{5}) {
             // The path of the directory in front is left out, so one of the uploads begins.
-            client.send(answer.from, error(0, "enough"));
+            client.send(answer.from, error_packet(0, "enough"));
         }
         CHECK(is_clean(words.substr(4, words.size() - 5)));
         CHECK_THAT(words, !Contains("/") && !Contains(daemon.root().filename().string()));
@@ -212,7 +212,7 @@ TEST_CASE("the log and ERROR texts hold nothing that peers shape", "[system][tft
     write_file(daemon.root() / "file", "content");
     for (const std::string& words : names) {
         const arrived answer = ask(client, daemon.server(), rrq("file"));
-        client.send(answer.from, error(0, words));
+        client.send(answer.from, error_packet(0, words));
         ++requests;
         static_cast<void>(ask(client, daemon.server(), rrq("missing")));
         ++requests;

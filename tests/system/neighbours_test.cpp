@@ -104,9 +104,10 @@ double ask_for_nothing(const tftp::endpoint& server) {
 /// Seconds that a file took.
 double fetch(const tftp::endpoint& server, const std::string& content, std::uint16_t windowsize) {
     tftp::client_request asked;
+    asked.options = tftp::no_options;
     asked.server = server;
     asked.filename = "file";
-    asked.options.windowsize = windowsize;
+    asked.options->windowsize = windowsize;
     tftp::memory_sink into(content.size());
     const auto begun = steady::now();
     tftp::error_code failed;

@@ -196,7 +196,7 @@ TEST_CASE("a block is no larger than the route carries in one piece", "[system][
         const auto answer = [&] {
             udp_client client;
             const arrived offered = ask(client, at("127.0.0.1:69"), request);
-            client.send(offered.from, error(0, "not wanted"));
+            client.send(offered.from, error_packet(0, "not wanted"));
             return offered.octets;
         };
         REQUIRE(answer() == oack({{"blksize", "1468"}}));

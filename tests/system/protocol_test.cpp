@@ -183,7 +183,7 @@ TEST_CASE("tftpd ends a size probe quietly", "[system][tftpd]") {
         write_file(daemon.root() / "file", "content");
         udp_client client;
         const arrived answer = ask(client, daemon.server(), rrq("file", {{"tsize", "0"}}));
-        client.send(answer.from, error(8, aborted));
+        client.send(answer.from, error_packet(8, aborted));
         CHECK_THAT(daemon.line("\"file\""), Contains("The client only asked for the size"));
         check_nothing_came(client, daemon.server());
     }
@@ -192,7 +192,7 @@ TEST_CASE("tftpd ends a size probe quietly", "[system][tftpd]") {
         write_file(daemon.root() / "file", "content");
         udp_client client;
         const arrived answer = ask(client, daemon.server(), rrq("file", {{"tsize", "0"}}));
-        client.send(answer.from, error(8, aborted));
+        client.send(answer.from, error_packet(8, aborted));
         CHECK(fetch(daemon.server(), "file") == "content");
         CHECK_THAT(daemon.line("\"file\""), EndsWith(" ok"));
     }
@@ -204,21 +204,21 @@ TEST_CASE("tftpd never answers an ERROR", "[system][tftpd][rfc1350]") {
     udp_client client;
 
     SECTION("to the listening port") {
-        client.send(daemon.server(), error(0));
-        client.send(daemon.server(), error(4, ""));
+        client.send(daemon.server(), error_packet(0));
+        client.send(daemon.server(), error_packet(4, ""));
         client.send(daemon.server(), octets("\0\5\0"sv));
         check_nothing_came(client, daemon.server());
     }
     SECTION("of a stranger to a transfer") {
         const arrived answer = ask(client, daemon.server(), rrq("file"));
         udp_client other;
-        other.send(answer.from, error(0));
+        other.send(answer.from, error_packet(0));
         REQUIRE(opcode_of(ask(client, answer.from, ack(1))) == 3);
         check_nothing_came(other, daemon.server());
     }
     SECTION("of the client to its transfer") {
         const arrived answer = ask(client, daemon.server(), rrq("file"));
-        client.send(answer.from, error(3, "no room"));
+        client.send(answer.from, error_packet(3, "no room"));
         CHECK_THAT(daemon.line("\"file\""), EndsWith("client: error 3 \"no room\""));
         check_nothing_came(client, daemon.server());
     }
@@ -290,7 +290,7 @@ TEST_CASE("mail and other modes are refused with ERROR 4", "[system][tftpd][rfc1
     for (const char* mode : {"mail", "binary", "", "octets"}) {
         INFO(mode);
         const arrived refused = ask(client, daemon.server(), rrq("file", {}, mode));
-        CHECK(refused.octets == error(4, "unsupported transfer mode"));
+        CHECK(refused.octets == error_packet(4, "unsupported transfer mode"));
         CHECK(error_code_of(ask(client, daemon.server(), wrq("new", {}, mode))) == 4);
     }
     CHECK(fetch(daemon.server(), "file", "OcTeT") == "content");

@@ -114,7 +114,7 @@ TEST_CASE("thousands that ask a stalled disk are no one else's concern", "[syste
     }
     REQUIRE(w.disk->wait_for_request(20s));
     // What it has open there is closed without a wait for it.
-    reader.send(first.from, error(0, "enough"));
+    reader.send(first.from, error_packet(0, "enough"));
     w.check_others();
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("a disk that stalls in read holds up its own transfers only", "[system
     }
     SECTION("and clients that leave meanwhile leave nothing behind") {
         for (std::size_t i = 0; i < reading.size(); ++i) {
-            reading[i]->send(first[i].from, error(0, "enough"));
+            reading[i]->send(first[i].from, error_packet(0, "enough"));
         }
         w.check_others();
     }

@@ -92,7 +92,7 @@ TEST_CASE("--overwrite keep=N keeps numbered versions", "[system][tftpd][uploads
         udp_client client;
         const arrived ready = ask(client, daemon.server(), wrq("file"));
         REQUIRE(ask(client, ready.from, data(1)).octets == ack(1));
-        client.send(ready.from, error(0, "no more"));
+        client.send(ready.from, error_packet(0, "no more"));
         CHECK_THAT(daemon.line("client: error 0"), Contains("write \"file\""));
         CHECK(contents(daemon.root()) == tree{{"file", "old"}});
     }

@@ -49,7 +49,7 @@ void break_off(const daemon_process& daemon, const char* name) {
     const arrived ready = ask(client, daemon.server(), wrq(name));
     REQUIRE(ready.octets == ack(0));
     REQUIRE(ask(client, ready.from, data(1)).octets == ack(1));
-    client.send(ready.from, error(0, "no more"));
+    client.send(ready.from, error_packet(0, "no more"));
 }
 
 struct ::stat about(const fs::path& file) {

@@ -186,7 +186,7 @@ TEST_CASE("a broken upload leaves everything as it was", "[system][tftpd][upload
     SECTION("when the client gives up") {
         const tftp::endpoint transfer = begin("file");
         send_blocks(client, transfer, 3);
-        client.send(transfer, error(0, "no more"));
+        client.send(transfer, error_packet(0, "no more"));
         CHECK_THAT(daemon.line("write \"file\""), EndsWith("client: error 0 \"no more\""));
     }
     SECTION("when less came than was announced") {

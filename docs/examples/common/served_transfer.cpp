@@ -2,6 +2,7 @@
 
 #include <tftp/engine/sender.hpp>
 #include <tftp/socket/socket_address.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 #include <tftp/transfer/summary.hpp>
 #include <tftp/wire/options.hpp>
 #include <tftp/wire/packet.hpp>
@@ -64,7 +65,7 @@ served_transfer::served_transfer(
     setup.filename = asked->filename;
     setup.port = std::move(port_);
     memory_ = std::make_unique<tftp::scratch>();
-    transfer_ = std::make_unique<tftp::transfer>(
+    transfer_ = tftp::make_transfer(
         std::move(setup), tftp::sender::respond(answered, peer_, {}, now), std::move(*file), now
     );
     transfer_->start(*memory_, now);

@@ -20,7 +20,7 @@ std::unique_ptr<tftp::content_provider> open_directory(const std::string& direct
 
 tftp_service::tftp_service(const tftp::endpoint& where, const std::string& directory)
     : files_(open_directory(directory)),
-      service_({*files_, ports_, *this, *this}, {}, tftp::clock::now()) {
+      shard_({*files_, ports_, *this, *this}, {}, tftp::clock::now()) {
     tftp::socket_options options;
     options.local_addresses = true;
     options.waiting_times = true;
@@ -29,7 +29,7 @@ tftp_service::tftp_service(const tftp::endpoint& where, const std::string& direc
         throw boost::system::system_error(port.error(), "listen");
     }
     address_ = (*port)->local_endpoint();
-    if (const tftp::error_code failed = service_.listen(std::move(*port))) {
+    if (const tftp::error_code failed = shard_.listen(std::move(*port))) {
         throw boost::system::system_error(failed, "listen");
     }
 }
@@ -43,12 +43,12 @@ void tftp_service::on_ready(int fd, bool readable, bool writable, tftp::time_poi
     if (const auto found = handlers_.find(fd); found != handlers_.end()) {
         found->second->on_event(readable, writable, now);
         // What has ended goes only here, never while it is at work.
-        service_.step(now);
+        shard_.step(now);
     }
 }
 
 void tftp_service::on_deadline(tftp::time_point now) {
-    service_.step(now);
+    shard_.step(now);
 }
 
 tftp::error_code

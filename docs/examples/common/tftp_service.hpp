@@ -3,7 +3,7 @@
 #include <tftp/base/endpoint.hpp>
 #include <tftp/base/time.hpp>
 #include <tftp/content/provider.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <memory>
@@ -18,7 +18,7 @@ namespace example {
 [[nodiscard]] std::unique_ptr<tftp::content_provider> open_directory(const std::string& directory);
 
 /// The whole TFTP server of the library for servers that wait for many descriptors: see
-/// service.hpp. tftp::service tells a tftp::event_loop what it wants to be watched; this one
+/// service.hpp. tftp::shard tells a tftp::event_loop what it wants to be watched; this one
 /// watches nothing, it only writes down what has changed.
 class tftp_service final : private tftp::event_loop, private tftp::observer {
 public:
@@ -34,7 +34,7 @@ public:
     void on_ready(int fd, bool readable, bool writable, tftp::time_point now);
 
     [[nodiscard]] std::optional<tftp::time_point> deadline() const noexcept {
-        return service_.deadline();
+        return shard_.deadline();
     }
 
     void on_deadline(tftp::time_point now);
@@ -52,7 +52,7 @@ private:
     std::unique_ptr<tftp::content_provider> files_;
     tftp::udp_socket_factory ports_;
     tftp::endpoint address_;
-    tftp::service service_;
+    tftp::shard shard_;
 };
 
 } // namespace example

@@ -39,6 +39,16 @@ const char* refusal_text_of(errc code) noexcept {
         return "The directory is sticky, and the file belongs to another user";
     case errc::held:
         return "Another program holds the file and did not let it go in time";
+    case errc::no_server:
+        return "No server was given to ask";
+    case errc::unknown_host:
+        return "There is no such host";
+    case errc::lookup_failed:
+        return "The address of the host cannot be looked up now";
+    case errc::bad_local_address:
+        return "The local address is no numeric address and port, or not of the family of the peer";
+    case errc::not_rewindable:
+        return "The content is a stream: it cannot be sent again from the start";
     default:
         return "Unknown TFTP error";
     }
@@ -268,7 +278,9 @@ peer_errc from_errno(int value) noexcept {
     case EXDEV: // A name that leads out of the root, see openat2(2).
         return peer_errc::access_violation;
     case ENOSPC:
+#ifdef EDQUOT // not in the C library of MinGW
     case EDQUOT:
+#endif
     case EFBIG:
         return peer_errc::disk_full;
     case EEXIST:

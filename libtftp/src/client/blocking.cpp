@@ -6,8 +6,6 @@
 #include <tftp/socket/scratch.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
-#include <boost/system/system_error.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -67,7 +65,27 @@ private:
     time_point armed_ = time_point::max();
 };
 
-void run(transfer& t, time_point limit, progress_monitor* monitor) {
+/// Who hears of progress: each may be missing.
+struct watchers {
+    progress_monitor* monitor = nullptr;
+    const progress_callback& callback;
+
+    [[nodiscard]] bool any() const noexcept { return monitor != nullptr || callback; }
+
+    /// Returns false when one of them wants an end.
+    [[nodiscard]] bool go_on(const progress& so_far) const {
+        const bool first = monitor == nullptr || monitor->on_progress(so_far.bytes, so_far.total);
+        return (!callback || callback(so_far)) && first;
+    }
+
+    void ended(const transfer& t) const {
+        if (callback && !t.failed()) {
+            static_cast<void>(callback({t.counters().bytes, t.agreed().tsize}));
+        }
+    }
+};
+
+void run(transfer& t, time_point limit, const watchers& watched) {
     scratch memory;
     waiter clock_and_port;
     time_point now = clock::now();
@@ -75,7 +93,7 @@ void run(transfer& t, time_point limit, progress_monitor* monitor) {
     t.start(memory, now);
     while (!t.closed()) {
         time_point until = t.deadline().value_or(now + progress_interval);
-        if (monitor != nullptr) {
+        if (watched.any()) {
             until = std::min<time_point>(until, now + progress_interval);
         }
         const result<short> waited = clock_and_port.wait(t.wants(), std::min(until, limit));
@@ -102,14 +120,15 @@ void run(transfer& t, time_point limit, progress_monitor* monitor) {
             t.abort(peer_errc::undefined, "took too long", errc::out_of_time, memory, now);
         }
         const bool interrupted = ready == 0;
-        if (monitor != nullptr && !t.completed() &&
+        if (watched.any() && !t.completed() &&
             (interrupted || now - reported >= progress_interval)) {
             reported = now;
-            if (!monitor->on_progress(t.counters().bytes, t.agreed().tsize)) {
+            if (!watched.go_on({t.counters().bytes, t.agreed().tsize})) {
                 t.abort(peer_errc::undefined, "stopped by the user", errc::stopped, memory, now);
             }
         }
     }
+    watched.ended(t);
 }
 
 /// Makes one request. Throws std::bad_alloc.
@@ -122,9 +141,10 @@ template <class Begin>
     if (!t) {
         transfer_summary nothing;
         nothing.outcome = t.error();
+        nothing.failed = side_of(t.error(), false);
         return nothing;
     }
-    run(**t, limit, monitor);
+    run(**t, limit, {monitor, asked.on_progress});
     return (*t)->summary();
 }
 
@@ -138,11 +158,12 @@ run(const client_request& asked, error_code& error, progress_monitor* monitor, c
         ended = attempt(asked, limit, monitor, begin);
         if (may_fall_back(asked, ended)) {
             client_request plain = asked;
-            plain.options = {};
+            plain.options = no_options;
             ended = after_falling_back(std::move(ended), attempt(plain, limit, monitor, begin));
         }
     } catch (const std::bad_alloc&) {
         ended.outcome = make_error_code(boost::system::errc::not_enough_memory);
+        ended.failed = failing_side::own;
     }
     error = ended.outcome;
     return ended;
@@ -167,19 +188,19 @@ put(const client_request& asked, source& from, error_code& error, progress_monit
 }
 
 transfer_summary get(const client_request& asked, sink& into) {
-    error_code error;
-    transfer_summary ended = get(asked, into, error);
-    if (error) {
-        throw boost::system::system_error(error, "tftp get");
+    error_code failed;
+    transfer_summary ended = get(asked, into, failed);
+    if (failed) {
+        throw error(std::string(asked.filename), std::move(ended));
     }
     return ended;
 }
 
 transfer_summary put(const client_request& asked, source& from) {
-    error_code error;
-    transfer_summary ended = put(asked, from, error);
-    if (error) {
-        throw boost::system::system_error(error, "tftp put");
+    error_code failed;
+    transfer_summary ended = put(asked, from, failed);
+    if (failed) {
+        throw error(std::string(asked.filename), std::move(ended));
     }
     return ended;
 }

@@ -1,4 +1,6 @@
 #include <tftp/client/client_request.hpp>
+#include <tftp/socket/route_table.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -18,6 +20,12 @@ namespace {
 /// What receivers and queues on the way commonly take at once; a larger window loses its tail.
 constexpr std::size_t window_bytes_max = 262144;
 
+/// What fits an Ethernet frame with IPv6 and a little encapsulation; RFC 2348 measures with it.
+constexpr std::uint16_t blksize_of_unknown_route = 1428;
+
+/// Larger blocks are sent only to who asks for them: many servers and queues do not take them.
+constexpr std::uint16_t blksize_unasked_max = 8192;
+
 } // namespace
 
 offer default_offer(std::uint16_t blksize) noexcept {
@@ -31,8 +39,18 @@ offer default_offer(std::uint16_t blksize) noexcept {
     return o;
 }
 
+std::uint16_t default_blksize(const endpoint& server) noexcept {
+    const result<std::uint32_t> mtu = route_mtu(server);
+    return mtu ? std::min(blksize_for_mtu(*mtu, server.family), blksize_unasked_max)
+               : blksize_of_unknown_route;
+}
+
+offer offer_for(const client_request& asked) noexcept {
+    return asked.options ? *asked.options : default_offer(default_blksize(asked.server));
+}
+
 bool may_fall_back(const client_request& asked, const transfer_summary& ended) noexcept {
-    if (!asked.fall_back || asked.options.empty() || ended.counters.blocks != 0) {
+    if (!asked.fall_back || ended.asked.empty() || ended.counters.blocks != 0) {
         return false;
     }
     return ended.outcome == peer_errc::option_refused ||
@@ -42,6 +60,7 @@ bool may_fall_back(const client_request& asked, const transfer_summary& ended) n
 transfer_summary after_falling_back(transfer_summary refused, transfer_summary plain) noexcept {
     if (!plain.answered && is_silence(plain.outcome)) {
         plain.outcome = refused.outcome;
+        plain.failed = refused.failed;
         plain.peer_text = std::move(refused.peer_text);
         plain.answered = true;
         plain.elapsed += refused.elapsed;
@@ -49,11 +68,26 @@ transfer_summary after_falling_back(transfer_summary refused, transfer_summary p
     return plain;
 }
 
+address_family family_of(const client_request& asked) noexcept {
+    const result<endpoint> local = parse_endpoint(asked.local, 0);
+    return local ? local->family : address_family::none;
+}
+
+bool worth_another_address(const transfer_summary& ended) noexcept {
+    namespace conditions = boost::system::errc;
+    const error_code& outcome = ended.outcome;
+    return ended.failed == failing_side::network && ended.counters.blocks == 0 &&
+           (outcome == conditions::connection_refused ||
+            outcome == conditions::network_unreachable || outcome == conditions::host_unreachable ||
+            outcome == conditions::address_family_not_supported ||
+            outcome == conditions::address_not_available);
+}
+
 time_point last_moment(const client_request& asked, time_point now) noexcept {
-    if (!asked.time_max || *asked.time_max > time_point::max() - now) {
+    if (!asked.timeout || *asked.timeout > time_point::max() - now) {
         return time_point::max();
     }
-    return now + *asked.time_max;
+    return now + *asked.timeout;
 }
 
 } // namespace tftp

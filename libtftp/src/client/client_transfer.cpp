@@ -1,4 +1,6 @@
 #include <tftp/client/client_transfer.hpp>
+#include <tftp/socket/socket_address.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 #include <tftp/transfer/receive_window.hpp>
 
 #include <algorithm>
@@ -8,22 +10,49 @@ namespace tftp {
 
 namespace {
 
-[[nodiscard]] socket_options options_for(const client_request& asked) noexcept {
+[[nodiscard]] result<socket_options> options_for(const client_request& asked) noexcept {
     socket_options options;
     options.refusals = true;
     options.sends = asked.sends;
+    if (asked.device.size() >= options.device.size() ||
+        asked.device.view().find('\0') != std::string_view::npos) {
+        return make_error_code(boost::system::errc::no_such_device);
+    }
+    std::ranges::copy(asked.device.view(), options.device.begin());
     return options;
 }
 
-[[nodiscard]] endpoint any_address_of(const endpoint& server) noexcept {
+/// Returns where to bind the port. Throws std::bad_alloc.
+[[nodiscard]] result<endpoint> local_for(const client_request& asked) {
+    if (asked.server.family == address_family::none) {
+        return make_error_code(errc::no_server);
+    }
     endpoint any;
-    any.family = server.family;
-    return any;
+    any.family = asked.server.family;
+    if (asked.local.empty()) {
+        return any;
+    }
+    const bool port_alone = asked.local.view().front() == ':';
+    const result<endpoint> parsed =
+        parse_endpoint((port_alone ? "0.0.0.0" : "") + std::string(asked.local), 0);
+    if (!parsed) {
+        return make_error_code(errc::bad_local_address);
+    }
+    if (port_alone) {
+        return any.with_port(parsed->port);
+    }
+    return parsed->family == any.family ? parsed : make_error_code(errc::bad_local_address);
 }
 
-/// Octets of one window at the largest that may be agreed: a server that leaves out a blksize below
+[[nodiscard]] result<std::unique_ptr<datagram_socket>>
+open_port(const client_request& asked, socket_factory& ports, const socket_options& options) {
+    const result<endpoint> local = local_for(asked);
+    return local ? ports.open(*local, options) : local.error();
+}
+
+/// Bytes of one window at the largest that may be agreed: a server that leaves out a blksize below
 /// the default has agreed to the default.
-[[nodiscard]] std::size_t window_octets(const offer& offered) noexcept {
+[[nodiscard]] std::size_t window_bytes(const offer& offered) noexcept {
     const std::uint16_t blksize = std::max(offered.blksize.value_or(0), blksize_default);
     return std::size_t{offered.windowsize.value_or(1)} * blksize;
 }
@@ -70,16 +99,19 @@ template <class T>
 
 result<std::unique_ptr<transfer>>
 begin_get(const client_request& asked, sink& into, socket_factory& ports, time_point now) {
-    offer offered = asked.options;
-    socket_options options = options_for(asked);
+    result<socket_options> options = options_for(asked);
+    if (!options) {
+        return options.error();
+    }
+    offer offered = offer_for(asked);
     parameters wanted;
     wanted.blksize = offered.blksize.value_or(blksize_default);
     wanted.windowsize = offered.windowsize.value_or(1);
     if (wanted.windowsize > 1) {
-        options.coalesce = true;
-        options.receive_buffer = receive_buffer_for(wanted);
+        options->coalesce = true;
+        options->receive_buffer = receive_buffer_for(wanted);
     }
-    auto port = ports.open(any_address_of(asked.server), options);
+    auto port = open_port(asked, ports, *options);
     if (!port) {
         return port.error();
     }
@@ -102,17 +134,21 @@ begin_get(const client_request& asked, sink& into, socket_factory& ports, time_p
     }
     transfer_setup setup{
         transfer_direction::read, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 result<std::unique_ptr<transfer>>
 begin_put(const client_request& asked, source& from, socket_factory& ports, time_point now) {
-    offer offered = asked.options;
+    const result<socket_options> options = options_for(asked);
+    if (!options) {
+        return options.error();
+    }
+    offer offered = offer_for(asked);
     std::shared_ptr<source> content = borrow(from);
     if (asked.mode == transfer_mode::netascii) {
         // The size on the wire is not known in advance (RFC 2349).
         offered.tsize.reset();
-        content = std::make_shared<netascii_source>(std::move(content), window_octets(offered));
+        content = std::make_shared<netascii_source>(std::move(content), window_bytes(offered));
     } else if (offered.tsize) {
         offered.tsize = from.size();
     }
@@ -121,13 +157,13 @@ begin_put(const client_request& asked, source& from, socket_factory& ports, time
     if (!engine) {
         return engine.error();
     }
-    auto port = ports.open(any_address_of(asked.server), options_for(asked));
+    auto port = open_port(asked, ports, *options);
     if (!port) {
         return port.error();
     }
     transfer_setup setup{
         transfer_direction::write, asked.filename, asked.mode, std::move(*port), nullptr};
-    return std::make_unique<transfer>(std::move(setup), *engine, std::move(content), now);
+    return make_transfer(std::move(setup), *engine, std::move(content), now);
 }
 
 } // namespace tftp

@@ -122,7 +122,10 @@ netascii_source::netascii_source(
 ) noexcept
     : text_(std::move(text)),
       window_octets_(std::max<std::size_t>(window_octets, 1)),
-      budget_(budget) {}
+      budget_(budget) {
+    // What did not fit is read again, up to a piece.
+    text_->keep_window(state::piece);
+}
 
 netascii_source::~netascii_source() = default;
 

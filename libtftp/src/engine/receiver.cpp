@@ -38,7 +38,7 @@ receiver receiver::respond(
     const bytes_span opening = r.exchange_.opening_buffer();
     if (answered.needs_oack()) {
         const auto size = encode_oack(answered, opening);
-        // Four options at their longest stay far below the buffer.
+        // The largest OACK fits: wire/options.cpp checks it.
         TFTP_ASSERT(size.has_value());
         r.exchange_.opening_written(*size, now);
     } else {

@@ -20,7 +20,7 @@ sender sender::respond(
     s.exchange_.agreed = answered.agreed;
     if (answered.needs_oack()) {
         const auto size = encode_oack(answered, s.exchange_.opening_buffer());
-        // Four options at their longest stay far below the buffer.
+        // The largest OACK fits: wire/options.cpp checks it.
         TFTP_ASSERT(size.has_value());
         s.exchange_.opening_written(*size, now);
     } else {
@@ -82,7 +82,7 @@ void sender::on_datagram(bytes_view datagram, const endpoint& from, time_point n
             }
             exchange_.lock(from);
         }
-        on_ack(ack->block, now);
+        on_ack(*ack, now);
     } else {
         ++exchange_.counters.ignored;
     }
@@ -121,9 +121,10 @@ void sender::on_oack(const oack_view& oack, const endpoint& from, time_point now
     start();
 }
 
-void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
+/// No option that is negotiated here gives `ack.extra` a meaning, so it changes nothing.
+void sender::on_ack(const ack_view& ack, time_point now) noexcept {
     if (!started_) {
-        if (wire != 0) {
+        if (ack.block != 0) {
             ++exchange_.counters.ignored;
             return;
         }
@@ -132,7 +133,7 @@ void sender::on_ack(std::uint16_t wire, time_point now) noexcept {
         return;
     }
     const auto block = from_wire(
-        wire, base_ - 1, std::uint32_t{exchange_.agreed.windowsize} + 1, exchange_.config.wrap
+        ack.block, base_ - 1, std::uint32_t{exchange_.agreed.windowsize} + 1, exchange_.config.wrap
     );
     if (!block || *block > sent_) {
         ++exchange_.counters.ignored;
@@ -274,8 +275,8 @@ void sender::on_repeated_ack(time_point now) noexcept {
     if (base_ == 1) {
         // Whoever forges one ACK can forge a second, and who answers slowly asks twice: it gets two
         // blocks, and whoever is there answers them by an ACK of block 1.
-        first_again_ = !unproven() || may_send_unproven(2);
-        last_again_ = first_again_ && next_ > base_ + 1;
+        send_ends_again();
+        first_is_missing_ = true;
     } else {
         rewind();
         if (pacer_.link_is_slow()) {
@@ -309,6 +310,12 @@ void sender::rewind() noexcept {
     last_again_ = false;
 }
 
+/// Has the first and the last block of the window sent again, as far as that is allowed.
+void sender::send_ends_again() noexcept {
+    first_again_ = !unproven() || may_send_unproven(1);
+    last_again_ = next_ > base_ + 1 && (!unproven() || may_send_unproven(2));
+}
+
 /// The timer fired, and it is not time to give up.
 void sender::send_again() noexcept {
     // The last block of a window draws an ACK from whoever has a gap, and from most who have none:
@@ -320,7 +327,12 @@ void sender::send_again() noexcept {
         return;
     }
     if (probe) {
-        last_again_ = true;
+        // Who has said that it lacks the first block is not asked again: what may leave is counted.
+        if (unproven() && first_is_missing_) {
+            send_ends_again();
+        } else {
+            last_again_ = true;
+        }
         repeat_honoured_ = false;
         after_repeats_ = false;
         paced_ = false;

@@ -2,6 +2,8 @@
 #include <tftp/file/file_cache.hpp>
 #include <tftp/file/file_source.hpp>
 
+#include <boost/system/system_error.hpp>
+
 #include <new>
 #include <utility>
 
@@ -60,6 +62,14 @@ result<std::shared_ptr<sink>> directory_provider::open_write(const content_reque
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
     }
+}
+
+std::shared_ptr<content_provider> directory(const std::string& path, const access_policy& policy) {
+    const result<export_root> root = export_root::open(path.c_str(), policy);
+    if (!root) {
+        throw boost::system::system_error(root.error(), path);
+    }
+    return std::make_shared<directory_provider>(*root);
 }
 
 } // namespace tftp

@@ -31,10 +31,13 @@ std::optional<held_request> held_requests::take_due(time_point now) noexcept {
     return taken;
 }
 
-void held_requests::forget(const endpoint& peer, const endpoint& asked) noexcept {
-    if (const auto found = find(peer, asked); found != all_.end()) {
-        remove(found);
+bool held_requests::forget(const endpoint& peer, const endpoint& asked) noexcept {
+    const auto found = find(peer, asked);
+    if (found == all_.end()) {
+        return false;
     }
+    remove(found);
+    return true;
 }
 
 void held_requests::remove(std::vector<held_request>::iterator which) noexcept {

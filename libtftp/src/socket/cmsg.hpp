@@ -12,16 +12,16 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/// What goes with a datagram beside its octets.
+/// What goes with a datagram beside its bytes.
 namespace tftp::detail {
 
-/// Octets that control messages with these contents take.
+/// Bytes that control messages with these contents take.
 template <class... Values>
 inline constexpr std::size_t control_size = (CMSG_SPACE(sizeof(Values)) + ...);
 
 /// Room for what is received with one datagram: an address, a segment size and a time.
 struct control_buffer {
-    alignas(::cmsghdr) std::array<std::byte, control_size<::in6_pktinfo, int, ::timespec>> octets;
+    alignas(::cmsghdr) std::array<std::byte, control_size<::in6_pktinfo, int, ::timespec>> bytes;
 };
 
 /// The control messages of one send, an address and a segment size, built where sendmsg reads them.
@@ -70,7 +70,7 @@ template <class Value>
     return value;
 }
 
-/// Fills in what the control messages of a datagram of `size` octets say.
+/// Fills in what the control messages of a datagram of `size` bytes say.
 void describe(::msghdr& message, std::size_t size, received& out) noexcept;
 
 } // namespace tftp::detail

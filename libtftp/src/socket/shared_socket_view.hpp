@@ -48,9 +48,9 @@ public:
         }
         received& one = memory.messages().front();
         one = next_;
-        one.octets = next_.octets.first(std::min(next_.segment, next_.octets.size()));
-        next_.octets = next_.octets.subspan(one.octets.size());
-        if (next_.octets.empty()) {
+        one.bytes = next_.bytes.first(std::min(next_.segment, next_.bytes.size()));
+        next_.bytes = next_.bytes.subspan(one.bytes.size());
+        if (next_.bytes.empty()) {
             arrived_ = arrived_.subspan(1);
             next_ = arrived_.empty() ? received{} : arrived_.front();
         }

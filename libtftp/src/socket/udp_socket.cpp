@@ -36,8 +36,8 @@ bool is_unknown(const error_code& error) noexcept {
 
 /// The kernel grants more than net.core.rmem_max and wmem_max to the privileged only; what anybody
 /// else gets is cut silently, so `receive_buffer` tells.
-error_code set_buffer(int fd, int option, int forcing, std::size_t octets) noexcept {
-    const int value = static_cast<int>(std::min<std::size_t>(octets, INT_MAX / 2));
+error_code set_buffer(int fd, int option, int forcing, std::size_t bytes) noexcept {
+    const int value = static_cast<int>(std::min<std::size_t>(bytes, INT_MAX / 2));
     int granted = 0;
     ::socklen_t size = sizeof granted;
     if (::getsockopt(fd, SOL_SOCKET, option, &granted, &size) == 0 && granted / 2 >= value) {
@@ -86,7 +86,16 @@ error_code apply(int fd, bool ipv6, const socket_options& options) noexcept {
     return error;
 }
 
-result<unique_fd> open_socket(address_family family) noexcept {
+/// Nothing for an empty name.
+error_code bind_to_device(int fd, const std::array<char, 16>& name) noexcept {
+    if (name.front() == '\0' ||
+        ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), sizeof name) == 0) {
+        return {};
+    }
+    return last_error();
+}
+
+result<unique_fd> open_socket(address_family family, const socket_options& options) noexcept {
     if (family == address_family::none) {
         return make_error_code(boost::system::errc::address_family_not_supported);
     }
@@ -101,6 +110,9 @@ result<unique_fd> open_socket(address_family family) noexcept {
         if (const error_code error = set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
             return error;
         }
+    }
+    if (const error_code error = bind_to_device(fd.get(), options.device)) {
+        return error;
     }
     return fd;
 }
@@ -129,8 +141,8 @@ result<endpoint> bound_endpoint(int fd) noexcept {
     return message;
 }
 
-::iovec vector_of(bytes_view octets) noexcept {
-    return {const_cast<std::byte*>(octets.data()), octets.size()};
+::iovec vector_of(bytes_view bytes) noexcept {
+    return {const_cast<std::byte*>(bytes.data()), bytes.size()};
 }
 
 /// What a receive that failed has brought: nothing, when nothing was queued.
@@ -189,7 +201,7 @@ udp_socket::make(unique_fd fd, const socket_options& options) noexcept {
 
 result<std::unique_ptr<udp_socket>>
 udp_socket::open(const endpoint& local, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(local.family);
+    result<unique_fd> fd = open_socket(local.family, options);
     if (!fd) {
         return fd.error();
     }
@@ -201,7 +213,7 @@ udp_socket::open(const endpoint& local, const socket_options& options) noexcept 
 
 result<std::unique_ptr<udp_socket>>
 udp_socket::open_shared(const udp_socket& first, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(first.local_.family);
+    result<unique_fd> fd = open_socket(first.local_.family, options);
     if (!fd) {
         return fd.error();
     }
@@ -251,8 +263,8 @@ result<std::span<const received>> udp_socket::receive_plain(scratch& memory) noe
         return none_or_error();
     }
     received& message = memory.messages().front();
-    message.octets = slot.first(static_cast<std::size_t>(size));
-    message.segment = std::max<std::size_t>(message.octets.size(), 1);
+    message.bytes = slot.first(static_cast<std::size_t>(size));
+    message.segment = std::max<std::size_t>(message.bytes.size(), 1);
     message.from = from.to_endpoint();
     message.to = {};
     message.to_group = false;
@@ -314,8 +326,8 @@ udp_socket::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
         message.msg_namelen = socket_address::capacity;
         message.msg_iov = &vectors[i];
         message.msg_iovlen = 1;
-        message.msg_control = controls[i].octets.data();
-        message.msg_controllen = controls[i].octets.size();
+        message.msg_control = controls[i].bytes.data();
+        message.msg_controllen = controls[i].bytes.size();
     }
     const int count = receive_messages(std::span(headers, messages_max));
     if (count < 0) {
@@ -324,7 +336,7 @@ udp_socket::receive_batch(scratch& memory, std::size_t messages_max) noexcept {
     const std::span<received> messages = memory.messages().first(static_cast<std::size_t>(count));
     for (std::size_t i = 0; i < messages.size(); ++i) {
         const std::size_t size = headers[i].msg_len;
-        messages[i].octets = memory.slot(i).first(size);
+        messages[i].bytes = memory.slot(i).first(size);
         messages[i].from = senders[i].to_endpoint();
         detail::describe(headers[i].msg_hdr, size, messages[i]);
     }
@@ -511,8 +523,8 @@ std::optional<refusal> udp_socket::next_refusal() noexcept {
         control{};
     for (;;) {
         socket_address destination;
-        const ::iovec octets{quoted.data(), quoted.size()};
-        ::msghdr message = message_to(destination, std::span(&octets, 1));
+        const ::iovec bytes{quoted.data(), quoted.size()};
+        ::msghdr message = message_to(destination, std::span(&bytes, 1));
         message.msg_namelen = socket_address::capacity;
         message.msg_control = control.data();
         message.msg_controllen = control.size();
@@ -552,7 +564,7 @@ udp_socket_factory::udp_socket_factory(const port_range& range) noexcept : range
 
 result<std::unique_ptr<datagram_socket>>
 udp_socket_factory::open(const endpoint& local, const socket_options& options) noexcept {
-    result<unique_fd> fd = open_socket(local.family);
+    result<unique_fd> fd = open_socket(local.family, options);
     if (!fd) {
         return fd.error();
     }

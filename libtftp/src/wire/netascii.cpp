@@ -22,12 +22,12 @@ netascii_progress netascii_encoder::encode(bytes_view in, bytes_span out) noexce
         if (done.consumed == in.size()) {
             break;
         }
-        const std::byte octet = in[done.consumed++];
-        if (octet == lf || octet == cr) {
+        const std::byte byte = in[done.consumed++];
+        if (byte == lf || byte == cr) {
             out[done.produced++] = cr;
-            pending_ = octet == lf ? lf : nul;
+            pending_ = byte == lf ? lf : nul;
         } else {
-            out[done.produced++] = octet;
+            out[done.produced++] = byte;
         }
     }
     return done;
@@ -36,22 +36,22 @@ netascii_progress netascii_encoder::encode(bytes_view in, bytes_span out) noexce
 netascii_progress netascii_decoder::decode(bytes_view in, bytes_span out) noexcept {
     netascii_progress done;
     while (done.consumed < in.size() && done.produced < out.size()) {
-        const std::byte octet = in[done.consumed];
+        const std::byte byte = in[done.consumed];
         if (!after_cr_) {
             ++done.consumed;
-            if (octet == cr) {
+            if (byte == cr) {
                 after_cr_ = true;
             } else {
-                out[done.produced++] = octet;
+                out[done.produced++] = byte;
             }
             continue;
         }
         after_cr_ = false;
-        if (octet == lf || octet == nul) {
+        if (byte == lf || byte == nul) {
             ++done.consumed;
-            out[done.produced++] = octet == lf ? lf : cr;
+            out[done.produced++] = byte == lf ? lf : cr;
         } else {
-            // Not a pair: the CR stands for itself, and the octet is looked at again.
+            // Not a pair: the CR stands for itself, and the byte is looked at again.
             out[done.produced++] = cr;
         }
     }

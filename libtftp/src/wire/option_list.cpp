@@ -6,7 +6,7 @@ namespace tftp {
 
 namespace {
 
-/// One pair and the octets it takes with both of its NULs; no octet when there is no complete pair
+/// One pair and the bytes it takes with both of its NULs; no byte when there is no complete pair
 /// or when its name is empty.
 struct parsed_pair {
     option_list::entry pair{};

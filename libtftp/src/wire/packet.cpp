@@ -1,4 +1,4 @@
-#include "wire/option_name.hpp"
+#include "wire/option_spec.hpp"
 #include "wire/text.hpp"
 
 #include <tftp/base/assert.hpp>
@@ -13,11 +13,11 @@ namespace tftp {
 namespace {
 
 std::string_view as_text(bytes_view bytes) noexcept {
-    // char may alias any object, and the octets are only compared and copied.
+    // char may alias any object, and the bytes are only compared and copied.
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Precondition: bytes holds at least 2 octets behind `at`.
+/// Precondition: bytes holds at least 2 bytes behind `at`.
 std::uint16_t read_u16(bytes_view bytes, std::size_t at) noexcept {
     const auto high = std::to_integer<unsigned>(bytes[at]);
     const auto low = std::to_integer<unsigned>(bytes[at + 1]);
@@ -69,16 +69,16 @@ public:
     explicit writer(bytes_span out) noexcept : out_(out) {}
 
     void u16(std::uint16_t value) noexcept {
-        octet(static_cast<unsigned char>(value >> 8));
-        octet(static_cast<unsigned char>(value & 0xff));
+        byte(static_cast<unsigned char>(value >> 8));
+        byte(static_cast<unsigned char>(value & 0xff));
     }
 
     /// Appends the text and a NUL.
     void string(std::string_view text) noexcept {
         for (const char c : text) {
-            octet(static_cast<unsigned char>(c));
+            byte(static_cast<unsigned char>(c));
         }
-        octet(0);
+        byte(0);
     }
 
     void decimal(std::uint64_t value) noexcept {
@@ -87,9 +87,13 @@ public:
         string({digits.data(), static_cast<std::size_t>(end - digits.data())});
     }
 
-    void option(std::string_view name, std::uint64_t value) noexcept {
+    void option(std::string_view name, const option_value& value) noexcept {
         string(name);
-        decimal(value);
+        if (value.is_text()) {
+            string(value.text());
+        } else {
+            decimal(value.number());
+        }
     }
 
     [[nodiscard]] result<std::size_t> finish() const noexcept {
@@ -100,7 +104,7 @@ public:
     }
 
 private:
-    void octet(unsigned char value) noexcept {
+    void byte(unsigned char value) noexcept {
         if (size_ == out_.size()) {
             overflow_ = true;
             return;
@@ -134,7 +138,7 @@ result<packet_view> decode(bytes_view datagram) noexcept {
         if (datagram.size() < header_size) {
             return errc::malformed;
         }
-        return packet_view(ack_view{read_u16(datagram, 2)});
+        return packet_view(ack_view{read_u16(datagram, 2), datagram.subspan(header_size)});
     case opcode::error:
         return decode_error(datagram);
     case opcode::oack:
@@ -158,8 +162,13 @@ encode_error(peer_errc code, std::string_view message, bytes_span out) noexcept 
     return w.finish();
 }
 
-result<std::size_t> encode_request(
-    opcode op, std::string_view filename, transfer_mode mode, const offer& offered, bytes_span out
+result<std::size_t> detail::encode_request(
+    std::span<const option_spec> specs,
+    opcode op,
+    std::string_view filename,
+    transfer_mode mode,
+    const offer& offered,
+    bytes_span out
 ) noexcept {
     TFTP_ASSERT(op == opcode::rrq || op == opcode::wrq);
     if (filename.empty() || filename.find('\0') != std::string_view::npos) {
@@ -169,21 +178,18 @@ result<std::size_t> encode_request(
     w.u16(static_cast<std::uint16_t>(op));
     w.string(filename);
     w.string(to_string(mode));
-    if (offered.blksize) {
-        w.option(detail::name_of(option::blksize), *offered.blksize);
-    }
-    if (offered.windowsize) {
-        w.option(detail::name_of(option::windowsize), *offered.windowsize);
-    }
-    if (offered.timeout) {
-        w.option(
-            detail::name_of(option::timeout), static_cast<std::uint64_t>(offered.timeout->count())
-        );
-    }
-    if (offered.tsize) {
-        w.option(detail::name_of(option::tsize), *offered.tsize);
+    for (const option_spec& each : specs) {
+        if (const std::optional<option_value> value = each.ask(offered)) {
+            w.option(each.name, *value);
+        }
     }
     return w.finish();
+}
+
+result<std::size_t> encode_request(
+    opcode op, std::string_view filename, transfer_mode mode, const offer& offered, bytes_span out
+) noexcept {
+    return detail::encode_request(detail::option_specs(), op, filename, mode, offered, out);
 }
 
 result<std::size_t> encode_oack(const answer& answered, bytes_span out) noexcept {

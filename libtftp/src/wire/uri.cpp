@@ -17,7 +17,7 @@ bool is_alphanumeric(char c) noexcept {
     return detail::is_digit(c) || (lower >= 'a' && lower <= 'z');
 }
 
-/// Splits off the first `size` octets.
+/// Splits off the first `size` bytes.
 std::string_view take(std::string_view& text, std::size_t size) noexcept {
     const std::string_view head(text.data(), size);
     text.remove_prefix(size);
@@ -91,8 +91,8 @@ std::optional<unsigned> hex_digit(char c) noexcept {
 result<std::string_view> unescape(std::string_view text, std::span<char> buffer) noexcept {
     std::size_t size = 0;
     while (!text.empty()) {
-        char octet = take(text, 1).front();
-        if (octet == '%') {
+        char byte = take(text, 1).front();
+        if (byte == '%') {
             if (text.size() < 2) {
                 return errc::bad_uri;
             }
@@ -101,16 +101,16 @@ result<std::string_view> unescape(std::string_view text, std::span<char> buffer)
             if (!high || !low) {
                 return errc::bad_uri;
             }
-            octet = static_cast<char>(*high << 4 | *low);
+            byte = static_cast<char>(*high << 4 | *low);
             text.remove_prefix(2);
         }
-        if (octet == '\0') {
+        if (byte == '\0') {
             return errc::bad_uri;
         }
         if (size == buffer.size()) {
             return errc::too_long;
         }
-        buffer[size++] = octet;
+        buffer[size++] = byte;
     }
     return std::string_view(buffer.data(), size);
 }

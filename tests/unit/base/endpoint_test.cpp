@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <random>
 #include <set>
+#include <string>
+
+#include <arpa/inet.h>
 
 using namespace tftp;
 
@@ -90,4 +94,45 @@ TEST_CASE("the ports of one host spread over the buckets of a table", "[wire][en
     }
     // The mean is 64; a random function stays below 110 with a wide margin.
     CHECK(*std::max_element(load.begin(), load.end()) < 128);
+}
+
+TEST_CASE("an endpoint has a text", "[wire][endpoint][rfc5952]") {
+    CHECK(endpoint().to_string() == "unspecified");
+    CHECK(endpoint::ipv4(192, 0, 2, 1, 69).to_string() == "192.0.2.1:69");
+    CHECK(endpoint::ipv4(255, 255, 255, 255, 65535).to_string() == "255.255.255.255:65535");
+    CHECK(ipv6_loopback(69).to_string() == "[::1]:69");
+    endpoint e;
+    e.family = address_family::ipv6;
+    CHECK(e.to_string() == "[::]:0");
+    e.address.fill(0xff);
+    e.scope = 4294967295U;
+    e.port = 65535;
+    CHECK(e.to_string() == "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535");
+}
+
+TEST_CASE("the text of an address is that of the system", "[wire][endpoint][rfc5952]") {
+    std::mt19937 random(1);
+    for (int i = 0; i < 20'000; ++i) {
+        endpoint e;
+        e.family = address_family::ipv6;
+        for (std::size_t k = 0; k < 16; k += 2) {
+            // Zeros in runs of all lengths.
+            if (random() % 2 == 0) {
+                e.address[k] = static_cast<std::uint8_t>(random() % 3 == 0 ? random() : 0);
+                e.address[k + 1] = static_cast<std::uint8_t>(random());
+            }
+        }
+        const bool mapped = random() % 16 == 0;
+        if (mapped) {
+            std::fill_n(e.address.begin(), 10, std::uint8_t{0});
+            e.address[10] = e.address[11] = 0xff;
+        } else if (std::all_of(e.address.begin(), e.address.begin() + 12, [](auto b) {
+                       return b == 0;
+                   })) {
+            continue; // the C library writes these as IPv4, too
+        }
+        std::array<char, INET6_ADDRSTRLEN> expected{};
+        ::inet_ntop(AF_INET6, e.address.data(), expected.data(), expected.size());
+        REQUIRE(e.to_string() == "[" + std::string(expected.data()) + "]:0");
+    }
 }

@@ -14,8 +14,8 @@ using namespace tftp;
 
 namespace {
 
-constexpr int errc_count = 41;
-constexpr int conclusion_count = 28;
+constexpr int errc_count = 46;
+constexpr int conclusion_count = 33;
 constexpr int refusal_count = 13;
 
 static_assert(conclusion_count + refusal_count == errc_count);
@@ -145,6 +145,11 @@ TEST_CASE("a conclusion is told to a peer as the closest wire code", "[wire][err
         {errc::not_a_client, peer_errc::undefined},
         {errc::out_of_time, peer_errc::undefined},
         {errc::source_changed, peer_errc::undefined},
+        {errc::no_server, peer_errc::undefined},
+        {errc::unknown_host, peer_errc::undefined},
+        {errc::lookup_failed, peer_errc::undefined},
+        {errc::bad_local_address, peer_errc::undefined},
+        {errc::not_rewindable, peer_errc::undefined},
     };
     static_assert(std::size(table) == conclusion_count);
     for (const auto& [value, expected] : table) {

@@ -63,6 +63,7 @@ namespace {
 
 client_request ask(const endpoint& to, std::string name) {
     client_request asked;
+    asked.options = no_options;
     asked.server = to;
     asked.filename = std::move(name);
     return asked;
@@ -163,10 +164,10 @@ TEST_CASE("both fronts behave the same", "[net][driver][client]") {
         CHECK(into.committed());
         CHECK((content_of(into) == content));
         CHECK(ended.counters.bytes == content.size());
-        CHECK(ended.agreed.windowsize == asked.options.windowsize.value_or(1));
+        CHECK(ended.agreed.windowsize == asked.options->windowsize.value_or(1));
         CHECK(ended.peer.same_host(t.address(family)));
         CHECK(ended.peer.port != t.address(family).port);
-        if (asked.options.tsize) {
+        if (asked.options->tsize) {
             CHECK(ended.agreed.tsize == content.size());
         }
     }
@@ -251,7 +252,7 @@ TEST_CASE("both fronts ask again without options", "[net][driver][client][rfc234
     loopback_peer serving;
     datagram second_request;
     std::thread answers([&] {
-        serving.say(serving.hear().value().first, error(code));
+        serving.say(serving.hear().value().first, error_packet(code));
         const auto second = serving.hear().value();
         second_request = second.second;
         serving.say(second.first, data(1, 3));
@@ -283,7 +284,7 @@ TEST_CASE("both fronts fall back only where it may help", "[net][driver][client]
     SECTION("not from a plain request") {
         code = peer_errc::undefined;
     }
-    std::thread answers([&] { serving.say(serving.hear().value().first, error(code)); });
+    std::thread answers([&] { serving.say(serving.hear().value().first, error_packet(code)); });
     memory_sink into(1000);
     CHECK(f.get(asked, into).outcome == code);
     answers.join();
@@ -298,7 +299,9 @@ TEST_CASE(
     INFO(f.name);
     loopback_peer serving;
     std::thread answers([&] {
-        serving.say(serving.hear().value().first, error(peer_errc::option_refused, "until noon"));
+        serving.say(
+            serving.hear().value().first, error_packet(peer_errc::option_refused, "until noon")
+        );
     });
     client_request asked = ask(serving.local(), "file");
     asked.options = default_offer(1428);
@@ -334,7 +337,7 @@ TEST_CASE("both fronts take no more than a request allows", "[net][driver][clien
     }
     SECTION("not announced") {
         asked.size_max_bytes = 1999;
-        asked.options.tsize.reset();
+        asked.options->tsize.reset();
         memory_sink into(10'000);
         CHECK(f.get(asked, into).outcome == errc::too_large);
         CHECK(into.content().size() <= 1999);
@@ -358,7 +361,7 @@ TEST_CASE("both fronts end in the time that a request allows", "[net][driver][cl
     INFO(f.name);
     loopback_peer serving;
     client_request asked = ask(serving.local(), "file");
-    asked.time_max = 60ms;
+    asked.timeout = 60ms;
     memory_sink into(std::size_t{1} << 30);
     SECTION("nobody answers") {
         const auto ended = f.get(asked, into);
@@ -382,13 +385,15 @@ TEST_CASE("both fronts end in the time that a request allows", "[net][driver][cl
         CHECK(ended.outcome == errc::out_of_time);
         CHECK(ended.answered);
         CHECK(ended.counters.blocks > 0);
-        CHECK(*last == error(peer_errc::undefined, "took too long"));
+        CHECK(*last == error_packet(peer_errc::undefined, "took too long"));
         CHECK_FALSE(into.committed());
     }
     SECTION("a refusal of the options included") {
         asked.options = default_offer(1428);
         std::thread answers([&] {
-            serving.say(serving.hear().value().first, error(peer_errc::option_refused, "noon"));
+            serving.say(
+                serving.hear().value().first, error_packet(peer_errc::option_refused, "noon")
+            );
         });
         const auto ended = f.get(asked, into);
         answers.join();

@@ -15,6 +15,39 @@ TEST_CASE("the default offer asks for what suits the route", "[driver][request]"
     CHECK_FALSE(o.timeout);
 }
 
+TEST_CASE("options are automatic unless a request says which", "[driver][request]") {
+    client_request asked;
+    asked.server = endpoint::ipv4(127, 0, 0, 1, 69);
+    const offer automatic = offer_for(asked);
+    CHECK(automatic == default_offer(default_blksize(asked.server)));
+    CHECK(automatic.blksize == 8192); // the MTU of the loopback interface holds more
+    CHECK(automatic.windowsize == 32);
+    asked.options = no_options;
+    CHECK(offer_for(asked).empty());
+    asked.options = offer{.windowsize = 4};
+    CHECK(offer_for(asked) == *asked.options);
+    CHECK(default_blksize({}) == 1428); // there is no route to nobody
+}
+
+TEST_CASE("a failure has a side", "[driver][request]") {
+    namespace conditions = boost::system::errc;
+    const auto side = [](auto code, bool of_content = false) {
+        return side_of(make_error_code(code), of_content);
+    };
+    CHECK(side_of({}, false) == failing_side::none);
+    CHECK(side(peer_errc::undefined) == failing_side::peer);
+    CHECK(side(errc::truncated) == failing_side::peer);
+    CHECK(side(errc::timed_out) == failing_side::network);
+    CHECK(side(errc::unknown_host) == failing_side::network);
+    CHECK(side(conditions::connection_refused) == failing_side::network);
+    CHECK(side(conditions::permission_denied) == failing_side::network);
+    CHECK(side(conditions::permission_denied, true) == failing_side::content);
+    CHECK(side(errc::source_shrank) == failing_side::content);
+    CHECK(side(errc::too_large, true) == failing_side::own);
+    CHECK(side(errc::out_of_time) == failing_side::own);
+    CHECK(side(conditions::not_enough_memory) == failing_side::own);
+}
+
 TEST_CASE("the receive buffer holds a window and its bookkeeping", "[driver][request]") {
     parameters p;
     p.blksize = 1428;
@@ -27,12 +60,14 @@ TEST_CASE("the receive buffer holds a window and its bookkeeping", "[driver][req
 
 TEST_CASE("only a refusal of options is worth a plain request", "[driver][request][rfc2347]") {
     client_request asked;
-    asked.options.blksize = 1428;
+    asked.options = no_options;
+    asked.options->blksize = 1428;
     transfer_summary ended;
+    ended.asked = *asked.options;
     ended.outcome = peer_errc::option_refused;
     CHECK(may_fall_back(asked, ended));
     SECTION("not without options") {
-        asked.options = {};
+        ended.asked = no_options;
         CHECK_FALSE(may_fall_back(asked, ended));
     }
     SECTION("not when told otherwise") {
@@ -60,6 +95,7 @@ TEST_CASE(
     transfer_summary refused;
     refused.outcome = peer_errc::option_refused;
     refused.peer_text = "maintenance";
+    refused.failed = failing_side::peer;
     refused.elapsed = 1s;
     refused.answered = true;
     transfer_summary plain;
@@ -76,6 +112,7 @@ TEST_CASE(
         const transfer_summary told = after_falling_back(refused, plain);
         CHECK(told.outcome == peer_errc::option_refused);
         CHECK(told.peer_text == "maintenance");
+        CHECK(told.failed == failing_side::peer);
         CHECK(told.answered);
         CHECK(told.counters.timeouts == 3);
         CHECK(told.elapsed == 3s);
@@ -98,10 +135,11 @@ TEST_CASE(
 
 TEST_CASE("a request without a limit of time never has to be over", "[driver][request]") {
     client_request asked;
+    asked.options = no_options;
     const time_point now = clock::now();
     CHECK(last_moment(asked, now) == time_point::max());
-    asked.time_max = 3s;
+    asked.timeout = 3s;
     CHECK(last_moment(asked, now) == now + 3s);
-    asked.time_max = duration::max();
+    asked.timeout = duration::max();
     CHECK(last_moment(asked, now) == time_point::max());
 }

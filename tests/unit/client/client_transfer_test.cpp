@@ -14,6 +14,7 @@ namespace {
 
 client_request ask(std::string name) {
     client_request asked;
+    asked.options = no_options;
     asked.server = service_address;
     asked.filename = std::move(name);
     return asked;
@@ -49,7 +50,7 @@ TEST_CASE("the summary tells what the request asked for", "[driver][client]") {
     const auto get = begin_get(asked, into, w.client_host, w.now);
     REQUIRE(get.has_value());
     CHECK((*get)->summary().asked == asked.options);
-    asked.options = {};
+    asked.options = no_options;
     const auto plain = begin_get(asked, into, w.client_host, w.now);
     REQUIRE(plain.has_value());
     CHECK((*plain)->summary().asked.empty());
@@ -70,6 +71,35 @@ TEST_CASE("what cannot begin says why", "[driver][client]") {
     );
 }
 
+TEST_CASE("a request without a server, or from a wrong address, says so", "[driver][client]") {
+    sim_world w;
+    memory_sink into(100);
+    client_request asked = ask("file");
+    SECTION("no server") {
+        asked.server = {};
+        CHECK(begin_get(asked, into, w.client_host, w.now).error() == errc::no_server);
+    }
+    SECTION("a local name") {
+        asked.local = "here";
+        CHECK(begin_get(asked, into, w.client_host, w.now).error() == errc::bad_local_address);
+    }
+    SECTION("a local port that is none") {
+        asked.local = ":70000";
+        CHECK(begin_get(asked, into, w.client_host, w.now).error() == errc::bad_local_address);
+    }
+    SECTION("another family") {
+        asked.local = "::1";
+        CHECK(begin_get(asked, into, w.client_host, w.now).error() == errc::bad_local_address);
+    }
+    SECTION("an interface that cannot be") {
+        asked.device = std::string(16, 'x');
+        memory_source from({});
+        const auto no_device = boost::system::errc::no_such_device;
+        CHECK(begin_get(asked, into, w.client_host, w.now).error() == no_device);
+        CHECK(begin_put(asked, from, w.client_host, w.now).error() == no_device);
+    }
+}
+
 TEST_CASE("a write announces its size, but not in netascii", "[driver][client][rfc2349]") {
     sim_world w;
     w.serving->close_listeners();
@@ -77,7 +107,7 @@ TEST_CASE("a write announces its size, but not in netascii", "[driver][client][r
     const std::string text = "12345\n";
     memory_source from(as_octets(text));
     client_request asked = ask("file");
-    asked.options.tsize = 0;
+    asked.options->tsize = 0;
     SECTION("octet") {
         const auto t = begin_put(asked, from, w.client_host, w.now).value();
         t->start(w.memory, w.now);
@@ -99,7 +129,7 @@ TEST_CASE("a netascii write goes on when the server ignores a small blksize", "[
     memory_source from(as_octets(text));
     client_request asked = ask("file");
     asked.mode = transfer_mode::netascii;
-    asked.options.blksize = 64;
+    asked.options->blksize = 64;
     const auto t = begin_put(asked, from, w.client_host, w.now).value();
     t->start(w.memory, w.now);
     const endpoint client = service_port->take()->from;

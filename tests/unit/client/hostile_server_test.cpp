@@ -61,7 +61,7 @@ private:
     sim_network network_;
     sim_host host_{network_, client_address};
     scratch memory_;
-    client_request asked_;
+    client_request asked_{.options = no_options};
     std::unique_ptr<sim_port> server_;
     std::unique_ptr<transfer> client_;
 };
@@ -170,7 +170,7 @@ TEST_CASE("an ERROR in the place of the last ACK fails an upload", "[driver][cli
     v.put(from);
     v.say(ack(0));
     v.say(ack(1));
-    v.say(error(peer_errc::disk_full));
+    v.say(error_packet(peer_errc::disk_full));
     CHECK(v.client().completed());
     CHECK(v.client().summary().outcome == peer_errc::disk_full);
     CHECK(v.heard() != ack(2));

@@ -10,11 +10,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Takes the blocks first .. last of 512 octets in lockstep, without a script for each of them.
+/// Takes the blocks first .. last of 512 bytes in lockstep, without a script for each of them.
 void take_blocks(receiver& r, std::uint64_t first, std::uint64_t last, rollover wrap) {
     for (std::uint64_t block = first; block <= last; ++block) {
-        const datagram octets = data(to_wire(block, wrap));
-        r.on_datagram(octets, peer, start);
+        const datagram bytes = data(to_wire(block, wrap));
+        r.on_datagram(bytes, peer, start);
         const auto stored = r.next();
         const auto* s = std::get_if<store>(&stored);
         REQUIRE((s != nullptr && s->offset == (block - 1) * 512));
@@ -143,7 +143,7 @@ TEST_CASE("receiver lets only the commit decide once it has begun", "[engine][re
     CHECK(r.committing());
     // What was asked for too late: the client's ERROR, oversize DATA, a stop, an ICMP refusal.
     script(r)
-        .receive(error(0, "abandoned"))
+        .receive(error_packet(0, "abandoned"))
         .expect_idle_for_ever()
         .receive(data(2, 513))
         .expect_idle_for_ever();
@@ -179,7 +179,7 @@ TEST_CASE("receiver stays to repeat its last ACK", "[engine][receiver][rfc1350]"
             .at(500ms)
             .receive_useless(1, 10)
             .expect_ack(1)
-            .receive(error(0))
+            .receive(error_packet(0))
             .stored()
             .receive(data(1), stranger)
             .stored()
@@ -355,7 +355,7 @@ TEST_CASE("receiver refuses more than tsize announced", "[engine][receiver][rfc2
     }
 }
 
-TEST_CASE("receiver takes fewer octets than tsize for a failure", "[engine][receiver][rfc2349]") {
+TEST_CASE("receiver takes fewer bytes than tsize for a failure", "[engine][receiver][rfc2349]") {
     SECTION("of a read") {
         receiver r = ask_read({.tsize = 0});
         script(r)
@@ -377,7 +377,7 @@ TEST_CASE("receiver takes fewer octets than tsize for a failure", "[engine][rece
             .expect_error(peer_errc::undefined)
             .expect_failure(errc::truncated);
     }
-    SECTION("but not in netascii, where octets on the wire are not those of the file") {
+    SECTION("but not in netascii, where bytes on the wire are not those of the file") {
         receiver r =
             receiver::request("file", transfer_mode::netascii, {.tsize = 0}, server, {}, start)
                 .value();
@@ -396,7 +396,7 @@ TEST_CASE("receiver sends one ERROR when its side aborts", "[engine][receiver][r
     script(r).expect_ack(0).receive(data(1));
     r.abort(peer_errc::disk_full, "quota", errc::too_large);
     script(r)
-        .expect_datagram(error(3, "quota"))
+        .expect_datagram(error_packet(3, "quota"))
         .expect_failure(errc::too_large)
         .expect_closed()
         .at(5s)

@@ -133,7 +133,7 @@ TEST_CASE("receiver ends when the server refuses its RRQ", "[engine][receiver][r
     receiver r = ask_read();
     script(r)
         .expect_datagram(rrq("file"), server)
-        .receive(error(peer_errc::not_found, "no such file"))
+        .receive(error_packet(peer_errc::not_found, "no such file"))
         .expect_failure(peer_errc::not_found)
         .expect_closed();
     CHECK(r.peer_text() == "no such file");
@@ -145,7 +145,9 @@ TEST_CASE("receiver believes an ERROR to one of several copies later", "[engine]
     auto t = script(r);
     t.expect_datagram(rrq("file"), server);
     t.at(1s).expect_timeout().expect_datagram(rrq("file"), server);
-    t.at(1100ms).receive(error(peer_errc::not_found, "busy"), other).expect_idle_until(3100ms);
+    t.at(1100ms)
+        .receive(error_packet(peer_errc::not_found, "busy"), other)
+        .expect_idle_until(3100ms);
     SECTION("and not at all when another is answered") {
         t.at(2200ms).receive_block(1).expect_ack(1);
         CHECK(r.peer() == peer);
@@ -156,7 +158,7 @@ TEST_CASE("receiver believes an ERROR to one of several copies later", "[engine]
         CHECK(r.peer_text() == "busy");
     }
     SECTION("at once when each copy was refused") {
-        t.receive(error(peer_errc::access_violation, "no"), other)
+        t.receive(error_packet(peer_errc::access_violation, "no"), other)
             .expect_failure(peer_errc::access_violation)
             .expect_closed();
     }
@@ -165,7 +167,8 @@ TEST_CASE("receiver believes an ERROR to one of several copies later", "[engine]
         t.expect_idle_until(3100ms);
     }
     SECTION("though its copies come again") {
-        t.receive(error(peer_errc::not_found, "busy"), other).expect_failure(peer_errc::not_found);
+        t.receive(error_packet(peer_errc::not_found, "busy"), other)
+            .expect_failure(peer_errc::not_found);
     }
 }
 
@@ -275,7 +278,7 @@ TEST_CASE("receiver ends when the client gives its write up", "[engine][receiver
     receiver r = serve_write({{"blksize", "1024"}});
     script(r)
         .expect_datagram(oack({{"blksize", "1024"}}))
-        .receive(error(peer_errc::option_refused))
+        .receive(error_packet(peer_errc::option_refused))
         .expect_failure(peer_errc::option_refused)
         .expect_closed();
 }
@@ -341,7 +344,7 @@ TEST_CASE(
         .receive(data(1), peer.with_port(2001))
         .stored()
         .expect_error(peer_errc::unknown_transfer_id, peer.with_port(2001))
-        .receive(error(0), stranger)
+        .receive(error_packet(0), stranger)
         .stored()
         .expect_idle_until(1s)
         .receive_block(1, 10)
@@ -369,7 +372,7 @@ TEST_CASE("receiver never answers an ERROR", "[engine][receiver][rfc1350]") {
         .expect_ack(0)
         .receive_block(1)
         .expect_ack(1)
-        .receive(error(0, "Early terminate"))
+        .receive(error_packet(0, "Early terminate"))
         .expect_failure(peer_errc::undefined)
         .expect_closed()
         .receive(data(2))

@@ -71,7 +71,7 @@ TEST_CASE("receiver sends one ACK for copies that come together", "[engine][rece
 }
 
 TEST_CASE("receiver ends with a DATA shorter than blksize", "[engine][receiver][rfc1350]") {
-    SECTION("of one octet less") {
+    SECTION("of one byte less") {
         receiver r = serve_write();
         script(r).expect_ack(0).receive_block(1, 511).expect_ack(1).expect_success();
     }
@@ -274,7 +274,7 @@ TEST_CASE("receiver learns how far apart blocks are that it asks for", "[engine]
     // ACK for a reason to send the next at once: no window is ever full.
     receiver r = serve_write(window_16);
     time_point now = start;
-    datagram octets;
+    datagram bytes;
     std::uint16_t next = 1;
     unsigned asked = 0;
     const auto settle = [&] {
@@ -286,8 +286,8 @@ TEST_CASE("receiver learns how far apart blocks are that it asks for", "[engine]
         }
     };
     const auto take = [&](std::uint16_t block) {
-        octets = data(block);
-        r.on_datagram(octets, peer, now);
+        bytes = data(block);
+        r.on_datagram(bytes, peer, now);
         settle();
         r.on_stored(now);
         settle();

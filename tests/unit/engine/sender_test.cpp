@@ -48,9 +48,22 @@ TEST_CASE("sender ignores an ACK of a block that was never sent", "[engine][send
     CHECK(s.counters().ignored == 4);
 }
 
-TEST_CASE("sender takes an ACK of five octets", "[engine][sender]") {
+TEST_CASE("sender takes an ACK of five bytes", "[engine][sender]") {
     sender s = serve_read({}, 5000);
     script(s).expect_data(1, 1).receive(ack_of_windows(1, std::byte{8})).expect_data(2, 1);
+}
+
+TEST_CASE("sender takes an ACK as that of its block, whatever follows", "[engine][sender]") {
+    sender s = serve_read(window_4, 100000);
+    datagram longer = ack(2);
+    longer.resize(512, std::byte{0xff});
+    script(s)
+        .expect_datagram(oack(window_4))
+        .receive(ack(0))
+        .expect_data(1, 4)
+        .receive(longer)
+        .expect_data_again(3, 4);
+    CHECK(s.base() == 3);
 }
 
 TEST_CASE("sender ends an empty file with an empty DATA", "[engine][sender][rfc1350]") {
@@ -76,7 +89,7 @@ TEST_CASE("sender ends a multiple of blksize with an empty DATA", "[engine][send
 TEST_CASE("sender learns the size of its content while it reads", "[engine][sender]") {
     sender s = serve_read({}, std::nullopt);
     script(s).expect_data(1, 1).receive(ack(1));
-    // The caller reads block 2 and finds 88 octets of it.
+    // The caller reads block 2 and finds 88 bytes of it.
     s.on_source_end(600);
     script(s).expect_data(2, 1).receive(ack(2)).expect_success();
     CHECK(s.counters().bytes == 600);
@@ -368,7 +381,7 @@ TEST_CASE("sender sends one ERROR when its side aborts", "[engine][sender][rfc13
     script(s).expect_data(1, 1);
     s.abort(peer_errc::undefined, "shutting down", errc::stopped);
     script(s)
-        .expect_datagram(error(0, "shutting down"))
+        .expect_datagram(error_packet(0, "shutting down"))
         .expect_failure(errc::stopped)
         .expect_closed()
         .receive(ack(1))
@@ -390,7 +403,7 @@ TEST_CASE("sender keeps an error code that no RFC defines", "[engine][sender]") 
     sender s = serve_read({}, 5000);
     script(s)
         .expect_data(1, 1)
-        .receive(error(9, "End of Transfer"))
+        .receive(error_packet(9, "End of Transfer"))
         .expect_failure(error_code(9, peer_category()));
 }
 
@@ -399,7 +412,7 @@ TEST_CASE("sender keeps as much of the peer's text as it has room for", "[engine
     sender s = serve_read({}, 5000);
     script(s)
         .expect_data(1, 1)
-        .receive(error(peer_errc::access_violation, text))
+        .receive(error_packet(peer_errc::access_violation, text))
         .expect_failure(peer_errc::access_violation);
     CHECK(s.peer_text() == text.substr(0, request_size_max));
 }

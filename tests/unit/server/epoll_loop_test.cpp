@@ -3,7 +3,7 @@
 
 #include <tftp/base/unique_fd.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
@@ -62,7 +62,7 @@ struct own_loop {
     udp_socket_factory ports;
     epoll_loop loop;
     finished_count finished;
-    tftp::service service;
+    tftp::shard service;
 };
 
 bool is_ready(const epoll_loop& loop, int limit_ms) {
@@ -78,7 +78,7 @@ TEST_CASE("one descriptor stands for all of a service", "[driver][epoll_loop]") 
     udp_socket_factory ports;
     epoll_loop loop;
     finished_count finished;
-    tftp::service service({files, ports, loop, finished}, {}, clock::now());
+    tftp::shard service({files, ports, loop, finished}, {}, clock::now());
     auto port = udp_socket::open(loopback(address_family::ipv4), {}).value();
     const endpoint address = port->local_endpoint();
     REQUIRE_FALSE(service.listen(std::move(port)));

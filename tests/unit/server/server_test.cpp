@@ -91,6 +91,7 @@ TEST_CASE("server serves a hundred clients at a time", "[net][server]") {
         t.files->set("file" + std::to_string(i), contents.back());
         sinks.push_back(std::make_unique<memory_sink>(1 << 20));
         client_request asked;
+        asked.options = no_options;
         asked.server = t.address(i % 2 == 0 || !ipv6 ? address_family::ipv4 : address_family::ipv6);
         asked.filename = "file" + std::to_string(i);
         if (i % 3 != 0) {
@@ -200,6 +201,7 @@ TEST_CASE("server publishes an upload from its pool", "[net][server]") {
     server_thread t;
     const std::string content = make_content(300'000, 7);
     client_request asked;
+    asked.options = no_options;
     asked.server = t.address();
     asked.filename = "upload";
     asked.options = default_offer(1428);

@@ -1,7 +1,7 @@
 #include "support/builders.hpp"
 #include "support/sim_world.hpp"
 
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -199,7 +199,7 @@ TEST_CASE("nothing comes from a port of servers", "[driver][service][forged]") {
           ack(0),
           ack(1),
           oack({{"blksize", "8"}}),
-          error(peer_errc::undefined)}) {
+          error_packet(peer_errc::undefined)}) {
         w.say(*other, forged, service_address.with_port(to));
     }
     w.advance(1min);
@@ -219,7 +219,7 @@ TEST_CASE("two servers cannot be set upon each other", "[driver][service][forged
     sim_port* const first = first_port.get();
     REQUIRE_FALSE(w.serving->listen(std::move(first_port)));
     sim_loop other_loop(w.network);
-    service other(
+    shard other(
         {w.files, w.server_host, other_loop, w.finished}, config_of({tid_mode::single, 1, 0}), w.now
     );
     auto port = w.network.open(other_address, options);

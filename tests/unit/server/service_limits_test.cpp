@@ -283,10 +283,11 @@ TEST_CASE("a netascii window takes a bounded part of memory", "[driver][service]
     sim_world w;
     w.files.set("file", std::string(1'000'000, 'x'));
     client_request asked;
+    asked.options = no_options;
     asked.filename = "file";
     asked.mode = transfer_mode::netascii;
-    asked.options.blksize = 8192;
-    asked.options.windowsize = 64;
+    asked.options->blksize = 8192;
+    asked.options->windowsize = 64;
     memory_sink into(2'000'000);
     const auto ended = w.get(asked, into);
     CHECK_FALSE(ended.outcome);

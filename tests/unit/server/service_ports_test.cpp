@@ -3,7 +3,7 @@
 
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -60,11 +60,12 @@ TEST_CASE("files move whole through ports that are shared", "[driver][service][t
     const std::string content = make_content(100'000, 1);
     w.files.set("file", content);
     client_request asked;
+    asked.options = no_options;
     asked.filename = "file";
     asked.mode = mode;
     if (windowsize > 1) {
         asked.options = default_offer(1428);
-        asked.options.windowsize = windowsize;
+        asked.options->windowsize = windowsize;
     }
     memory_sink into(1 << 20);
     CHECK_FALSE(w.get(asked, into).outcome);
@@ -139,7 +140,7 @@ TEST_CASE("a stranger at a shared port gets ERROR 5", "[driver][service][tid]") 
         CHECK(came->from == tid);
     }
     SECTION("but not for an ERROR") {
-        w.say(*other, error(peer_errc::undefined), tid);
+        w.say(*other, error_packet(peer_errc::undefined), tid);
     }
     SECTION("nor for an OACK, which answers nothing of ours") {
         w.say(*other, oack({{"blksize", "512"}}), tid);

@@ -1,6 +1,6 @@
 #include "support/sim_world.hpp"
 
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 

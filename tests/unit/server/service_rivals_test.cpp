@@ -1,7 +1,7 @@
 #include "support/builders.hpp"
 #include "support/sim_world.hpp"
 
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -128,8 +128,8 @@ TEST_CASE("what is sent to the port of requests feeds no transfer", "[driver][se
           ack(0),
           data(1),
           data(3),
-          error(peer_errc::undefined),
-          error(peer_errc::unknown_transfer_id),
+          error_packet(peer_errc::undefined),
+          error_packet(peer_errc::unknown_transfer_id),
           oack({{"blksize", "8"}})}) {
         w.say(*victim.port, forged);
     }
@@ -253,7 +253,7 @@ TEST_CASE("of a transfer and its rival the first to be answered goes on", "[driv
         CHECK(w.finished.all.size() <= 1);
     }
     SECTION("an ERROR 5 ends the new one") {
-        w.say(*reader.port, error(peer_errc::unknown_transfer_id), rival->from);
+        w.say(*reader.port, error_packet(peer_errc::unknown_transfer_id), rival->from);
         CHECK(w.serving->running() == 1);
         reader.acknowledge();
     }
@@ -272,7 +272,7 @@ TEST_CASE("of a transfer and its rival the first to be answered goes on", "[driv
         CHECK(w.finished.all[0].filename == "other");
     }
     SECTION("the new one goes on by itself when the old one has ended") {
-        w.say(*reader.port, error(peer_errc::undefined), reader.tid);
+        w.say(*reader.port, error_packet(peer_errc::undefined), reader.tid);
         CHECK(w.serving->running() == 1);
         w.say(*reader.port, ack(1), rival->from);
         CHECK(reader.port->take());

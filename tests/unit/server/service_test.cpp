@@ -4,7 +4,7 @@
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
 #include <tftp/server/limits.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -30,6 +30,7 @@ void expect_error(sim_port& port, peer_errc code) {
 
 client_request ask(std::string name) {
     client_request asked;
+    asked.options = no_options;
     asked.filename = std::move(name);
     return asked;
 }
@@ -135,7 +136,7 @@ TEST_CASE("service converts netascii in both directions", "[driver][service][net
     client_request asked = ask("text");
     asked.mode = transfer_mode::netascii;
     const auto window = GENERATE(as<std::uint16_t>(), 1, 16);
-    asked.options.windowsize = window;
+    asked.options->windowsize = window;
     memory_sink into(1 << 20);
     const auto read = w.get(asked, into);
     CHECK_FALSE(read.outcome);
@@ -277,7 +278,7 @@ TEST_CASE("service answers a malformed request with ERROR 4", "[driver][service]
 TEST_CASE("service never answers what is no request", "[driver][service]") {
     sim_world w;
     const auto asker = w.peer();
-    w.say(*asker, error(peer_errc::undefined));
+    w.say(*asker, error_packet(peer_errc::undefined));
     w.say(*asker, data(1));
     w.say(*asker, ack(0));
     w.say(*asker, oack({{"blksize", "512"}}));
@@ -458,7 +459,7 @@ TEST_CASE("a stranger on a transfer's port disturbs nothing", "[driver][service]
     REQUIRE(first);
     w.say(*other, ack(1), first->from);
     expect_error(*other, peer_errc::unknown_transfer_id);
-    w.say(*other, error(peer_errc::undefined), first->from);
+    w.say(*other, error_packet(peer_errc::undefined), first->from);
     CHECK_FALSE(other->take());
     w.say(*asker, ack(1), first->from);
     REQUIRE(asker->take());
@@ -484,7 +485,7 @@ TEST_CASE("service keeps many transfers apart under loss", "[driver][service]") 
         client_request asked = ask("file" + std::to_string(i));
         asked.server = service_address;
         asked.options = default_offer(512);
-        asked.options.windowsize = static_cast<std::uint16_t>(i % 9 + 1);
+        asked.options->windowsize = static_cast<std::uint16_t>(i % 9 + 1);
         sinks.push_back(std::make_unique<memory_sink>(1 << 20));
         transfers.push_back(begin_get(asked, *sinks.back(), w.client_host, w.now).value());
         w.clients.push_back(transfers.back().get());

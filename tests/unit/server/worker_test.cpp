@@ -86,7 +86,7 @@ public:
         finished.push_back(s);
     };
     endpoint address;
-    tftp::worker worker{{files, service, std::nullopt, nullptr, nullptr, keep}};
+    tftp::worker worker{{files, service, std::nullopt, nullptr, nullptr, nullptr, keep}};
 };
 
 /// Returns whether an ERROR is what comes next, but for blocks that are repeated.
@@ -174,7 +174,7 @@ TEST_CASE("a worker waits for a commit when it is stopped, and not twice", "[net
         finished.push_back(s);
     };
     std::optional<thread_pool> pool(std::in_place, 1);
-    tftp::worker worker({files, service, std::nullopt, &*pool, nullptr, keep});
+    tftp::worker worker({files, service, std::nullopt, &*pool, nullptr, nullptr, keep});
     auto port = udp_socket::open(loopback(address_family::ipv4), {}).value();
     const endpoint address = port->local_endpoint();
     worker.listen(std::move(port));
@@ -213,7 +213,7 @@ TEST_CASE("a worker serves from the ports it may use until it has drained", "[ne
     const service_config service;
     // A wide range: other programs may hold some of it.
     const port_range range{20'000, 29'999};
-    tftp::worker worker({files, service, range, nullptr, nullptr, keep});
+    tftp::worker worker({files, service, range, nullptr, nullptr, nullptr, keep});
     auto port = udp_socket::open(loopback(address_family::ipv4), {}).value();
     const endpoint address = port->local_endpoint();
     worker.listen(std::move(port));

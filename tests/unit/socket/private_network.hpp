@@ -22,7 +22,7 @@
 
 namespace tftp::test {
 
-/// Sets the loopback interface of the calling thread's network to `mtu` octets and brings it up.
+/// Sets the loopback interface of the calling thread's network to `mtu` bytes and brings it up.
 inline bool set_up_loopback(int mtu) {
     const int control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ::ifreq request{};

@@ -35,7 +35,7 @@ TEST_CASE("the blksize for an MTU stays in the range of the option", "[io][route
 
 namespace {
 
-// The loopback interface takes 65536 octets, of which an IPv4 packet can use 65535.
+// The loopback interface takes 65536 bytes, of which an IPv4 packet can use 65535.
 constexpr std::uint32_t loopback_ipv4 = 65535;
 constexpr std::uint32_t loopback_ipv6 = 65536;
 

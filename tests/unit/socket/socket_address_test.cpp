@@ -147,7 +147,7 @@ TEST_CASE("an unknown interface is named as the reason", "[io][address]") {
     CHECK(e.error() == boost::system::errc::no_such_device);
 }
 
-TEST_CASE("a text with a zero octet is refused", "[io][address]") {
+TEST_CASE("a text with a zero byte is refused", "[io][address]") {
     using namespace std::string_view_literals;
     CHECK_FALSE(parse_endpoint("192.0.2.1\0"sv, 69).has_value());
     CHECK_FALSE(parse_endpoint("192.0.2.1\0.1"sv, 69).has_value());

@@ -36,10 +36,10 @@ class scattered {
 public:
     scattered(const datagram& run, std::size_t segment) {
         for (std::size_t at = 0; at < run.size(); at += segment) {
-            const tftp::bytes_view octets =
+            const tftp::bytes_view bytes =
                 tftp::bytes_view(run).subspan(at, std::min(segment, run.size() - at));
-            const tftp::bytes_view header = octets.first(std::min(header_size, octets.size()));
-            const tftp::bytes_view payload = octets.subspan(header.size());
+            const tftp::bytes_view header = bytes.first(std::min(header_size, bytes.size()));
+            const tftp::bytes_view payload = bytes.subspan(header.size());
             headers_.emplace_back(header.begin(), header.end());
             payloads_.emplace_back(payload.begin(), payload.end());
         }
@@ -75,24 +75,24 @@ public:
     explicit gone_memory(std::size_t size) : size_(size) {
         const std::string path = directory_.write("f", std::string(size, 'x'));
         const tftp::unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        octets_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-        REQUIRE(octets_ != MAP_FAILED);
+        bytes_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+        REQUIRE(bytes_ != MAP_FAILED);
         REQUIRE(::truncate(path.c_str(), 0) == 0);
     }
 
-    ~gone_memory() { ::munmap(octets_, size_); }
+    ~gone_memory() { ::munmap(bytes_, size_); }
 
     gone_memory(const gone_memory&) = delete;
     gone_memory& operator=(const gone_memory&) = delete;
 
     [[nodiscard]] ::iovec part(std::size_t offset, std::size_t size) const {
-        return {static_cast<std::byte*>(octets_) + offset, size};
+        return {static_cast<std::byte*>(bytes_) + offset, size};
     }
 
 private:
     temp_directory directory_;
     std::size_t size_;
-    void* octets_ = nullptr;
+    void* bytes_ = nullptr;
 };
 
 } // namespace
@@ -168,7 +168,7 @@ TEST_CASE("what a port held and discarded never leaves", "[io][udp_socket][hold]
     REQUIRE_FALSE(sender->send(other->local_endpoint(), unset, words));
     const std::vector<arrival> alone = take(*other, 1);
     REQUIRE(alone.size() == 1);
-    CHECK(alone[0].octets == words);
+    CHECK(alone[0].bytes == words);
 
     const datagram run = pattern(size);
     const scattered held(run, segment);

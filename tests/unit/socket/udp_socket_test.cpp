@@ -64,7 +64,7 @@ TEST_CASE("a segmented run reaches a coalescing port as one message", "[io][udp_
         receiver->receive_batch(memory, GENERATE(as<std::size_t>{}, 1, 32)).value();
     REQUIRE(messages.size() == 1);
     CHECK(messages[0].segment == 1432);
-    CHECK(std::equal(messages[0].octets.begin(), messages[0].octets.end(), run.begin(), run.end()));
+    CHECK(std::equal(messages[0].bytes.begin(), messages[0].bytes.end(), run.begin(), run.end()));
 }
 
 TEST_CASE("the largest window of one send arrives whole", "[io][udp_socket]") {
@@ -135,19 +135,19 @@ TEST_CASE("one datagram of any size arrives as it was", "[io][udp_socket]") {
     const auto receiver = open(loopback);
     const auto sender = open(loopback);
     const std::size_t size = GENERATE(as<std::size_t>{}, 0, 1, 4, 516, 1472, 9000, 65468, 65507);
-    const datagram octets = pattern(size);
-    REQUIRE_FALSE(sender->send(receiver->local_endpoint(), unset, octets));
+    const datagram bytes = pattern(size);
+    REQUIRE_FALSE(sender->send(receiver->local_endpoint(), unset, bytes));
     const std::vector<arrival> arrivals = take(*receiver, 1, GENERATE(as<std::size_t>{}, 1, 32));
     REQUIRE(arrivals.size() == 1);
-    CHECK(arrivals[0].octets == octets);
+    CHECK(arrivals[0].bytes == bytes);
 }
 
 TEST_CASE("a datagram larger than UDP can carry is refused", "[io][udp_socket]") {
     const auto port = open(loopback);
-    const datagram octets = pattern(65508);
-    CHECK(port->send(port->local_endpoint(), unset, octets) == boost::system::errc::message_size);
+    const datagram bytes = pattern(65508);
+    CHECK(port->send(port->local_endpoint(), unset, bytes) == boost::system::errc::message_size);
     CHECK(
-        port->send_run(port->local_endpoint(), unset, octets, 65508).error() ==
+        port->send_run(port->local_endpoint(), unset, bytes, 65508).error() ==
         boost::system::errc::message_size
     );
 }
@@ -231,7 +231,7 @@ TEST_CASE(
         const auto messages = receiver->receive_batch(memory, messages_max).value();
         batches.push_back(messages.size());
         for (const received& message : messages) {
-            sizes.push_back(message.octets.size());
+            sizes.push_back(message.bytes.size());
         }
     }
     CHECK(batches == std::vector<std::size_t>{3, 1, 1});

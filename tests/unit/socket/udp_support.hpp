@@ -35,13 +35,13 @@ inline std::unique_ptr<udp_socket> open(const endpoint& local, const socket_opti
     return udp_socket::open(local, options).value();
 }
 
-/// Octets whose value tells their place.
+/// Bytes whose value tells their place.
 inline datagram pattern(std::size_t size) {
-    datagram octets(size);
+    datagram bytes(size);
     for (std::size_t i = 0; i < size; ++i) {
-        octets[i] = static_cast<std::byte>(i * 31 + i / 251);
+        bytes[i] = static_cast<std::byte>(i * 31 + i / 251);
     }
-    return octets;
+    return bytes;
 }
 
 /// Waits until something is to be read or reported; false after five seconds of nothing.
@@ -51,7 +51,7 @@ inline bool wait(const datagram_socket& port) {
 }
 
 struct arrival {
-    datagram octets;
+    datagram bytes;
     endpoint from;
     endpoint to;
 };
@@ -76,11 +76,11 @@ inline bool
 matches(const std::vector<arrival>& arrivals, const datagram& run, std::size_t segment) {
     datagram joined;
     for (std::size_t i = 0; i < arrivals.size(); ++i) {
-        const std::size_t size = arrivals[i].octets.size();
+        const std::size_t size = arrivals[i].bytes.size();
         if (i + 1 < arrivals.size() ? size != segment : size > segment) {
             return false;
         }
-        joined.insert(joined.end(), arrivals[i].octets.begin(), arrivals[i].octets.end());
+        joined.insert(joined.end(), arrivals[i].bytes.begin(), arrivals[i].bytes.end());
     }
     return joined == run;
 }

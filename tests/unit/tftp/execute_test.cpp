@@ -132,7 +132,7 @@ private:
     return "\0\3\0"s + block + std::string(payload);
 }
 
-[[nodiscard]] std::string error(char code, std::string_view text) {
+[[nodiscard]] std::string error_packet(char code, std::string_view text) {
     return "\0\5\0"s + code + std::string(text) + '\0';
 }
 
@@ -172,7 +172,7 @@ TEST_CASE("a download is stored under its local name", "[tftp][execute]") {
 TEST_CASE("a server's ERROR leaves the old file as it was", "[tftp][execute]") {
     const temporary_directory dir;
     write_content(dir / "f", "old");
-    const scripted_server server([](const std::string&) { return error(1, "nowhere"); });
+    const scripted_server server([](const std::string&) { return error_packet(1, "nowhere"); });
     const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::not_found);
     CHECK(r.from == origin::server);
@@ -184,7 +184,7 @@ TEST_CASE("a server's ERROR leaves the old file as it was", "[tftp][execute]") {
 TEST_CASE("an ERROR in the midst of a download leaves nothing behind", "[tftp][execute]") {
     const temporary_directory dir;
     const scripted_server server([](const std::string& datagram) {
-        return is_request(datagram) ? data(1, std::string(512, 'x')) : error(0, "tired");
+        return is_request(datagram) ? data(1, std::string(512, 'x')) : error_packet(0, "tired");
     });
     arguments asked = ask(transfer_direction::read, server.port(), dir / "f");
     asked.no_options = true;
@@ -200,7 +200,8 @@ TEST_CASE("a server that refuses options is asked without any", "[tftp][execute]
         if (!is_request(datagram)) {
             return std::string();
         }
-        return datagram.find("blksize") != std::string::npos ? error(8, "no") : data(1, "plain");
+        return datagram.find("blksize") != std::string::npos ? error_packet(8, "no")
+                                                             : data(1, "plain");
     });
     const report r = execute_quietly(ask(transfer_direction::read, server.port(), dir / "f"));
     CHECK(r.code == exit_code::ok);
@@ -217,7 +218,7 @@ TEST_CASE(
     write_content(dir / "f", "old");
     const scripted_server server([&plain](const std::string& datagram) {
         if (datagram.find("tsize") != std::string::npos) {
-            return error(8, "maintenance until noon");
+            return error_packet(8, "maintenance until noon");
         }
         ++plain;
         return std::string();

@@ -49,9 +49,10 @@ TEST_CASE("a transfer under way allocates nothing", "[driver][transfer][service]
     w.files.in_place = in_place;
     w.files.set("file", content);
     client_request asked;
+    asked.options = no_options;
     asked.server = service_address;
     asked.filename = "file";
-    asked.options.windowsize = window;
+    asked.options->windowsize = window;
     counting_sink into;
     memory_source from(as_octets(content));
     const auto t = verb == transfer_direction::read

@@ -6,7 +6,7 @@
 #include "support/octets.hpp"
 #include "support/sim_port.hpp"
 
-#include <tftp/transfer/transfer.hpp>
+#include <tftp/transfer/make_transfer.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -181,7 +181,7 @@ class bench {
 public:
     explicit bench(std::string content, const option_pairs& options = {}, bool hosted = false)
         : source(std::make_shared<moody_source>(std::move(content))) {
-        under_test = std::make_unique<transfer>(
+        under_test = make_transfer(
             setup(transfer_direction::read, hosted),
             serve_read(options, source->size()),
             source,
@@ -191,7 +191,7 @@ public:
 
     explicit bench(const option_pairs& options, bool hosted = false)
         : sink(std::make_shared<moody_sink>()) {
-        under_test = std::make_unique<transfer>(
+        under_test = make_transfer(
             setup(transfer_direction::write, hosted), serve_write(options), sink, start
         );
     }

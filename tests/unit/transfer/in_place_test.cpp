@@ -5,7 +5,7 @@
 #include <tftp/file/directory_provider.hpp>
 #include <tftp/file/file_mapping.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 
 #include <catch2/catch.hpp>
@@ -109,7 +109,7 @@ TEST_CASE("memory that has gone ends the transfer", "[driver][transfer][in_place
     b.open();
     CHECK((b.heard() == b.whole.substr(0, window_octets)));
     b.say(ack(8));
-    b.expect(error(peer_errc::undefined, shorter));
+    b.expect(error_packet(peer_errc::undefined, shorter));
     CHECK_FALSE(b.remote->take());
     b.check_closed(errc::source_shrank);
     CHECK(b.source->reads == 0);
@@ -123,7 +123,7 @@ TEST_CASE("a file cut off while it was copied ends the transfer", "[driver][tran
     b.say(ack(8));
     CHECK(b.network.calls(port_call::cork) == 2);
     CHECK(b.network.calls(port_call::release) == 1);
-    b.expect(error(peer_errc::undefined, shorter));
+    b.expect(error_packet(peer_errc::undefined, shorter));
     CHECK_FALSE(b.remote->take());
     b.check_closed(errc::source_shrank);
 }
@@ -270,7 +270,7 @@ struct directory_bench {
     udp_socket_factory ports;
     epoll_loop loop;
     no_observer observer;
-    tftp::service service{{files, ports, loop, observer}, {}, clock::now()};
+    tftp::shard service{{files, ports, loop, observer}, {}, clock::now()};
     endpoint address;
 };
 

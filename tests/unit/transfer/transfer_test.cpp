@@ -217,7 +217,7 @@ TEST_CASE("a receive that fails ends nothing", "[driver][transfer]") {
 TEST_CASE("transfer notices content that is shorter than promised", "[driver][transfer]") {
     bench b(std::string(1000, 'x'));
     b.source->promised = 1500;
-    b.under_test = std::make_unique<transfer>(
+    b.under_test = make_transfer(
         transfer_setup{
             transfer_direction::read,
             "file",
@@ -245,12 +245,13 @@ TEST_CASE("transfer sends content of unknown size to its end", "[driver][transfe
     source->promised.reset();
     auto port = network.open(endpoint::ipv4(192, 0, 2, 2, 0));
     const endpoint local = port->local_endpoint();
-    transfer t(
+    const auto made = make_transfer(
         {transfer_direction::read, "file", transfer_mode::octet, std::move(port), nullptr},
         serve_read({{"windowsize", "2"}}),
         source,
         start
     );
+    transfer& t = *made;
     t.start(memory, start);
     REQUIRE(remote->take());
     std::size_t came = 0;
@@ -370,7 +371,7 @@ TEST_CASE("nothing is committed after the peer's ERROR", "[driver][transfer]") {
     b.begin();
     b.expect(oack({{"windowsize", "4"}}));
     b.network.transmit(*b.remote, b.local, data(1, 10));
-    b.network.transmit(*b.remote, b.local, error(peer_errc::undefined));
+    b.network.transmit(*b.remote, b.local, error_packet(peer_errc::undefined));
     b.readable();
     b.check_closed(peer_errc::undefined);
     CHECK(b.sink->commits == 0);

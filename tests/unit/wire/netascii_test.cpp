@@ -15,7 +15,7 @@ using test::text;
 
 namespace {
 
-/// Encodes with the input cut at `in_split` and output buffers of `out_size` octets.
+/// Encodes with the input cut at `in_split` and output buffers of `out_size` bytes.
 std::string encode(std::string_view local, std::size_t in_split, std::size_t out_size) {
     const std::vector<std::byte> in = octets(local);
     std::vector<std::byte> out(out_size);
@@ -151,7 +151,7 @@ TEST_CASE("netascii converters make no step without room", "[wire][netascii]") {
     CHECK_FALSE(decoder.finish());
 }
 
-TEST_CASE("output one octet larger than the input takes all of it", "[wire][netascii]") {
+TEST_CASE("output one byte larger than the input takes all of it", "[wire][netascii]") {
     netascii_decoder decoder;
     std::byte out[4];
     CHECK(decoder.decode(octets("\r"), out).produced == 0);
@@ -161,7 +161,7 @@ TEST_CASE("output one octet larger than the input takes all of it", "[wire][neta
     CHECK(text(out) == "\rabc");
 }
 
-TEST_CASE("random octets survive netascii in pieces of any size", "[wire][netascii]") {
+TEST_CASE("random bytes survive netascii in pieces of any size", "[wire][netascii]") {
     std::mt19937_64 random(20240229);
     constexpr std::string_view alphabet = "\r\r\r\n\n\n\0\0ab"sv;
     for (int round = 0; round < 2000; ++round) {

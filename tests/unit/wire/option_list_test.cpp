@@ -28,7 +28,7 @@ pairs all(const option_list& options) {
 
 } // namespace
 
-TEST_CASE("an option list without octets is empty", "[wire][option_list]") {
+TEST_CASE("an option list without bytes is empty", "[wire][option_list]") {
     CHECK(option_list().empty());
     CHECK(option_list().begin() == option_list().end());
     CHECK(all(option_list()).empty());
@@ -94,7 +94,7 @@ TEST_CASE("an iterator over a fragment is at its end", "[wire][option_list]") {
 TEST_CASE("no prefix of an option list makes it read outside", "[wire][option_list]") {
     constexpr std::string_view tail = "tsize\0000\0blksize\0001468\0x\0\0"sv;
     for (std::size_t size = 0; size <= tail.size(); ++size) {
-        // An allocation of exactly this size lets the sanitizer see each octet too far.
+        // An allocation of exactly this size lets the sanitizer see each byte too far.
         const auto exact = std::make_unique<char[]>(size);
         std::copy_n(tail.begin(), size, exact.get());
         const pairs found = all(option_list(std::string_view(exact.get(), size)));

@@ -167,10 +167,10 @@ judge(const request_view& request, const option_limits& limits, std::uint64_t fi
     if (oack == nullptr) {
         return "not an OACK";
     }
-    std::size_t octets = 2;
+    std::size_t bytes = 2;
     option_list::iterator asked = request.options.begin();
     for (const option_list::entry& given : oack->options) {
-        octets += given.name.size() + given.value.size() + 2;
+        bytes += given.name.size() + given.value.size() + 2;
         // In the client's order, so the search goes on where the last one ended.
         while (asked != request.options.end() && !same_name((*asked).name, given.name)) {
             ++asked;
@@ -195,7 +195,7 @@ judge(const request_view& request, const option_limits& limits, std::uint64_t fi
             return "an option twice";
         }
     }
-    return octets == size.value() ? nullptr : "stray octets";
+    return bytes == size.value() ? nullptr : "stray bytes";
 }
 
 } // namespace

@@ -77,7 +77,7 @@ TEST_CASE(
         const answer a = ask("blksize", value);
         CHECK(a.needs_oack() == (answered != 0));
         CHECK(a.agreed.blksize == (answered != 0 ? answered : blksize_default));
-        CHECK(a.options[0].value == answered);
+        CHECK(a.options[0].value.number() == answered);
     }
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("tsize of a read in octet mode is the size of the file", "[wire][optio
         CAPTURE(value);
         const answer a = ask("tsize", value);
         CHECK(a.agreed.tsize == 1000U);
-        CHECK(a.options[0].value == 1000);
+        CHECK(a.options[0].value.number() == 1000);
     }
     for (const std::string_view value : {"-1", "abc", ""}) {
         CAPTURE(value);
@@ -171,7 +171,7 @@ TEST_CASE("tsize of a write in octet mode is echoed", "[wire][options][rfc2349]"
         const answer a = answer_request(request(tail, opcode::wrq), {}, std::nullopt);
         CHECK(a.agreed.tsize == size);
         CHECK(a.accepted_count == 1);
-        CHECK(a.options[0].value == size);
+        CHECK(a.options[0].value.number() == size);
     }
     const std::string huge = pair("tsize", "99999999999999999999999");
     CHECK_FALSE(answer_request(request(huge, opcode::wrq), {}, std::nullopt).needs_oack());
@@ -200,11 +200,9 @@ TEST_CASE("the answer keeps order and letter case of the client", "[wire][option
     REQUIRE(a.accepted_count == 4);
     const std::string_view names[] = {"TSize", "WINDOWSIZE", "BlkSize", "timeOUT"};
     const std::uint64_t values[] = {1000, 4, 1468, 5};
-    const option kinds[] = {option::tsize, option::windowsize, option::blksize, option::timeout};
     for (std::size_t i = 0; i < 4; ++i) {
         CHECK(a.options[i].name == names[i]);
-        CHECK(a.options[i].value == values[i]);
-        CHECK(a.options[i].which == kinds[i]);
+        CHECK(a.options[i].value.number() == values[i]);
     }
     CHECK(a.agreed == parameters{1468, 4, 5s, 1000});
 }

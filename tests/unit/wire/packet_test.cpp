@@ -19,7 +19,7 @@ using test::text;
 
 namespace {
 
-/// Decodes a copy of exactly this size, so that a sanitizer sees each octet read too far. What the
+/// Decodes a copy of exactly this size, so that a sanitizer sees each byte read too far. What the
 /// returned views borrow lives until the next call.
 result<packet_view> decode_exact(std::string_view datagram) {
     static std::unique_ptr<std::byte[]> copy;
@@ -41,7 +41,7 @@ error_code error_of(std::string_view datagram) {
     return packet.has_value() ? error_code() : packet.error();
 }
 
-/// Reads every octet that the views of a packet reach.
+/// Reads every byte that the views of a packet reach.
 std::size_t walk(const packet_view& packet) {
     struct walker {
         std::size_t operator()(const request_view& p) const {
@@ -50,7 +50,7 @@ std::size_t walk(const packet_view& packet) {
 
         std::size_t operator()(const data_view& p) const { return sum(text(p.payload)); }
 
-        std::size_t operator()(const ack_view&) const { return 0; }
+        std::size_t operator()(const ack_view& p) const { return sum(text(p.extra)); }
 
         std::size_t operator()(const error_view& p) const { return sum(p.message); }
 
@@ -62,9 +62,9 @@ std::size_t walk(const packet_view& packet) {
             return total;
         }
 
-        static std::size_t sum(std::string_view octets) {
-            std::size_t total = octets.size();
-            for (const char c : octets) {
+        static std::size_t sum(std::string_view bytes) {
+            std::size_t total = bytes.size();
+            for (const char c : bytes) {
                 total += static_cast<unsigned char>(c);
             }
             return total;
@@ -80,6 +80,7 @@ constexpr std::string_view valid_packets[] = {
     "\0\1file\0octet\0blksize\0001468\0tsize\0000\0multicast\0\0"sv,
     "\0\3\0\1payload"sv,
     "\0\4\0\1"sv,
+    "\0\4\0\1\x10"sv,
     "\0\5\0\1File not found\0"sv,
     "\0\6blksize\0001468\0tsize\000123456\0"sv,
 };
@@ -100,7 +101,7 @@ TEST_CASE("requests are decoded", "[wire][packet][rfc1350]") {
     CHECK(wrq.options.find("tsize") == "7"sv);
 }
 
-TEST_CASE("a file name may hold any octet but NUL", "[wire][packet]") {
+TEST_CASE("a file name may hold any byte but NUL", "[wire][packet]") {
     std::string name;
     for (int c = 1; c < 256; ++c) {
         name.push_back(static_cast<char>(c));
@@ -141,7 +142,7 @@ TEST_CASE("a trailing fragment of an option is dropped", "[wire][packet]") {
     CHECK_FALSE(rrq.options.find("blksize"));
 }
 
-TEST_CASE("DATA is decoded from 4 octets on", "[wire][packet][rfc1350]") {
+TEST_CASE("DATA is decoded from 4 bytes on", "[wire][packet][rfc1350]") {
     const auto data = decode_as<data_view>("\0\3\xff\xfepayload\0"sv);
     CHECK(data.block == 65534);
     CHECK(text(data.payload) == "payload\0"sv);
@@ -150,10 +151,17 @@ TEST_CASE("DATA is decoded from 4 octets on", "[wire][packet][rfc1350]") {
     CHECK(error_of("\0\3"sv) == errc::malformed);
 }
 
-TEST_CASE("ACK is decoded and octets behind it are ignored", "[wire][packet][rfc1350]") {
-    CHECK(decode_as<ack_view>("\0\4\1\2"sv).block == 0x0102);
+TEST_CASE("ACK is decoded, and so is what follows it", "[wire][packet][rfc1350]") {
+    const auto plain = decode_as<ack_view>("\0\4\1\2"sv);
+    CHECK(plain.block == 0x0102);
+    CHECK(plain.extra.empty());
     // The Windows deployment client appends the size of its next window.
-    CHECK(decode_as<ack_view>("\0\4\1\2\x10"sv).block == 0x0102);
+    const auto windows = decode_as<ack_view>("\0\4\1\2\x10"sv);
+    CHECK(windows.block == 0x0102);
+    CHECK(text(windows.extra) == "\x10"sv);
+    CHECK(text(decode_as<ack_view>("\0\4\1\2\0\0\xff"sv).extra) == "\0\0\xff"sv);
+    const std::string largest = "\0\4\1\2"s + std::string(65503, 'x');
+    CHECK(decode_as<ack_view>(largest).extra.size() == 65503);
     CHECK(error_of("\0\4\0"sv) == errc::malformed);
     CHECK(error_of("\0\4"sv) == errc::malformed);
 }
@@ -268,7 +276,7 @@ TEST_CASE("requests are encoded with their options in a fixed order", "[wire][pa
     }
 }
 
-TEST_CASE("a request is at most 512 octets", "[wire][packet][rfc2347]") {
+TEST_CASE("a request is at most 512 bytes", "[wire][packet][rfc2347]") {
     std::array<std::byte, 600> out{};
     // 2 for the opcode, 1 for the NUL, 6 for the mode
     const std::string longest(512 - 9, 'a');
@@ -297,7 +305,7 @@ TEST_CASE("an encoded request decodes to the same offer", "[wire][packet]") {
     CHECK(answered.agreed == parameters{1468, 16, 255s, 4321});
 }
 
-TEST_CASE("an OACK holds the accepted options and not one octet more", "[wire][packet][rfc2347]") {
+TEST_CASE("an OACK holds the accepted options and not one byte more", "[wire][packet][rfc2347]") {
     const auto request = decode_as<request_view>(
         "\0\1f\0octet\0TSIZE\0000\0foo\0bar\0BlkSize\00065564\0WINDOWSIZE\0004\0timeout\0005\0"sv
     );
@@ -316,7 +324,7 @@ TEST_CASE("an OACK holds the accepted options and not one octet more", "[wire][p
     }
 }
 
-TEST_CASE("the largest OACK has room in 128 octets", "[wire][packet]") {
+TEST_CASE("the largest OACK has room in 128 bytes", "[wire][packet]") {
     const auto request = decode_as<request_view>(
         "\0\2f\0octet\0tsize\00018446744073709551614\0blksize\00065464\0windowsize\00032767\0"
         "timeout\000255\0"sv

@@ -5,12 +5,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <string>
 #include <type_traits>
 
 namespace tftp {
 
 /// Which addresses an endpoint holds; `none` is the empty endpoint.
 enum class address_family : std::uint8_t { none, ipv4, ipv6 };
+
+struct endpoint;
+
+/// Enough for the text of any endpoint.
+inline constexpr std::size_t endpoint_text_max = 64;
+
+/// Writes address and port as text into `into`, and returns its size: "192.0.2.1:69",
+/// "[2001:db8::1]:69", and for a scoped one "[fe80::1%2]:69". "unspecified" for family `none`.
+/// Allocates nothing. RFC 5952.
+std::size_t format(const endpoint& e, std::span<char, endpoint_text_max> into) noexcept;
 
 /// An IP address, a UDP port, and for IPv6 the scope (interface index): what identifies one side
 /// of a transfer. Trivially copyable and comparable; knows no system header.
@@ -47,6 +59,13 @@ struct endpoint {
     /// Returns true when both name the same host: the port is not compared.
     [[nodiscard]] constexpr bool same_host(const endpoint& other) const noexcept {
         return family == other.family && address == other.address && scope == other.scope;
+    }
+
+    /// Returns address and port as `format` writes them; `tftp::to_string` has the name of an
+    /// interface in place of its number.
+    [[nodiscard]] std::string to_string() const {
+        std::array<char, endpoint_text_max> text{};
+        return {text.data(), format(*this, text)};
     }
 
     /// By hand, because it is asked for each datagram: two words compare faster than 16 octets.

@@ -103,6 +103,16 @@ enum class errc : int {
     kept_for_owner = 40,
     /// Another program holds the file and did not let it go in time: a lease, or a delegation.
     held = 41,
+    /// No server was given to ask.
+    no_server = 42,
+    /// The host has no address.
+    unknown_host = 43,
+    /// Nobody could say now whether the host has an address.
+    lookup_failed = 44,
+    /// The address to send from, or to listen on, is no address, or not one of the peer's family.
+    bad_local_address = 45,
+    /// The source cannot be read again from there: it is a stream.
+    not_rewindable = 46,
 };
 
 /// The error code of an ERROR packet as the peer sent it, in category "tftp.peer" (RFC 1350 s.5,

@@ -60,8 +60,10 @@ public:
 
     /// Opens a place for what a WRQ brings. Nothing may become visible before `sink::commit`. May
     /// block; called in a thread of the pool like `open_read`.
+    ///
+    /// Refuses with `errc::uploads_off` unless it is overridden.
     [[nodiscard]] virtual result<std::shared_ptr<sink>> open_write(const content_request& wanted
-    ) noexcept = 0;
+    ) noexcept;
 };
 
 } // namespace tftp

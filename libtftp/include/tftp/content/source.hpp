@@ -51,6 +51,13 @@ public:
     /// Returns true when even its destruction may wait for another machine or process.
     [[nodiscard]] virtual bool remote() const noexcept { return false; }
 
+    /// Learns how many bytes before the end of what was read may be asked for again: windowsize x
+    /// blksize of the transfer, the largest that may be agreed. Called before the first read, and
+    /// again when the content is sent anew without options.
+    ///
+    /// A source that cannot go back keeps that much; others have no use for it.
+    virtual void keep_window(std::size_t bytes) noexcept { static_cast<void>(bytes); }
+
     /// Shares descriptors and memory with other sources of the calling thread, the one that calls
     /// `try_read`. Called at most once, before the first read.
     ///

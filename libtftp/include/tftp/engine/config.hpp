@@ -42,7 +42,7 @@ struct engine_config {
 
 /// What happened in one transfer. Blocks and datagrams of this side unless said otherwise.
 struct engine_counters {
-    /// Octets of content that are acknowledged (sender) or offered for storage (receiver).
+    /// Bytes of content that are acknowledged (sender) or offered for storage (receiver).
     std::uint64_t bytes = 0;
     /// DATA blocks sent (sender) or taken in order (receiver), repeats not counted.
     std::uint64_t blocks = 0;

@@ -32,7 +32,7 @@ struct send_data {
     bool retransmission = false;
 };
 
-/// Store `payload` at octet `offset`; `last` marks the end of the content. Then call `on_stored`.
+/// Store `payload` at byte `offset`; `last` marks the end of the content. Then call `on_stored`.
 ///
 /// Lifetime: the payload stands in the datagram given to `on_datagram`.
 struct store {

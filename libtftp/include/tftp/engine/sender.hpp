@@ -18,7 +18,7 @@ namespace tftp {
 ///
 /// Contract: after every input, call next() until it returns idle or closed.
 ///
-/// It speaks of blocks, never of their octets: the caller reads block n from octet (n - 1) x
+/// It speaks of blocks, never of their bytes: the caller reads block n from byte (n - 1) x
 /// blksize of the content, as often as it is offered. Reads no clock: `now` never runs backwards.
 /// Nothing allocates or blocks. Not thread-safe. RFC 1350, 1123 s.4.2, 2347, 7440; the reaction to
 /// each input is tabled in docs/protocol.md.
@@ -119,7 +119,7 @@ private:
         const endpoint& peer, bool initiator, const engine_config& config, time_point now
     ) noexcept;
 
-    void on_ack(std::uint16_t wire, time_point now) noexcept;
+    void on_ack(const ack_view& ack, time_point now) noexcept;
     void on_new_ack(std::uint64_t block, time_point now) noexcept;
     void measure(std::uint64_t block, unsigned timeouts, time_point now) noexcept;
     void measure_gap(std::uint64_t taken, time_point now) noexcept;
@@ -131,6 +131,7 @@ private:
     void start() noexcept;
     void rewind() noexcept;
     void send_again() noexcept;
+    void send_ends_again() noexcept;
     void pause(time_point now, duration wait) noexcept;
     void refuse_rollover() noexcept;
     [[nodiscard]] std::optional<send_data> next_run(std::uint16_t blocks_max) const noexcept;
@@ -171,6 +172,9 @@ private:
     /// The first or the last block of the window is to leave once more, alone.
     bool first_again_ = false;
     bool last_again_ = false;
+    /// While nothing is acknowledged: the receiver has shown that blocks came and the first did
+    /// not.
+    bool first_is_missing_ = false;
     /// Copies of blocks that are acknowledged by now and were not seen to be answered.
     std::uint8_t copies_ = 0;
     /// Blocks may be offered: options are settled.

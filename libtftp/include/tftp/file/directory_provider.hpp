@@ -4,6 +4,7 @@
 #include <tftp/file/export_root.hpp>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace tftp {
@@ -28,5 +29,13 @@ private:
     export_root reads_;
     export_root writes_;
 };
+
+/// Serves the directory at `path`: `server({.listen = ":69"}, directory("/srv/tftp"))`.
+///
+/// policy: what may be read, and whether it may be written; by default files that everybody may
+/// read, and no uploads. Throws boost::system::system_error, with the path, when the directory
+/// cannot be opened.
+[[nodiscard]] std::shared_ptr<content_provider>
+directory(const std::string& path, const access_policy& policy = {});
 
 } // namespace tftp

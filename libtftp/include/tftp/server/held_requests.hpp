@@ -43,8 +43,8 @@ public:
     /// Takes out one that is due; empty when there is none.
     [[nodiscard]] std::optional<held_request> take_due(time_point now) noexcept;
 
-    /// Forgets the request of `peer` to `asked`, if there is one.
-    void forget(const endpoint& peer, const endpoint& asked) noexcept;
+    /// Forgets the request of `peer` to `asked`. Returns false when there is none.
+    bool forget(const endpoint& peer, const endpoint& asked) noexcept;
     /// Forgets all.
     void clear() noexcept;
 

@@ -30,8 +30,8 @@ struct service_config {
     /// Grant no blksize whose DATA would be fragmented on the route to the client.
     bool blksize_auto = true;
     engine_config engine;
-    /// `half_open_max` and `requests_per_second` of this service alone; the others are those of
-    /// `service_dependencies::admission`, when there is one.
+    /// `half_open_max` and `requests_per_second` of this shard alone; the others are those of
+    /// `shard_dependencies::admission`, when there is one.
     tftp::limits limits;
     segmentation sends = segmentation::gso;
     tid_mode tids = tid_mode::exclusive;

@@ -4,6 +4,7 @@
 #include <tftp/base/error.hpp>
 #include <tftp/socket/scratch.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,7 +20,7 @@ enum class segmentation : std::uint8_t { gso, batch, single };
 
 /// How a port is opened.
 struct socket_options {
-    /// Ask for a socket receive buffer of at least this many octets; 0 leaves the system's default.
+    /// Ask for a socket receive buffer of at least this many bytes; 0 leaves the system's default.
     std::size_t receive_buffer = 0;
     /// The same for the send buffer: for ports from which many are served, where those that cannot
     /// be reached take room until the system gives them up.
@@ -35,6 +36,9 @@ struct socket_options {
     /// requests. The system may begin a moment after the first port has asked for it.
     bool waiting_times = false;
     segmentation sends = segmentation::gso;
+    /// Name of the one network interface to send and receive by (SO_BINDTODEVICE), up to its zero;
+    /// empty for any.
+    std::array<char, 16> device{};
 };
 
 /// An ICMP error that came back for a datagram this port had sent.
@@ -64,9 +68,9 @@ public:
     [[nodiscard]] virtual result<std::span<const received>>
     receive_batch(scratch& memory, std::size_t messages_max) noexcept = 0;
 
-    /// Sends `run` as datagrams of `segment` octets each, the last may be shorter.
+    /// Sends `run` as datagrams of `segment` bytes each, the last may be shorter.
     ///
-    /// run: at most 64 segments and 65,507 octets. local: source address to use when the port was
+    /// run: at most 64 segments and 65,507 bytes. local: source address to use when the port was
     /// opened with `local_addresses`, family `none` for the system's choice. Returns how many were
     /// taken, from the first on; fewer than all when the socket's buffer is full. Errors:
     /// `operation_would_block` when none was taken, `message_size` when a segment is too large for
@@ -76,10 +80,10 @@ public:
     ) noexcept = 0;
 
     /// Copies a run into the port, which then holds it: nothing leaves before release(), or ever
-    /// after discard(), one of which comes next. So that octets which somebody else may change can
-    /// be looked after once they are safe.
+    /// after drop_corked(), one of which comes next. So the caller can check bytes that somebody
+    /// else may change after they were copied.
     ///
-    /// parts: the octets of the run one after the other, at most two parts a datagram; the rest as
+    /// parts: the bytes of the run one after the other, at most two parts a datagram; the rest as
     /// for `send_run`. Errors: `operation_not_supported` when the port cannot do this, or not for
     /// such a run: send_run() it; `bad_address` when a part stands in memory that has gone; others
     /// as `send_run`. Nothing is held then.
@@ -96,10 +100,10 @@ public:
         return make_error_code(boost::system::errc::operation_not_supported);
     }
 
-    /// Sends what is held, all of it. Errors as `hold`: nothing has left then.
+    /// Sends what is corked, all of it. Errors as `cork`: nothing has left then.
     [[nodiscard]] virtual error_code release() noexcept { return {}; }
 
-    /// Forgets what is held.
+    /// Forgets what is corked.
     virtual void drop_corked() noexcept {}
 
     /// Sends one datagram. Errors as `send_run`.
@@ -113,7 +117,7 @@ public:
     /// Returns the address and port it is bound to.
     [[nodiscard]] virtual endpoint local_endpoint() const noexcept = 0;
 
-    /// Returns the receive buffer in octets as the system accounts it, bookkeeping included; 0 when
+    /// Returns the receive buffer in bytes as the system accounts it, bookkeeping included; 0 when
     /// there is no bound.
     [[nodiscard]] virtual std::size_t receive_buffer() const noexcept { return 0; }
 

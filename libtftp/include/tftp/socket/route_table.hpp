@@ -23,7 +23,7 @@ public:
     /// arrive in fragments.
     static constexpr auto kept_for = std::chrono::seconds(5);
 
-    /// Returns the MTU of the route to `to` in octets, IP header included, as it is at `now` or was
+    /// Returns the MTU of the route to `to` in bytes, IP header included, as it is at `now` or was
     /// less than `kept_for` before; up to 65536, which the loopback interface gives.
     ///
     /// Errors: as socket(2) and connect(2) say, for example `network_unreachable`; they are not
@@ -51,8 +51,8 @@ private:
 /// Returns the MTU of the route to `to`: `route_table` for one question.
 [[nodiscard]] result<std::uint32_t> route_mtu(const endpoint& to) noexcept;
 
-/// Returns the largest blksize whose DATA fits `mtu` octets unfragmented: less the IP header
-/// without options, the UDP header, and the four octets of opcode and block number, in the range
+/// Returns the largest blksize whose DATA fits `mtu` bytes unfragmented: less the IP header
+/// without options, the UDP header, and the four bytes of opcode and block number, in the range
 /// 8..65464 of RFC 2348.
 [[nodiscard]] std::uint16_t blksize_for_mtu(std::uint32_t mtu, address_family family) noexcept;
 

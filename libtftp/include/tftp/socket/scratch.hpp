@@ -15,10 +15,10 @@
 namespace tftp {
 
 /// What one receive call brought: one datagram, or several of one sender that the kernel coalesced
-/// (UDP_GRO). Every `segment` octets are one datagram; the last may be shorter.
+/// (UDP_GRO). Every `segment` bytes are one datagram; the last may be shorter.
 struct received {
-    bytes_view octets;
-    /// Octets of each datagram, >= 1; equal to octets.size() for a single one (1 when it is empty).
+    bytes_view bytes;
+    /// Bytes of each datagram, >= 1; equal to bytes.size() for a single one (1 when it is empty).
     std::size_t segment = 1;
     endpoint from;
     /// The address the sender used; `port` is 0. Family `none` when the socket does not report it.
@@ -32,7 +32,7 @@ struct received {
     /// Calls `f(bytes_view)` for each datagram in order; an empty datagram counts as one.
     template <class Function>
     void for_each_datagram(Function&& f) const {
-        bytes_view rest = octets;
+        bytes_view rest = bytes;
         do {
             const std::size_t size = rest.size() < segment ? rest.size() : segment;
             f(rest.first(size));
@@ -49,9 +49,9 @@ class scratch {
 public:
     /// Messages one receive call may take.
     static constexpr std::size_t receive_slots = 32;
-    /// Octets of one message: the largest UDP payload, or one coalesced run.
+    /// Bytes of one message: the largest UDP payload, or one coalesced run.
     static constexpr std::size_t slot_size = 65536;
-    /// Octets of the arena: the largest run that one segmented send takes, header room included.
+    /// Bytes of the arena: the largest run that one segmented send takes, header room included.
     static constexpr std::size_t arena_size = 65536;
     /// Segments one segmented send takes (the kernel's UDP_MAX_SEGMENTS of older releases).
     static constexpr std::size_t segments_max = 64;

@@ -15,7 +15,7 @@ namespace tftp {
 /// An endpoint in the form that socket calls take and give.
 class socket_address {
 public:
-    /// Octets the kernel may write at `data()`.
+    /// Bytes the kernel may write at `data()`.
     static constexpr ::socklen_t capacity = sizeof(::sockaddr_in6);
 
     /// Room for an address that the kernel fills in.
@@ -28,7 +28,7 @@ public:
 
     [[nodiscard]] ::sockaddr* data() noexcept { return &storage_.any; }
 
-    /// Returns the octets that count for its family.
+    /// Returns the bytes that count for its family.
     [[nodiscard]] ::socklen_t size() const noexcept;
 
     /// Returns the endpoint; family `none` when it is neither IPv4 nor IPv6.

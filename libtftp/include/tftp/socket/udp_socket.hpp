@@ -75,7 +75,7 @@ public:
     /// granted, because each datagram is charged all the memory it occupies.
     [[nodiscard]] std::size_t receive_buffer() const noexcept override;
 
-    /// Returns true while runs of `segment` octets leave in one segmented send: the port was opened
+    /// Returns true while runs of `segment` bytes leave in one segmented send: the port was opened
     /// for it and the kernel has not refused a segment of this size or smaller.
     [[nodiscard]] bool segments(std::size_t segment) const noexcept {
         return sends_ == segmentation::gso && segment < segment_refused_;

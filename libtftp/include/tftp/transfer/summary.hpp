@@ -16,6 +16,27 @@ namespace tftp {
 /// What a transfer did, seen from the client: an RRQ reads, a WRQ writes.
 enum class transfer_direction : std::uint8_t { read, write };
 
+/// Whose failure ended a transfer.
+enum class failing_side : std::uint8_t {
+    /// Nobody's: it went well.
+    none,
+    /// What was to be sent or stored here: a file, a source, a sink.
+    content,
+    /// The network, or the way to it; a peer that fell silent; a name without an address.
+    network,
+    /// The peer: it said so by an ERROR, or broke the protocol.
+    peer,
+    /// A rule, a limit or an order of this side: it was stopped, it took too long, it was too
+    /// large.
+    own,
+};
+
+/// Returns whose failure `outcome` is.
+///
+/// of_content: it is what the source or the sink answered, which a code of the system does not
+/// show.
+[[nodiscard]] failing_side side_of(const error_code& outcome, bool of_content) noexcept;
+
 /// How a transfer ended, and what it took.
 struct transfer_summary {
     transfer_direction verb = transfer_direction::read;
@@ -34,6 +55,8 @@ struct transfer_summary {
     std::optional<duration> round_trip;
     /// Success, or why it failed: category "tftp.peer" when the peer said so.
     error_code outcome;
+    /// Whose failure `outcome` is.
+    failing_side failed = failing_side::none;
     /// Why the system refused to send a datagram, the last time it did: a firewall of this machine,
     /// no route. The transfer went on as after any loss.
     error_code send_error;

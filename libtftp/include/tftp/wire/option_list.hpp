@@ -46,7 +46,7 @@ public:
 
     option_list() noexcept = default;
 
-    /// Takes the octets behind the mode (or behind the opcode of an OACK); only complete pairs
+    /// Takes the bytes behind the mode (or behind the opcode of an OACK); only complete pairs
     /// count, a trailing fragment is dropped as the field needs. An empty name ends the list: it is
     /// the padding that some clients and servers append.
     explicit option_list(std::string_view tail) noexcept;

@@ -2,6 +2,7 @@
 
 #include <tftp/base/error.hpp>
 #include <tftp/wire/option_list.hpp>
+#include <tftp/wire/option_value.hpp>
 
 #include <array>
 #include <chrono>
@@ -15,7 +16,7 @@ namespace tftp {
 struct request_view;
 struct oack_view;
 
-/// RFC 2348: octets of payload in a DATA that is not the last.
+/// RFC 2348: bytes of payload in a DATA that is not the last.
 inline constexpr std::uint16_t blksize_min = 8;
 inline constexpr std::uint16_t blksize_max = 65464;
 inline constexpr std::uint16_t blksize_default = 512;
@@ -24,18 +25,15 @@ inline constexpr std::uint16_t blksize_default = 512;
 /// delayed duplicates (see block_number.hpp).
 inline constexpr std::uint16_t windowsize_max = 32767;
 
-/// The options this library negotiates.
-enum class option : std::uint8_t { blksize, timeout, tsize, windowsize };
-
 /// What both sides agreed on; the defaults are those of RFC 1350.
 struct parameters {
-    /// Octets, 8..65464.
+    /// Bytes, 8..65464.
     std::uint16_t blksize = blksize_default;
     /// Blocks, 1..32767.
     std::uint16_t windowsize = 1;
     /// 1..255 s; empty when not negotiated. RFC 2349.
     std::optional<std::chrono::seconds> timeout{};
-    /// Octets of the whole file as the OACK or the WRQ announced them. RFC 2349.
+    /// Bytes of the whole file as the OACK or the WRQ announced them. RFC 2349.
     std::optional<std::uint64_t> tsize{};
 
     friend bool operator==(const parameters&, const parameters&) = default;
@@ -43,7 +41,7 @@ struct parameters {
 
 /// What a server is willing to grant.
 struct option_limits {
-    /// Octets, 8..65464.
+    /// Bytes, 8..65464.
     std::uint16_t blksize = blksize_max;
     /// Blocks, 1..32767.
     std::uint16_t windowsize = 256;
@@ -56,31 +54,33 @@ struct offer {
     std::optional<std::uint16_t> blksize{};
     std::optional<std::uint16_t> windowsize{};
     std::optional<std::chrono::seconds> timeout{};
-    /// 0 in an RRQ, the size in octets in a WRQ. RFC 2349.
+    /// 0 in an RRQ, the size in bytes in a WRQ. RFC 2349.
     std::optional<std::uint64_t> tsize{};
 
-    [[nodiscard]] bool empty() const noexcept {
-        return !blksize && !windowsize && !timeout && !tsize;
-    }
+    /// Returns true when nothing is asked.
+    [[nodiscard]] bool empty() const noexcept { return *this == offer{}; }
 
     friend bool operator==(const offer&, const offer&) = default;
 };
 
 /// A server's answer to a request: the agreed parameters and the options to put in the OACK.
 ///
-/// Lifetime: the names borrow the request's datagram.
+/// Lifetime: the names borrow the request's datagram; the values are its own.
 struct answer {
     /// One option of the OACK.
     struct accepted {
-        option which = option::blksize;
         /// As the client wrote it.
         std::string_view name;
-        std::uint64_t value = 0;
+        option_value value;
     };
+
+    /// Options that an OACK may have.
+    static constexpr std::size_t options_max = 8;
 
     parameters agreed;
     /// The first `accepted_count` are in use, in the client's order, each option at most once.
-    std::array<accepted, 4> options{};
+    std::array<accepted, options_max> options{};
+    /// 0..options_max.
     std::size_t accepted_count = 0;
 
     /// Returns true when the request is answered by an OACK; an empty OACK is never sent.

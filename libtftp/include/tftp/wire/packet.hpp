@@ -20,10 +20,10 @@ enum class opcode : std::uint16_t { rrq = 1, wrq = 2, data = 3, ack = 4, error =
 /// Transfer modes that are served. `mail` is refused: RFC 1123 4.2.2.1.
 enum class transfer_mode : std::uint8_t { octet, netascii };
 
-/// Octets before the payload of DATA, and the size of an ACK.
+/// Bytes before the payload of DATA, and the size of an ACK.
 inline constexpr std::size_t header_size = 4;
 
-/// The largest request this library sends, in octets: RFC 2347.
+/// The largest request this library sends, in bytes: RFC 2347.
 inline constexpr std::size_t request_size_max = 512;
 
 /// Returns "octet" or "netascii".
@@ -48,6 +48,9 @@ struct data_view {
 /// ACK: `block` is the wire number.
 struct ack_view {
     std::uint16_t block = 0;
+    /// What follows the four bytes of RFC 1350. Usually empty; the Windows loader appends the size
+    /// of its next window. May be anything.
+    bytes_view extra;
 };
 
 /// `code` may be any 16-bit value; `message` is the peer's text: escape before logging.
@@ -65,9 +68,9 @@ using packet_view = std::variant<request_view, data_view, ack_view, error_view, 
 
 /// Decodes one datagram.
 ///
-/// Lenient where the field needs it: octets behind the four of an ACK are ignored (WDS), an ERROR
-/// may lack its text or the NUL behind it, the end of the datagram may stand for the NUL of a mode,
-/// a trailing fragment of an option is dropped, a mode is of any letter case. Errors:
+/// Lenient where the field needs it: bytes may follow the four of an ACK (WDS), an ERROR may lack
+/// its text or the NUL behind it, the end of the datagram may stand for the NUL of a mode, a
+/// trailing fragment of an option is dropped, a mode is of any letter case. Errors:
 /// `errc::malformed`, `errc::unknown_opcode`, `errc::unsupported_mode`. Lifetime: the views borrow
 /// `datagram`. RFC 1350 s.5, RFC 2347.
 [[nodiscard]] result<packet_view> decode(bytes_view datagram) noexcept;
@@ -93,7 +96,7 @@ encode_data_header(std::span<std::byte, header_size> out, std::uint16_t block) n
 
 /// Writes an ERROR packet and returns its size; `message` is cut to what fits, and at a NUL.
 ///
-/// out: at least 5 octets, else `errc::too_long`. RFC 1350 s.5.
+/// out: at least 5 bytes, else `errc::too_long`. RFC 1350 s.5.
 [[nodiscard]] result<std::size_t>
 encode_error(peer_errc code, std::string_view message, bytes_span out) noexcept;
 
@@ -107,10 +110,10 @@ encode_error(peer_errc code, std::string_view message, bytes_span out) noexcept;
 ) noexcept;
 
 /// Writes the OACK that `answered` asks for and returns its size: exactly the accepted options, in
-/// the order and with the option names the client used, and not one octet more.
+/// the order and with the option names the client used, and not one byte more.
 ///
 /// Precondition: `answered.needs_oack()`. Errors: `errc::too_long` when it does not fit `out`; 128
-/// octets are always enough. RFC 2347.
+/// bytes are always enough. RFC 2347.
 [[nodiscard]] result<std::size_t> encode_oack(const answer& answered, bytes_span out) noexcept;
 
 } // namespace tftp

@@ -1,7 +1,9 @@
 #include <tftp/base/time.hpp>
 #include <tftp/client/async/async_client.hpp>
 #include <tftp/client/client_transfer.hpp>
+#include <tftp/client/resolver.hpp>
 #include <tftp/socket/scratch.hpp>
+#include <tftp/socket/socket_address.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/transfer.hpp>
 
@@ -11,16 +13,52 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
 #include <optional>
+#include <vector>
 
 namespace tftp {
 
 namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto progress_interval = std::chrono::milliseconds(100);
+
+using resolver = asio::ip::udp::resolver;
+
+/// Returns each address that was found once, of those that can be sent to.
+[[nodiscard]] std::vector<endpoint>
+addresses_of(const resolver::results_type& found, address_family family) {
+    std::vector<endpoint> addresses;
+    for (const auto& entry : found) {
+        const asio::ip::udp::endpoint native = entry.endpoint();
+        socket_address address;
+        std::memcpy(address.data(), native.data(), native.size());
+        const endpoint e = address.to_endpoint();
+        if ((family == address_family::none || e.family == family) &&
+            std::ranges::find(addresses, e) == addresses.end()) {
+            addresses.push_back(e);
+        }
+    }
+    return addresses;
+}
+
+/// Returns this library's code for what the resolver says.
+[[nodiscard]] error_code lookup_error(const error_code& why) noexcept {
+    const bool missing = !why || why == asio::error::host_not_found ||
+                         why == asio::error::no_data || why == asio::error::service_not_found;
+    return missing ? errc::unknown_host : errc::lookup_failed;
+}
+
+} // namespace
 
 struct client::shared_state {
     asio::any_io_executor executor;
@@ -66,17 +104,92 @@ public:
                 }
             });
         }
-        limit_ = last_moment(asked_, clock::now());
-        begin();
+        const time_point now = clock::now();
+        limit_ = last_moment(asked_, now);
+        report_at_ = now + progress_interval;
+        if (url_) {
+            find_server(*url_);
+        } else {
+            begin();
+        }
+    }
+
+    /// Ends what has not begun.
+    void fail(error_code why, bool of_content = false) {
+        transfer_summary nothing;
+        nothing.filename = asked_.filename;
+        nothing.outcome = why;
+        nothing.failed = side_of(why, of_content);
+        finish(std::move(nothing));
+    }
+
+    /// Finds the server by `url`.
+    void start(std::string url) {
+        url_ = std::move(url);
+        start();
     }
 
 private:
+    void find_server(const std::string& url) {
+        result<location> where = parse_url(url);
+        if (!where) {
+            fail(where.error());
+            return;
+        }
+        asked_.filename = where->filename;
+        asked_.mode = where->mode;
+        const bool digits =
+            std::ranges::all_of(where->service, [](char c) { return c >= '0' && c <= '9'; });
+        if (digits) {
+            const auto port = static_cast<std::uint16_t>(std::stoul(where->service));
+            if (auto numeric = resolve_numeric(where->host, port, family_of(asked_))) {
+                on_found(std::move(numeric->addresses), numeric->error);
+                return;
+            }
+        }
+        look_up(*where);
+    }
+
+    void look_up(const location& where) {
+        resolver_.emplace(shared_->executor);
+        resolver_->async_resolve(
+            where.host,
+            where.service,
+            [self = shared_from_this()](const error_code& why, const auto& found) {
+                if (self->done_) {
+                    self->timer_.cancel();
+                    self->on_found(addresses_of(found, family_of(self->asked_)), lookup_error(why));
+                }
+            }
+        );
+        if (limit_ != time_point::max()) {
+            timer_.expires_at(limit_);
+            timer_.async_wait([self = shared_from_this()](error_code cancelled) {
+                if (!cancelled && self->done_ && !self->transfer_) {
+                    self->fail(errc::out_of_time);
+                }
+            });
+        }
+    }
+
+    void on_found(std::vector<endpoint> addresses, error_code otherwise) {
+        addresses_ = std::move(addresses);
+        if (addresses_.empty()) {
+            fail(otherwise);
+            return;
+        }
+        begin_at_next();
+    }
+
+    void begin_at_next() {
+        asked_.server = addresses_[next_address_++];
+        begin();
+    }
+
     void begin() {
         auto made = begin_(asked_, shared_->ports);
         if (!made) {
-            transfer_summary nothing;
-            nothing.outcome = made.error();
-            finish(std::move(nothing));
+            fail(made.error());
             return;
         }
         transfer_ = std::move(*made);
@@ -92,9 +205,17 @@ private:
             if (!cancelled_ && may_fall_back(asked_, ended)) {
                 close();
                 refused_ = std::move(ended);
-                asked_.options = {};
+                asked_.options = no_options;
                 begin();
                 return;
+            }
+            if (!cancelled_ && worth_another_address(ended) && next_address_ < addresses_.size()) {
+                close();
+                begin_at_next();
+                return;
+            }
+            if (asked_.on_progress && !ended.outcome) {
+                static_cast<void>(asked_.on_progress({ended.counters.bytes, ended.agreed.tsize}));
             }
             finish(std::move(ended));
         }
@@ -137,6 +258,9 @@ private:
         if (limit_ != time_point::max() && !transfer_->completed()) {
             due = earlier(due, limit_);
         }
+        if (asked_.on_progress && !transfer_->completed()) {
+            due = earlier(due, report_at_);
+        }
         if (!due || (armed_ && *armed_ <= *due)) {
             return;
         }
@@ -146,7 +270,9 @@ private:
             if (!failed && attempt == self->attempt_) {
                 self->armed_.reset();
                 self->on_time(clock::now());
-                self->go_on();
+                if (attempt == self->attempt_) {
+                    self->go_on();
+                }
             }
         });
     }
@@ -158,10 +284,34 @@ private:
         } else if (t.deadline() && now >= *t.deadline()) {
             t.on_deadline(shared_->memory, now);
         }
+        if (asked_.on_progress && !t.completed() && now >= report_at_) {
+            report_at_ = now + progress_interval;
+            report();
+        }
+    }
+
+    void report() {
+        const transfer& t = *transfer_;
+        const progress so_far{t.counters().bytes, t.agreed().tsize};
+        // It may cancel this operation, which ends the transfer.
+        if (!asked_.on_progress(so_far) && transfer_ && !transfer_->completed()) {
+            transfer_->abort(
+                peer_errc::undefined,
+                "stopped by the user",
+                errc::stopped,
+                shared_->memory,
+                clock::now()
+            );
+        }
     }
 
     void cancel() {
-        if (transfer_ && !transfer_->completed()) {
+        if (!transfer_ && resolver_ && done_) {
+            cancelled_ = true;
+            resolver_->cancel();
+            timer_.cancel();
+            fail(asio::error::operation_aborted);
+        } else if (transfer_ && !transfer_->completed()) {
             cancelled_ = true;
             transfer_->abort(
                 peer_errc::undefined,
@@ -214,11 +364,19 @@ private:
     /// Where the handler will run must not come to its end before.
     asio::executor_work_guard<asio::associated_executor_t<handler, asio::any_io_executor>> work_;
     asio::steady_timer timer_;
+    /// What to find the server by; empty when the request says it.
+    std::optional<std::string> url_;
+    std::optional<resolver> resolver_;
+    /// Of the host, those before `next_address_` were tried.
+    std::vector<endpoint> addresses_;
+    std::size_t next_address_ = 0;
     std::unique_ptr<transfer> transfer_;
     std::optional<asio::posix::stream_descriptor> port_;
     std::optional<time_point> armed_;
     /// When it has to be over.
     time_point limit_ = time_point::max();
+    /// When progress is told next.
+    time_point report_at_ = time_point::max();
     /// How it ended with options, when it is made without any now.
     std::optional<transfer_summary> refused_;
     unsigned attempt_ = 0;
@@ -261,6 +419,50 @@ void client::start_put(
         std::move(done)
     )
         ->start();
+}
+
+void client::start_get(
+    std::shared_ptr<shared_state> shared,
+    std::string url,
+    destination into,
+    client_request how,
+    handler done
+) {
+    const auto o = std::make_shared<operation>(
+        std::move(shared),
+        how,
+        [into](const client_request& r, socket_factory& ports) {
+            return begin_get(r, **into.opened(), ports, clock::now());
+        },
+        std::move(done)
+    );
+    if (into.opened()) {
+        o->start(std::move(url));
+    } else {
+        o->fail(into.opened().error(), true);
+    }
+}
+
+void client::start_put(
+    std::shared_ptr<shared_state> shared,
+    std::string url,
+    content from,
+    client_request how,
+    handler done
+) {
+    const auto o = std::make_shared<operation>(
+        std::move(shared),
+        how,
+        [from](const client_request& r, socket_factory& ports) {
+            return begin_put(r, **from.opened(), ports, clock::now());
+        },
+        std::move(done)
+    );
+    if (from.opened()) {
+        o->start(std::move(url));
+    } else {
+        o->fail(from.opened().error(), true);
+    }
 }
 
 } // namespace tftp

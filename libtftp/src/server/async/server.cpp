@@ -1,5 +1,8 @@
+#include "server/async/listeners.hpp"
+
 #include <tftp/server/async/server.hpp>
 #include <tftp/server/async/worker.hpp>
+#include <tftp/socket/socket_address.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +13,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -20,66 +24,14 @@ namespace tftp {
 
 namespace {
 
-/// Holds about 5,000 requests that arrive at once.
-constexpr std::size_t listen_buffer = std::size_t{4} << 20;
-/// Holds what waits for a thousand neighbours that do not exist, for as long as the system asks for
-/// them: a few packets of each, as the kernel counts them.
-constexpr std::size_t answer_buffer = std::size_t{8} << 20;
 /// Transfers share this part of a range of ports when they are more than the rest.
 constexpr std::size_t shared_part = 4;
-/// Attempts to find a port that is free in both families, when the system may choose.
-constexpr int port_attempts = 16;
-
-[[nodiscard]] socket_options listen_options(tid_mode tids) noexcept {
-    socket_options options;
-    options.receive_buffer = listen_buffer;
-    options.send_buffer = answer_buffer;
-    options.local_addresses = true;
-    options.waiting_times = true;
-    // Windows of uploads come there, too.
-    options.coalesce = tids == tid_mode::single;
-    return options;
-}
 
 /// Cores this process may run on, which a container or taskset may have restricted.
 [[nodiscard]] unsigned usable_cores() noexcept {
     ::cpu_set_t set{};
     return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
                                                          : 1;
-}
-
-[[nodiscard]] endpoint any(address_family family, std::uint16_t port) noexcept {
-    endpoint e;
-    e.family = family;
-    e.port = port;
-    return e;
-}
-
-using ports = std::vector<std::unique_ptr<udp_socket>>;
-
-/// Binds all addresses, those with port 0 to one common number.
-[[nodiscard]] ports bind_all(
-    const std::vector<endpoint>& wanted, const socket_options& options, bool skip_missing_family
-) {
-    ports bound;
-    std::uint16_t chosen = 0;
-    for (endpoint local : wanted) {
-        const bool choose = local.port == 0;
-        local.port = choose ? chosen : local.port;
-        auto port = udp_socket::open(local, options);
-        if (!port) {
-            if (skip_missing_family &&
-                port.error() == boost::system::errc::address_family_not_supported) {
-                continue;
-            }
-            throw listen_error(port.error(), local);
-        }
-        if (choose) {
-            chosen = (*port)->local_endpoint().port;
-        }
-        bound.push_back(std::move(*port));
-    }
-    return bound;
 }
 
 /// Divides the ports of `range` into those that transfers may have for themselves, and those for
@@ -117,12 +69,14 @@ private:
     /// What threads wait for before they serve.
     enum class start : std::uint8_t { awaited, given, called_off };
 
-    [[nodiscard]] ports bind() const;
     [[nodiscard]] std::vector<std::thread>
     start_threads(const std::function<void(worker&)>& serve, std::atomic<start>& go);
 };
 
 server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.service.limits) {
+    if (!setup.files) {
+        throw std::invalid_argument("a server needs files: server::config::files is null");
+    }
     if (setup.workers == 0) {
         setup.workers = usable_cores();
     }
@@ -141,10 +95,16 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
         std::max(share.limits.requests_per_second / setup.workers, 1U);
     for (unsigned i = 0; i < setup.workers; ++i) {
         workers.push_back(std::make_unique<worker>(worker::setup{
-            *setup.files, share, setup.transfer_ports, &pool, &admission, setup.on_finished}));
+            *setup.files,
+            share,
+            setup.transfer_ports,
+            &pool,
+            &admission,
+            setup.policy.get(),
+            setup.on_finished}));
     }
-    const socket_options options = listen_options(setup.service.tids);
-    for (auto& port : bind()) {
+    const socket_options options = detail::listen_options(setup.service.tids);
+    for (auto& port : detail::bind_listeners(setup)) {
         endpoints.push_back(port->local_endpoint());
         if (workers.size() > 1) {
             if (const error_code failed = port->share()) {
@@ -159,25 +119,6 @@ server::impl::impl(config wanted) : setup(std::move(wanted)), admission(setup.se
             workers[i]->listen(std::move(*shared));
         }
         workers[0]->listen(std::move(port));
-    }
-}
-
-ports server::impl::bind() const {
-    const bool all = setup.listen.empty();
-    const std::vector<endpoint> wanted =
-        all ? std::vector<
-                  endpoint>{any(address_family::ipv4, setup.port), any(address_family::ipv6, setup.port)}
-            : setup.listen;
-    const bool chosen = std::ranges::any_of(wanted, [](const endpoint& e) { return e.port == 0; });
-    for (int attempt = 1;; ++attempt) {
-        try {
-            return bind_all(wanted, listen_options(setup.service.tids), all);
-        } catch (const listen_error& failed) {
-            const bool taken = failed.code() == boost::system::errc::address_in_use;
-            if (!taken || !chosen || attempt == port_attempts) {
-                throw;
-            }
-        }
     }
 }
 
@@ -259,6 +200,29 @@ void server::impl::run() {
     }
 }
 
+server::config server::config_for(server_options options, std::shared_ptr<content_provider> files) {
+    config out;
+    if (!options.listen.empty() && options.listen.front() == ':') {
+        // Both families, at this port.
+        const result<endpoint> any = parse_endpoint("0.0.0.0" + options.listen, 69);
+        if (!any) {
+            throw listen_error(options.listen);
+        }
+        out.port = any->port;
+    } else if (!options.listen.empty()) {
+        const result<endpoint> one = parse_endpoint(options.listen, 69);
+        if (!one) {
+            throw listen_error(options.listen);
+        }
+        out.listen = {*one};
+    }
+    out.files = std::move(files);
+    out.service = options.service;
+    out.on_finished = std::move(options.on_finished);
+    out.policy = std::move(options.policy);
+    return out;
+}
+
 server::server(config setup) : impl_(std::make_unique<impl>(std::move(setup))) {}
 
 server::~server() = default;
@@ -293,6 +257,14 @@ bool server::wait_for_disks(std::chrono::milliseconds patience) noexcept {
 
 std::size_t server::threads() const noexcept {
     return impl_->workers.size();
+}
+
+server_counts server::counts() const noexcept {
+    server_counts sum;
+    for (const auto& w : impl_->workers) {
+        sum += w->counts();
+    }
+    return sum;
 }
 
 std::size_t server::running() const noexcept {

@@ -21,8 +21,8 @@ constexpr auto commit_patience = std::chrono::milliseconds(600);
 worker::worker(const setup& parts)
     : ports_(make_ports(parts.transfer_ports)),
       on_finished_(parts.on_finished),
-      service_(
-          {parts.files, ports_, loop_, *this, parts.pool, parts.admission},
+      shard_(
+          {parts.files, ports_, loop_, *this, parts.pool, parts.admission, parts.policy},
           parts.service,
           clock::now()
       ) {}
@@ -30,16 +30,16 @@ worker::worker(const setup& parts)
 worker::~worker() = default;
 
 void worker::listen(std::unique_ptr<datagram_socket> port) {
-    if (const error_code failed = service_.listen(std::move(port))) {
+    if (const error_code failed = shard_.listen(std::move(port))) {
         throw boost::system::system_error(failed, "listen");
     }
 }
 
 void worker::run() {
     while (!over()) {
-        service_.step(loop_.run_once(next_deadline()));
+        shard_.step(loop_.run_once(next_deadline()));
         follow_orders();
-        running_.store(service_.running(), std::memory_order_relaxed);
+        running_.store(shard_.running(), std::memory_order_relaxed);
     }
 }
 
@@ -49,16 +49,16 @@ bool worker::over() const noexcept {
         return false;
     case mode::draining:
         // A drain also lets uploads repeat their final ACK.
-        return service_.transfers() == 0;
+        return shard_.transfers() == 0;
     case mode::stopping:
         // A stop only lets commits come to an end.
-        return ended_ || service_.running() == 0;
+        return ended_ || shard_.running() == 0;
     }
     return ended_;
 }
 
 std::optional<time_point> worker::next_deadline() const noexcept {
-    return earlier(service_.deadline(), patience_);
+    return earlier(shard_.deadline(), patience_);
 }
 
 void worker::follow_orders() {
@@ -82,7 +82,7 @@ void worker::follow_orders() {
 void worker::begin_drain(duration grace) {
     if (mode_ == mode::serving) {
         mode_ = mode::draining;
-        service_.close_listeners();
+        shard_.close_listeners();
         patience_ = clock::now() + grace;
     }
 }
@@ -93,9 +93,9 @@ void worker::begin_stop() {
         return;
     }
     mode_ = mode::stopping;
-    service_.close_listeners();
-    service_.abort_all(clock::now());
-    service_.step(clock::now());
+    shard_.close_listeners();
+    shard_.abort_all(clock::now());
+    shard_.step(clock::now());
     patience_ = clock::now() + commit_patience;
 }
 

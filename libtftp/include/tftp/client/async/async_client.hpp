@@ -2,14 +2,18 @@
 
 #include <tftp/base/error.hpp>
 #include <tftp/client/client_request.hpp>
+#include <tftp/content/content.hpp>
 #include <tftp/content/sink.hpp>
 #include <tftp/content/source.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace tftp {
@@ -68,6 +72,65 @@ public:
         );
     }
 
+    /// Reads the file of `url`, tftp://HOST[:PORT]/FILE[;mode=netascii]; completes when it is whole
+    /// and committed, or has failed.
+    ///
+    /// Looks up the host without blocking the event loop and asks one of its addresses after the
+    /// other as long as nobody answers there. how: everything but server, name and mode, which the
+    /// URL says. Lifetime: a sink that `into` borrows outlives the operation. When it ends before
+    /// the system's resolver has answered, the event loop has work until that. RFC 3617.
+    template <boost::asio::completion_token_for<void(error_code, transfer_summary)> Token>
+    auto async_get(std::string url, destination into, client_request how, Token&& token) {
+        return boost::asio::async_initiate<Token, signature>(
+            [shared = shared_](handler done, std::string u, destination to, client_request r) {
+                start_get(shared, std::move(u), std::move(to), std::move(r), std::move(done));
+            },
+            token,
+            std::move(url),
+            std::move(into),
+            std::move(how)
+        );
+    }
+
+    /// Writes what `from` holds to the file of `url`. Otherwise as the `async_get` for a URL.
+    template <boost::asio::completion_token_for<void(error_code, transfer_summary)> Token>
+    auto async_put(std::string url, content from, client_request how, Token&& token) {
+        return boost::asio::async_initiate<Token, signature>(
+            [shared = shared_](handler done, std::string u, content c, client_request r) {
+                start_put(shared, std::move(u), std::move(c), std::move(r), std::move(done));
+            },
+            token,
+            std::move(url),
+            std::move(from),
+            std::move(how)
+        );
+    }
+
+    /// `boost::asio::as_tuple` by its bare name: a function before Boost has an object for it.
+    using as_tuple_function = boost::asio::as_tuple_t<
+        boost::asio::use_awaitable_t<>> (*)(boost::asio::use_awaitable_t<>&&);
+
+    /// Awaits, for `auto [error, summary] = co_await client.async_get(url, into, {}, as_tuple)`.
+    auto
+    async_get(std::string url, destination into, client_request how, as_tuple_function as_tuple) {
+        return async_get(
+            std::move(url),
+            std::move(into),
+            std::move(how),
+            as_tuple(boost::asio::use_awaitable_t<>())
+        );
+    }
+
+    /// As the `async_get` with `as_tuple`.
+    auto async_put(std::string url, content from, client_request how, as_tuple_function as_tuple) {
+        return async_put(
+            std::move(url),
+            std::move(from),
+            std::move(how),
+            as_tuple(boost::asio::use_awaitable_t<>())
+        );
+    }
+
     /// Returns the executor of its operations.
     [[nodiscard]] boost::asio::any_io_executor get_executor() const;
 
@@ -81,6 +144,20 @@ private:
     start_get(std::shared_ptr<shared_state> shared, client_request asked, sink& into, handler done);
     static void start_put(
         std::shared_ptr<shared_state> shared, client_request asked, source& from, handler done
+    );
+    static void start_get(
+        std::shared_ptr<shared_state> shared,
+        std::string url,
+        destination into,
+        client_request how,
+        handler done
+    );
+    static void start_put(
+        std::shared_ptr<shared_state> shared,
+        std::string url,
+        content from,
+        client_request how,
+        handler done
     );
 
     std::shared_ptr<shared_state> shared_;

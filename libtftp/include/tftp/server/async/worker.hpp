@@ -3,7 +3,7 @@
 #include <tftp/base/time.hpp>
 #include <tftp/runtime/epoll_loop.hpp>
 #include <tftp/runtime/thread_pool.hpp>
-#include <tftp/server/service.hpp>
+#include <tftp/server/shard.hpp>
 #include <tftp/socket/udp_socket.hpp>
 #include <tftp/transfer/summary.hpp>
 
@@ -17,7 +17,7 @@
 
 namespace tftp {
 
-/// One thread of a server: a `service` and the epoll set that it waits on.
+/// One thread of a server: a `shard` and the epoll set that it waits on.
 ///
 /// Members run in the thread that calls run(), except where they say otherwise.
 class worker final : private observer {
@@ -29,6 +29,7 @@ public:
         std::optional<port_range> transfer_ports;
         job_runner* pool = nullptr;
         tftp::admission* admission = nullptr;
+        const request_policy* policy = nullptr;
         const std::function<void(const transfer_summary&)>& on_finished;
     };
 
@@ -55,6 +56,9 @@ public:
         return running_.load(std::memory_order_relaxed);
     }
 
+    /// Returns what it has counted so far. Any thread.
+    [[nodiscard]] server_counts counts() const noexcept { return shard_.counters().read(); }
+
 private:
     enum class mode : std::uint8_t { serving, draining, stopping };
 
@@ -75,7 +79,7 @@ private:
     udp_socket_factory ports_;
     epoll_loop loop_;
     const std::function<void(const transfer_summary&)>& on_finished_;
-    service service_;
+    shard shard_;
     std::mutex mutex_;
     /// Guarded by mutex_, which turns without orders do not take.
     orders orders_;
