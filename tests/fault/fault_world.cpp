@@ -76,6 +76,7 @@ const std::string& fault_world::before() {
 fault_world::fault_world() {
     write_file(root_.path() / source_name, content());
     write_file(local_.path() / source_name, content());
+    forget_sleep(); // so that both are fresh
 }
 
 error_code fault_world::start(bool faulty, bool pooled, tid_mode tids) {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <new>
+#include <time.h>
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -31,6 +33,7 @@ fault_hit hit;
 std::uint64_t calls = 0;
 bool is_armed = false;
 bool remote_disks = false;
+std::chrono::nanoseconds slept{};
 
 /// Returns whether this call is the one to fail, and remembers it.
 [[nodiscard]] bool
@@ -96,6 +99,10 @@ ssize_t moves(
 
 void set_remote_disks(bool remote) noexcept {
     remote_disks = remote;
+}
+
+void forget_sleep() noexcept {
+    slept = {};
 }
 
 void plan_fault(const fault_plan& plan) noexcept {
@@ -172,6 +179,7 @@ int real_renameat2(int from, const char* old, int to, const char* name, unsigned
 int real_unlinkat(int directory, const char* path, int flags) TFTP_REAL(unlinkat);
 int real_stat(const char* path, struct ::stat* about) TFTP_REAL(stat);
 char* real_realpath(const char* path, char* resolved) TFTP_REAL(realpath);
+int real_clock_gettime(::clockid_t id, ::timespec* now) TFTP_REAL(clock_gettime);
 
 } // extern "C"
 
@@ -180,6 +188,7 @@ using tftp::test::fault_family;
 using tftp::test::file_fails;
 using tftp::test::less;
 using tftp::test::moves;
+using tftp::test::slept;
 using tftp::test::socket_fails;
 
 extern "C" {
@@ -232,6 +241,10 @@ int wrap_renameat2(int from, const char* old, int to, const char* name, unsigned
 int wrap_unlinkat(int directory, const char* path, int flags) TFTP_WRAP(unlinkat);
 int wrap_stat(const char* path, struct ::stat* about) TFTP_WRAP(stat);
 char* wrap_realpath(const char* path, char* resolved) TFTP_WRAP(realpath);
+int wrap_clock_gettime(::clockid_t id, ::timespec* now) TFTP_WRAP(clock_gettime);
+int wrap_clock_nanosleep(::clockid_t id, int flags, const ::timespec* span, ::timespec* left)
+    TFTP_WRAP(clock_nanosleep);
+int wrap_nanosleep(const ::timespec* span, ::timespec* left) TFTP_WRAP(nanosleep);
 
 int wrap_socket(int domain, int type, int protocol) {
     return socket_fails("socket", {EMFILE, ENOBUFS, ENOMEM}) ? -1
@@ -458,7 +471,37 @@ char* wrap_realpath(const char* path, char* resolved) {
     return file_fails("realpath", {EIO, ENOMEM}) ? nullptr : real_realpath(path, resolved);
 }
 
+int wrap_clock_gettime(::clockid_t id, ::timespec* now) {
+    const int failed = real_clock_gettime(id, now);
+    if (failed == 0 && id == CLOCK_REALTIME_COARSE) {
+        const auto moved =
+            std::chrono::seconds(now->tv_sec) + std::chrono::nanoseconds(now->tv_nsec) + slept;
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(moved);
+        *now = {seconds.count(), (moved - seconds).count()};
+    }
+    return failed;
+}
+
+int wrap_clock_nanosleep(::clockid_t /*id*/, int /*flags*/, const ::timespec* span, ::timespec*) {
+    return wrap_nanosleep(span, nullptr);
+}
+
+int wrap_nanosleep(const ::timespec* span, ::timespec* /*left*/) {
+    slept += std::chrono::seconds(span->tv_sec) + std::chrono::nanoseconds(span->tv_nsec);
+    return 0;
+}
+
 } // extern "C"
+
+// std::chrono::steady_clock::now()
+std::chrono::steady_clock::time_point real_steady_now() noexcept
+    TFTP_REAL(_ZNSt6chrono3_V212steady_clock3nowEv);
+std::chrono::steady_clock::time_point wrap_steady_now() noexcept
+    TFTP_WRAP(_ZNSt6chrono3_V212steady_clock3nowEv);
+
+std::chrono::steady_clock::time_point wrap_steady_now() noexcept {
+    return real_steady_now() + slept;
+}
 
 // Replaced for all that is linked into this program: every form, as the sanitizers have all of
 // them.

@@ -31,6 +31,11 @@ struct fault_hit {
 /// Says whether the file systems are another machine's, by what fstatfs(2) tells of them.
 void set_remote_disks(bool remote) noexcept;
 
+/// Sets the clocks back to what they really are. Who sleeps in this program does not: the clocks
+/// that the library reads move instead. Until a file is no longer fresh, or to be patient with a
+/// call that fails for ever, the runs would sleep for minutes.
+void forget_sleep() noexcept;
+
 /// Counts from here on. Nothing fails outside an `armed` scope.
 void plan_fault(const fault_plan& plan) noexcept;
 
