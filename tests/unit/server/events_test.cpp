@@ -63,19 +63,19 @@ TEST_CASE("a transfer is heard of from its request to its end", "[driver][events
     w.files.set("file", std::string(1000, 'x'));
     const auto client = w.peer();
     w.say(*client, rrq("file", {{"blksize", "600"}}));
-    const endpoint server = expect(*client, oack({{"blksize", "600"}}));
+    const endpoint tid = expect(*client, oack({{"blksize", "600"}}));
     CHECK(w.finished.requested == std::vector<std::string>{"file"});
     CHECK(w.finished.started == std::vector<std::string>{"file default 600"});
-    w.say(*client, ack(0), server);
+    w.say(*client, ack(0), tid);
     w.now += 3s;
-    w.say(*client, ack(1), server);
+    w.say(*client, ack(1), tid);
     const auto running = w.serving->progress(w.now);
     REQUIRE(running.size() == 1);
     CHECK(running[0].filename == "file");
     CHECK(running[0].counters.bytes == 600);
     CHECK(running[0].elapsed == 3s);
     CHECK(w.finished.all.empty());
-    w.say(*client, ack(2), server);
+    w.say(*client, ack(2), tid);
     REQUIRE(w.finished.all.size() == 1);
     CHECK(w.serving->progress(w.now).empty());
     const server_counts counts = w.serving->counters().read();
@@ -93,9 +93,9 @@ TEST_CASE("an upload that fails is counted", "[driver][events]") {
     sim_world w;
     const auto client = w.peer();
     w.say(*client, wrq("up"));
-    const endpoint server = expect(*client, ack(0));
-    w.say(*client, data(1, 512), server);
-    w.say(*client, error_packet(peer_errc::undefined), server);
+    const endpoint tid = expect(*client, ack(0));
+    w.say(*client, data(1, 512), tid);
+    w.say(*client, error_packet(peer_errc::undefined), tid);
     const server_counts counts = w.serving->counters().read();
     CHECK(counts.failed == 1);
     CHECK(counts.bytes_received == 512);
@@ -147,11 +147,11 @@ TEST_CASE("requests that are not answered have their reason", "[driver][events]"
         check_dropped(w, reason::repeated);
     }
     SECTION("one that its own transfer has overtaken") {
-        const endpoint server = expect(*client, data(1, 512));
-        w.say(*client, ack(1), server);
+        const endpoint tid = expect(*client, data(1, 512));
+        w.say(*client, ack(1), tid);
         w.say(*client, rrq("other"));
         CHECK(w.finished.dropped.empty());
-        w.say(*client, ack(2), server);
+        w.say(*client, ack(2), tid);
         w.advance(200ms);
         check_dropped(w, reason::overtaken);
     }
@@ -212,8 +212,8 @@ TEST_CASE("requests that are refused have their reason", "[driver][events]") {
         w.files.set("file", std::string(3000, '\x01'));
         const auto first = w.peer(2000);
         w.say(*first, rrq("file"));
-        const endpoint server = expect(*first, data(1, 512));
-        w.say(*first, ack(1), server);
+        const endpoint tid = expect(*first, data(1, 512));
+        w.say(*first, ack(1), tid);
         w.say(*w.peer(2001), rrq("file"));
         check_refused(w, reason::overloaded);
     }
@@ -224,8 +224,8 @@ TEST_CASE("requests that are refused have their reason", "[driver][events]") {
         w.files.set("file", std::string(3000, '\x01'));
         const auto first = w.peer(2000);
         w.say(*first, rrq("file"));
-        const endpoint server = expect(*first, data(1, 512));
-        w.say(*first, ack(1), server);
+        const endpoint tid = expect(*first, data(1, 512));
+        w.say(*first, ack(1), tid);
         w.say(*w.peer(2001), rrq("file"));
         check_refused(w, reason::client_overloaded);
     }
