@@ -27,7 +27,7 @@ namespace {
 } // namespace
 
 std::string explain(const transfer_summary& ended) {
-    const std::string message = ended.outcome.message();
+    std::string message = ended.outcome.message();
     switch (ended.failed) {
     case failing_side::peer:
         if (ended.outcome.category() != peer_category()) {

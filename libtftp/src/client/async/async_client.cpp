@@ -79,7 +79,7 @@ public:
         handler done
     )
         : shared_(std::move(shared)),
-          asked_(std::move(asked)),
+          asked_(asked),
           begin_(std::move(begin)),
           done_(std::move(done)),
           work_(asio::make_work_guard(done_, shared_->executor)),
@@ -398,7 +398,7 @@ void client::start_get(
 ) {
     std::make_shared<operation>(
         std::move(shared),
-        std::move(asked),
+        asked,
         [&into](const client_request& r, socket_factory& ports) {
             return begin_get(r, into, ports, clock::now());
         },
@@ -412,7 +412,7 @@ void client::start_put(
 ) {
     std::make_shared<operation>(
         std::move(shared),
-        std::move(asked),
+        asked,
         [&from](const client_request& r, socket_factory& ports) {
             return begin_put(r, from, ports, clock::now());
         },

@@ -36,7 +36,7 @@ constexpr auto commit_patience = std::chrono::milliseconds(600);
 /// this: it ends with its owner.
 class async_server::impl final : public std::enable_shared_from_this<impl>, private observer {
 public:
-    impl(asio::any_io_executor ex, server::config wanted)
+    impl(const asio::any_io_executor& ex, server::config wanted)
         : setup_(checked(std::move(wanted))),
           shard_(
               {*setup_.files, ports_, loop_, *this, &pool_, nullptr, setup_.policy.get()},
@@ -44,7 +44,7 @@ public:
               clock::now()
           ),
           readable_(ex, loop_.native_handle()),
-          timer_(std::move(ex)) {
+          timer_(ex) {
         for (auto& port : detail::bind_listeners(setup_)) {
             endpoints_.push_back(port->local_endpoint());
             if (const error_code failed = shard_.listen(std::move(port))) {

@@ -43,10 +43,10 @@ public:
     ) {
         return boost::asio::async_initiate<Token, signature>(
             [shared = shared_](handler done, client_request r, sink* to) {
-                start_get(shared, std::move(r), *to, std::move(done));
+                start_get(shared, r, *to, std::move(done));
             },
             token,
-            std::move(asked),
+            asked,
             &into
         );
     }
@@ -64,10 +64,10 @@ public:
     ) {
         return boost::asio::async_initiate<Token, signature>(
             [shared = shared_](handler done, client_request r, source* content) {
-                start_put(shared, std::move(r), *content, std::move(done));
+                start_put(shared, r, *content, std::move(done));
             },
             token,
-            std::move(asked),
+            asked,
             &from
         );
     }
@@ -83,12 +83,12 @@ public:
     auto async_get(std::string url, destination into, client_request how, Token&& token) {
         return boost::asio::async_initiate<Token, signature>(
             [shared = shared_](handler done, std::string u, destination to, client_request r) {
-                start_get(shared, std::move(u), std::move(to), std::move(r), std::move(done));
+                start_get(shared, std::move(u), std::move(to), r, std::move(done));
             },
             token,
             std::move(url),
             std::move(into),
-            std::move(how)
+            how
         );
     }
 
@@ -97,12 +97,12 @@ public:
     auto async_put(std::string url, content from, client_request how, Token&& token) {
         return boost::asio::async_initiate<Token, signature>(
             [shared = shared_](handler done, std::string u, content c, client_request r) {
-                start_put(shared, std::move(u), std::move(c), std::move(r), std::move(done));
+                start_put(shared, std::move(u), std::move(c), r, std::move(done));
             },
             token,
             std::move(url),
             std::move(from),
-            std::move(how)
+            how
         );
     }
 
@@ -114,20 +114,14 @@ public:
     auto
     async_get(std::string url, destination into, client_request how, as_tuple_function as_tuple) {
         return async_get(
-            std::move(url),
-            std::move(into),
-            std::move(how),
-            as_tuple(boost::asio::use_awaitable_t<>())
+            std::move(url), std::move(into), how, as_tuple(boost::asio::use_awaitable_t<>())
         );
     }
 
     /// As the `async_get` with `as_tuple`.
     auto async_put(std::string url, content from, client_request how, as_tuple_function as_tuple) {
         return async_put(
-            std::move(url),
-            std::move(from),
-            std::move(how),
-            as_tuple(boost::asio::use_awaitable_t<>())
+            std::move(url), std::move(from), how, as_tuple(boost::asio::use_awaitable_t<>())
         );
     }
 
