@@ -424,7 +424,7 @@ void client::start_put(
 void client::start_get(
     std::shared_ptr<shared_state> shared,
     std::string url,
-    destination into,
+    const destination& into,
     client_request how,
     handler done
 ) {
@@ -446,7 +446,7 @@ void client::start_get(
 void client::start_put(
     std::shared_ptr<shared_state> shared,
     std::string url,
-    content from,
+    const content& from,
     client_request how,
     handler done
 ) {

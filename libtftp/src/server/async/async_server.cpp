@@ -169,11 +169,9 @@ private:
 };
 
 async_server::async_server(
-    asio::any_io_executor ex, server_options options, std::shared_ptr<content_provider> files
+    const asio::any_io_executor& ex, server_options options, std::shared_ptr<content_provider> files
 )
-    : impl_(std::make_shared<impl>(
-          std::move(ex), server::config_for(std::move(options), std::move(files))
-      )) {
+    : impl_(std::make_shared<impl>(ex, server::config_for(std::move(options), std::move(files)))) {
     impl_->start();
 }
 

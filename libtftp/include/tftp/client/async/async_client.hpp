@@ -82,8 +82,9 @@ public:
     template <boost::asio::completion_token_for<void(error_code, transfer_summary)> Token>
     auto async_get(std::string url, destination into, client_request how, Token&& token) {
         return boost::asio::async_initiate<Token, signature>(
-            [shared = shared_](handler done, std::string u, destination to, client_request r) {
-                start_get(shared, std::move(u), std::move(to), r, std::move(done));
+            [shared =
+                 shared_](handler done, std::string u, const destination& to, client_request r) {
+                start_get(shared, std::move(u), to, r, std::move(done));
             },
             token,
             std::move(url),
@@ -96,8 +97,8 @@ public:
     template <boost::asio::completion_token_for<void(error_code, transfer_summary)> Token>
     auto async_put(std::string url, content from, client_request how, Token&& token) {
         return boost::asio::async_initiate<Token, signature>(
-            [shared = shared_](handler done, std::string u, content c, client_request r) {
-                start_put(shared, std::move(u), std::move(c), r, std::move(done));
+            [shared = shared_](handler done, std::string u, const content& c, client_request r) {
+                start_put(shared, std::move(u), c, r, std::move(done));
             },
             token,
             std::move(url),
@@ -142,14 +143,14 @@ private:
     static void start_get(
         std::shared_ptr<shared_state> shared,
         std::string url,
-        destination into,
+        const destination& into,
         client_request how,
         handler done
     );
     static void start_put(
         std::shared_ptr<shared_state> shared,
         std::string url,
-        content from,
+        const content& from,
         client_request how,
         handler done
     );

@@ -25,18 +25,16 @@ class async_server {
 public:
     /// Answers reads with `reads`, and writes with `writes` or a refusal. Throws as `server` does.
     async_server(
-        boost::asio::any_io_executor ex,
+        const boost::asio::any_io_executor& ex,
         server_options options,
         read_handler reads,
         write_handler writes = {}
     )
-        : async_server(
-              std::move(ex), std::move(options), handle_with(std::move(reads), std::move(writes))
-          ) {}
+        : async_server(ex, std::move(options), handle_with(std::move(reads), std::move(writes))) {}
 
     /// Serves `files`, for example a `directory`. Throws as `server` does.
     async_server(
-        boost::asio::any_io_executor ex,
+        const boost::asio::any_io_executor& ex,
         server_options options,
         std::shared_ptr<content_provider> files
     );
