@@ -35,8 +35,7 @@ fetch(tftp::client& client, tftp::endpoint server, std::string name, bool& faile
     asked.options = tftp::default_offer(1428);
     tftp::memory_sink content(size_max);
     try {
-        const auto ended =
-            co_await client.async_get(asked, content, boost::asio::use_awaitable);
+        const auto ended = co_await client.async_get(asked, content, boost::asio::use_awaitable);
         const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ended.elapsed);
         std::cout << name << ": " << content.content().size() << " octets in " << took.count()
                   << " us, window " << ended.agreed.windowsize << std::endl;
