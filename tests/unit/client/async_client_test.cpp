@@ -312,7 +312,12 @@ TEST_CASE(
     CHECK(ended.outcome == peer_errc::option_refused);
     CHECK(ended.peer_text == "until noon");
     CHECK(ended.counters.timeouts == 2);
-    CHECK(serving.hear().value().second == rrq("file"));
+    // On a busy machine the request with options has left more than once by then.
+    auto heard = serving.hear();
+    while (heard && heard->second != rrq("file")) {
+        heard = serving.hear();
+    }
+    CHECK(heard);
 }
 
 TEST_CASE("both fronts take no more than a request allows", "[net][driver][client]") {
