@@ -2,6 +2,7 @@
 
 #include "escape.hpp"
 
+#include <tftp/client/resolver.hpp>
 #include <tftp/wire/options.hpp>
 #include <tftp/wire/uri.hpp>
 
@@ -229,17 +230,6 @@ private:
 
 [[nodiscard]] bool is_uri(std::string_view word) noexcept {
     return word.find("://") != std::string_view::npos;
-}
-
-/// RFC 6874 wants the % before a zone escaped; names of interfaces are written both ways.
-[[nodiscard]] std::string unescape_zone(std::string_view host) {
-    constexpr std::string_view escaped = "%25";
-    std::string plain(host);
-    const std::size_t at = plain.find(escaped);
-    if (at != std::string::npos && at + escaped.size() < plain.size()) {
-        plain.replace(at, escaped.size(), "%");
-    }
-    return plain;
 }
 
 void take_uri(const std::string& word, arguments& out) {

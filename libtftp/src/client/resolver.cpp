@@ -109,17 +109,6 @@ look_up(const std::string& host, const std::string& service, address_family fami
                : out;
 }
 
-/// RFC 6874 wants the % before a zone escaped; names of interfaces are written both ways.
-[[nodiscard]] std::string unescape_zone(std::string_view host) {
-    constexpr std::string_view escaped = "%25";
-    std::string plain(host);
-    const std::size_t at = plain.find(escaped);
-    if (at != std::string::npos && at + escaped.size() < plain.size()) {
-        plain.replace(at, escaped.size(), "%");
-    }
-    return plain;
-}
-
 /// Takes a port that is a name out of `url`, which parse_uri() would refuse; empty when there is
 /// none.
 [[nodiscard]] std::string take_service(std::string& url) {
@@ -173,6 +162,16 @@ resolution resolve(const std::string& host, const std::string& service, address_
         }
     }
     return look_up(host, service, family);
+}
+
+std::string unescape_zone(std::string_view host) {
+    constexpr std::string_view escaped = "%25";
+    std::string plain(host);
+    const std::size_t at = plain.find(escaped);
+    if (at != std::string::npos && at + escaped.size() < plain.size()) {
+        plain.replace(at, escaped.size(), "%");
+    }
+    return plain;
 }
 
 result<location> parse_url(std::string_view url) {

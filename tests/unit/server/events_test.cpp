@@ -206,8 +206,9 @@ TEST_CASE("requests that are refused have their reason", "[driver][events]") {
         CHECK(w.finished.requested.size() == 1);
     }
     SECTION("too many transfers") {
+        const bool of_client = GENERATE(false, true);
         service_config config = sim_config();
-        config.limits.transfers_max = 1;
+        (of_client ? config.limits.transfers_per_client_max : config.limits.transfers_max) = 1;
         sim_world w(config);
         w.files.set("file", std::string(3000, '\x01'));
         const auto first = w.peer(2000);
@@ -215,19 +216,7 @@ TEST_CASE("requests that are refused have their reason", "[driver][events]") {
         const endpoint tid = expect(*first, data(1, 512));
         w.say(*first, ack(1), tid);
         w.say(*w.peer(2001), rrq("file"));
-        check_refused(w, reason::overloaded);
-    }
-    SECTION("too many of one client") {
-        service_config config = sim_config();
-        config.limits.transfers_per_client_max = 1;
-        sim_world w(config);
-        w.files.set("file", std::string(3000, '\x01'));
-        const auto first = w.peer(2000);
-        w.say(*first, rrq("file"));
-        const endpoint tid = expect(*first, data(1, 512));
-        w.say(*first, ack(1), tid);
-        w.say(*w.peer(2001), rrq("file"));
-        check_refused(w, reason::client_overloaded);
+        check_refused(w, of_client ? reason::client_overloaded : reason::overloaded);
     }
     SECTION("no port") {
         service_config config = sim_config();

@@ -80,7 +80,7 @@ public:
 
     /// Called about ten times a second, and whenever a signal handler has run.
     ///
-    /// bytes: bytes of content so far. total: bytes announced, when known. Return false to end
+    /// bytes: of content so far. total: bytes announced, when known. Return false to end
     /// the transfer with `errc::stopped`.
     [[nodiscard]] virtual bool
     on_progress(std::uint64_t bytes, std::optional<std::uint64_t> total) noexcept = 0;

@@ -42,6 +42,10 @@ resolve(const std::string& host, std::uint16_t port, address_family family = add
 [[nodiscard]] std::optional<resolution>
 resolve_numeric(const std::string& host, std::uint16_t port, address_family family);
 
+/// Returns a host as a URL has it with the zone behind a bare `%`: RFC 6874 wants that escaped, as
+/// `%25`, and names of interfaces are written both ways. Throws std::bad_alloc.
+[[nodiscard]] std::string unescape_zone(std::string_view host);
+
 /// The parts of a URL, as they are to be used.
 struct location {
     /// A name or an address without brackets; a zone stands behind a bare `%`.

@@ -16,76 +16,52 @@
 
 namespace tftp {
 
-/// Something to send: what `put` uploads, and what a server's handler answers with. A source, or
-/// why there is none; made from either without a word.
-class content {
+/// A `source` or a `sink`, or why there is none; made from either without a word.
+template <class Stream>
+class opened_stream {
 public:
-    /// Sends what `from` holds; it is not null.
-    template <std::derived_from<source> Source>
-    content(std::shared_ptr<Source> from) noexcept // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<source>(std::move(from))) {}
+    /// Uses `stream`; it is not null.
+    template <std::derived_from<Stream> Derived>
+    opened_stream(std::shared_ptr<Derived> stream) noexcept // NOLINT(google-explicit-constructor)
+        : opened_(std::shared_ptr<Stream>(std::move(stream))) {}
 
-    /// Sends what `from` holds; it is not null. Throws std::bad_alloc.
-    template <std::derived_from<source> Source>
-    content(std::unique_ptr<Source> from) // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<source>(std::move(from))) {}
+    /// Uses `stream`; it is not null. Throws std::bad_alloc.
+    template <std::derived_from<Stream> Derived>
+    opened_stream(std::unique_ptr<Derived> stream) // NOLINT(google-explicit-constructor)
+        : opened_(std::shared_ptr<Stream>(std::move(stream))) {}
 
-    /// Sends what `from` holds. Lifetime: borrowed; it outlives the transfer.
-    content(source& from) noexcept // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<source>(std::shared_ptr<void>(), &from)) {}
+    /// Uses `stream`. Lifetime: borrowed; it outlives the transfer.
+    opened_stream(Stream& stream) noexcept // NOLINT(google-explicit-constructor)
+        : opened_(std::shared_ptr<Stream>(std::shared_ptr<void>(), &stream)) {}
 
-    /// There is nothing to send, because of `why`: a server answers its client so.
-    content(error_code why) noexcept : opened_(why) {} // NOLINT(google-explicit-constructor)
+    /// There is none, because of `why`: a server answers its client so.
+    opened_stream(error_code why) noexcept : opened_(why) {} // NOLINT(google-explicit-constructor)
 
     /// As the constructor with an error_code.
-    content(errc why) noexcept // NOLINT(google-explicit-constructor)
-        : content(make_error_code(why)) {}
+    opened_stream(errc why) noexcept // NOLINT(google-explicit-constructor)
+        : opened_stream(make_error_code(why)) {}
 
     /// As the constructor with an error_code; the client is told this very code.
-    content(peer_errc why) noexcept // NOLINT(google-explicit-constructor)
-        : content(make_error_code(why)) {}
+    opened_stream(peer_errc why) noexcept // NOLINT(google-explicit-constructor)
+        : opened_stream(make_error_code(why)) {}
 
-    /// Returns the source, or why there is none.
-    [[nodiscard]] const result<std::shared_ptr<source>>& opened() const noexcept { return opened_; }
+    /// Returns the source or the sink, or why there is none.
+    [[nodiscard]] const result<std::shared_ptr<Stream>>& opened() const noexcept { return opened_; }
 
 private:
-    result<std::shared_ptr<source>> opened_;
+    result<std::shared_ptr<Stream>> opened_;
 };
 
-/// A place for what comes: where `get` stores a download, and a server's handler an upload. A sink,
-/// or why there is none; made from either without a word.
-class destination {
+/// Something to send: what `put` uploads, and what a server's handler answers a read with.
+class content : public opened_stream<source> {
 public:
-    /// Stores into `into`; it is not null.
-    template <std::derived_from<sink> Sink>
-    destination(std::shared_ptr<Sink> into) noexcept // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<sink>(std::move(into))) {}
+    using opened_stream::opened_stream;
+};
 
-    /// Stores into `into`; it is not null. Throws std::bad_alloc.
-    template <std::derived_from<sink> Sink>
-    destination(std::unique_ptr<Sink> into) // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<sink>(std::move(into))) {}
-
-    /// Stores into `into`. Lifetime: borrowed; it outlives the transfer.
-    destination(sink& into) noexcept // NOLINT(google-explicit-constructor)
-        : opened_(std::shared_ptr<sink>(std::shared_ptr<void>(), &into)) {}
-
-    /// There is no place, because of `why`: a server answers its client so.
-    destination(error_code why) noexcept : opened_(why) {} // NOLINT(google-explicit-constructor)
-
-    /// As the constructor with an error_code.
-    destination(errc why) noexcept // NOLINT(google-explicit-constructor)
-        : destination(make_error_code(why)) {}
-
-    /// As the constructor with an error_code; the client is told this very code.
-    destination(peer_errc why) noexcept // NOLINT(google-explicit-constructor)
-        : destination(make_error_code(why)) {}
-
-    /// Returns the sink, or why there is none.
-    [[nodiscard]] const result<std::shared_ptr<sink>>& opened() const noexcept { return opened_; }
-
-private:
-    result<std::shared_ptr<sink>> opened_;
+/// A place for what comes: where `get` stores a download, and a server's handler an upload.
+class destination : public opened_stream<sink> {
+public:
+    using opened_stream::opened_stream;
 };
 
 /// Sends `what`, which it owns. Throws std::bad_alloc.
