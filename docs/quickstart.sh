@@ -95,7 +95,7 @@ received=$(sha256sum <"$work/$name")
 echo "sent     $sent"
 echo "received $received"
 [[ $sent == "$received" ]] || fail "the files differ"
-echo "The same: $(stat -c %s "$work/$name") octets."
+echo "The same: $(stat -c %s "$work/$name") bytes."
 
 cat <<EOT
 

@@ -133,8 +133,8 @@ TEST_CASE("engine_loop fetches a file, effect by effect", "[examples]") {
     INFO(ended.errors);
     CHECK(ended.status == 0);
     CHECK((ended.output == content));
-    CHECK(ended.errors.find("store   512 octets at 0\n") != std::string::npos);
-    CHECK(ended.errors.find("store   392 octets at 4608, the last\n") != std::string::npos);
+    CHECK(ended.errors.find("store   512 bytes at 0\n") != std::string::npos);
+    CHECK(ended.errors.find("store   392 bytes at 4608, the last\n") != std::string::npos);
     CHECK(ended.errors.find("done    well\n") != std::string::npos);
     const auto missing =
         run(example({"engine_loop", "127.0.0.1", served.server->port, "nothing"}), limit);
@@ -169,7 +169,7 @@ TEST_CASE("embed_server serves, reports and drains", "[examples]") {
     );
     const auto line = process.wait_for_line("read  file by ", limit);
     REQUIRE(line);
-    CHECK(line->ends_with(": 7 octets, ok"));
+    CHECK(line->ends_with(": 7 bytes, ok"));
     process.send_signal(SIGINT);
     CHECK(process.wait_for_line("draining, 0 under way", limit));
     CHECK(process.wait(limit) == 0);
@@ -181,8 +181,8 @@ TEST_CASE("async_get fetches several files", "[examples]") {
     const auto ended =
         run(example({"async_get", served.server->address, "file", "nothing", "other"}), limit);
     CHECK(ended.status == 1);
-    CHECK(ended.output.find("file: 100000 octets in ") != std::string::npos);
-    CHECK(ended.output.find("other: 200000 octets in ") != std::string::npos);
+    CHECK(ended.output.find("file: 100000 bytes in ") != std::string::npos);
+    CHECK(ended.output.find("other: 200000 bytes in ") != std::string::npos);
     CHECK(ended.output.find(", window 64\n") != std::string::npos);
     CHECK(ended.output.find("nothing: ") != std::string::npos);
     CHECK(run(example({"async_get", served.server->address, "file"}), limit).status == 0);
@@ -194,6 +194,6 @@ TEST_CASE("blocking_get leaves a copy or nothing", "[examples]") {
     const std::string copy = served.directory.path() / "copy";
     const auto ended = run(example({"blocking_get", served.server->address, "file", copy}), limit);
     CHECK(ended.status == 0);
-    CHECK(ended.output.starts_with("3000 octets in "));
+    CHECK(ended.output.starts_with("3000 bytes in "));
     CHECK(holds(copy, content));
 }

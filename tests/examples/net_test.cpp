@@ -159,7 +159,7 @@ TEST_CASE("resolve asks a server for both kinds of address", "[examples][net]") 
     CHECK(
         result.output == "www.example.test CNAME a.example.test\n"
                          "www.example.test A 192.0.2.7\n"
-                         "www.example.test A 5 octets\n"
+                         "www.example.test A 5 bytes\n"
                          "www.example.test AAAA 2001:db8::1\n"
     );
     const auto questions = server.questions();

@@ -123,7 +123,7 @@ void check_in_order(const std::string& text, const std::vector<std::string>& par
 
 /// All that tcp_client printed as received.
 std::string received(const std::string& output) {
-    static const std::regex line("received [0-9]+ octets: (.*)");
+    static const std::regex line("received [0-9]+ bytes: (.*)");
     std::string all;
     for (std::sregex_iterator i(output.begin(), output.end(), line), end; i != end; ++i) {
         all += (*i)[1];
@@ -200,7 +200,7 @@ TEST_CASE("tcp_client and tcp_server exchange lines", "[examples]") {
     CHECK(ended.output.ends_with("end received\n"));
     const auto left = server.process.wait_for_line(" left: ", limit);
     REQUIRE(left);
-    CHECK(left->ends_with(" left: 8 octets in, 8 out"));
+    CHECK(left->ends_with(" left: 8 bytes in, 8 out"));
     stop_cleanly(server, SIGINT);
 }
 

@@ -128,7 +128,7 @@ TEST_CASE("both TFTP clients fetch the same file", "[examples]") {
     CHECK(engine.status == 0);
     CHECK(holds(second.copy(), content));
     CHECK(engine.output.starts_with(
-        std::to_string(size) + " octets in " + std::to_string(size / 1428 + 1) + " blocks, "
+        std::to_string(size) + " bytes in " + std::to_string(size / 1428 + 1) + " blocks, "
     ));
     // A server that knows the size says so, but for an empty file.
     CHECK(
@@ -276,7 +276,7 @@ TEST_CASE("tftp_with_engine tells what the engine did", "[examples]") {
     REQUIRE(client.wait(limit) == 0);
     const std::string said = client.output();
     INFO(said);
-    CHECK(said.starts_with("600 octets in 2 blocks, "));
+    CHECK(said.starts_with("600 bytes in 2 blocks, "));
     CHECK(said.find("agreed: blksize 512, windowsize 1, tsize unknown\n") != std::string::npos);
     CHECK(said.find("retransmissions 0,") == std::string::npos);
     CHECK(said.find("timeouts 0,") == std::string::npos);

@@ -206,17 +206,17 @@ TEST_CASE("udp_layers takes a captured datagram apart", "[examples][network]") {
         INFO(text);
         CHECK(ended.output.find(text) != std::string::npos);
     };
-    says("Ethernet header, 14 octets\n  00 00 00 00 00 00 00 00 00 00 00 00 08 00\n");
-    says("IPv4 header, 20 octets\n  45 00 00 21 ");
+    says("Ethernet header, 14 bytes\n  00 00 00 00 00 00 00 00 00 00 00 00 08 00\n");
+    says("IPv4 header, 20 bytes\n  45 00 00 21 ");
     says("total length 33");
     says("time to live 64, protocol 17 (UDP)");
     says(", right\n  from 127.0.0.1 to 127.0.0.1\n");
     says("  length 13 = 8 and the payload\n");
-    says("payload, 5 octets\n  68 65 6c 6c 6f\n  \"hello\"\n5 octets of 47 are the message\n");
+    says("payload, 5 bytes\n  68 65 6c 6c 6f\n  \"hello\"\n5 bytes of 47 are the message\n");
     CHECK(ended.output.find("wrong") == std::string::npos);
 
     // The ports in figures are those in the bytes.
-    const std::string begin = "UDP header, 8 octets\n  ";
+    const std::string begin = "UDP header, 8 bytes\n  ";
     const std::size_t header = ended.output.find(begin);
     REQUIRE(header != std::string::npos);
     const std::string octets = ended.output.substr(header + begin.size(), 8 * 3 - 1);

@@ -71,7 +71,7 @@ TEST_CASE("udp_sender makes each word a datagram, all from one port", "[examples
         CHECK(text(came->octets) == word);
         CHECK((port == 0 || port == came->from.port));
         port = came->from.port;
-        report += std::to_string(word.size()) + " octets from port " + std::to_string(port) +
+        report += std::to_string(word.size()) + " bytes from port " + std::to_string(port) +
                   " to " + name_of(receiver) + '\n';
     }
     CHECK(ended.output == report);
@@ -95,12 +95,12 @@ TEST_CASE("udp_receiver prints who sent what, and ends by Ctrl-C", "[examples]")
     udp_client one;
     udp_client other;
     one.send(at(receiver), octets("hello"));
-    CHECK(receiver.process.wait_for_line(name_of(one) + ": 5 octets: hello", limit));
+    CHECK(receiver.process.wait_for_line(name_of(one) + ": 5 bytes: hello", limit));
     // Empty ones are datagrams as well, and nothing reaches the terminal that could harm it.
     other.send(at(receiver), {});
     other.send(at(receiver), octets("\x1b[2J\xff\n"));
-    REQUIRE(receiver.process.wait_for_line(name_of(other) + ": 6 octets: ?[2J??", limit));
-    CHECK(receiver.process.wait_for_line(name_of(other) + ": 0 octets: ", limit));
+    REQUIRE(receiver.process.wait_for_line(name_of(other) + ": 6 bytes: ?[2J??", limit));
+    CHECK(receiver.process.wait_for_line(name_of(other) + ": 0 bytes: ", limit));
     receiver.process.send_signal(SIGINT);
     CHECK(receiver.process.wait(limit) == 0);
     CHECK(receiver.process.errors().empty());
@@ -111,8 +111,8 @@ TEST_CASE("udp_receiver ends after as many datagrams as it was told", "[examples
     const auto sent = run_example({"udp_sender", receiver.address, "one", "two"});
     CHECK(sent.status == 0);
     CHECK(receiver.process.wait(limit) == 0);
-    CHECK(receiver.process.output().find(": 3 octets: one\n") != std::string::npos);
-    CHECK(receiver.process.output().ends_with(": 3 octets: two\n"));
+    CHECK(receiver.process.output().find(": 3 bytes: one\n") != std::string::npos);
+    CHECK(receiver.process.output().ends_with(": 3 bytes: two\n"));
 }
 
 TEST_CASE("udp_echo returns what came, and counts", "[examples]") {
@@ -130,8 +130,8 @@ TEST_CASE("udp_echo returns what came, and counts", "[examples]") {
     returns(other, "\0\xff\n"s);
     returns(one, "");
     returns(other, std::string(65507, 'x'));
-    CHECK(server.process.wait_for_line(name_of(other) + ": 3 octets returned", limit));
+    CHECK(server.process.wait_for_line(name_of(other) + ": 3 bytes returned", limit));
     server.process.send_signal(SIGTERM);
     CHECK(server.process.wait(limit) == 0);
-    CHECK(server.process.output().ends_with("\n4 datagrams, 65515 octets\n"));
+    CHECK(server.process.output().ends_with("\n4 datagrams, 65515 bytes\n"));
 }

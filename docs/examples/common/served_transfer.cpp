@@ -98,7 +98,7 @@ std::string served_transfer::report() const {
         return who + ": " + refused_;
     }
     const tftp::transfer_summary ended = transfer_->summary();
-    return who + ": " + std::to_string(ended.counters.bytes) + " octets, " +
+    return who + ": " + std::to_string(ended.counters.bytes) + " bytes, " +
            (ended.outcome ? ended.outcome.message() : "ok");
 }
 

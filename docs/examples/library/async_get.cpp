@@ -37,7 +37,7 @@ fetch(tftp::client& client, tftp::endpoint server, std::string name, bool& faile
     try {
         const auto ended = co_await client.async_get(asked, content, boost::asio::use_awaitable);
         const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ended.elapsed);
-        std::cout << name << ": " << content.content().size() << " octets in " << took.count()
+        std::cout << name << ": " << content.content().size() << " bytes in " << took.count()
                   << " us, window " << ended.agreed.windowsize << std::endl;
     } catch (const boost::system::system_error& error) {
         std::cout << name << ": " << error.code().message() << std::endl;

@@ -14,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -56,9 +57,14 @@ int main(int argc, char** argv) {
         std::cerr << usage;
         return 2;
     }
-    asio::io_context context;
-    tftp::async_server server(context.get_executor(), {.listen = "127.0.0.1:0"}, answer);
-    tftp::client client(context.get_executor());
-    asio::co_spawn(context, ask(client, server), asio::detached);
-    context.run();
+    try {
+        asio::io_context context;
+        tftp::async_server server(context.get_executor(), {.listen = "127.0.0.1:0"}, answer);
+        tftp::client client(context.get_executor());
+        asio::co_spawn(context, ask(client, server), asio::detached);
+        context.run();
+    } catch (const std::exception& failed) {
+        std::cerr << "await_get: " << failed.what() << '\n';
+        return 1;
+    }
 }

@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
         const auto ended = tftp::get(asked, *copy);
 
         const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ended.elapsed);
-        std::cout << ended.counters.bytes << " octets in " << took.count() << " us\n";
+        std::cout << ended.counters.bytes << " bytes in " << took.count() << " us\n";
     } catch (const boost::system::system_error& failed) {
         std::cerr << "blocking_get: " << failed.code().message() << '\n';
         return 1;

@@ -38,8 +38,7 @@ std::string printable(std::string_view name) {
 std::string describe(const tftp::transfer_summary& s) {
     return (s.verb == tftp::transfer_direction::read ? "read  " : "write ") +
            printable(s.filename) + " by " + tftp::to_string(s.peer) + ": " +
-           std::to_string(s.counters.bytes) + " octets, " +
-           (s.outcome ? s.outcome.message() : "ok");
+           std::to_string(s.counters.bytes) + " bytes, " + (s.outcome ? s.outcome.message() : "ok");
 }
 
 /// The first signal drains, the second stops.

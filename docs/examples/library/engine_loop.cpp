@@ -59,11 +59,11 @@ void act(tftp::receiver& engine, int socket, pause& state) {
     for (bool more = true; more;) {
         const auto effect = engine.next();
         if (const auto* control = std::get_if<tftp::send_control>(&effect)) {
-            std::cerr << "send    " << control->datagram.size() << " octets to port "
+            std::cerr << "send    " << control->datagram.size() << " bytes to port "
                       << control->to.port << '\n';
             send(socket, *control);
         } else if (const auto* store = std::get_if<tftp::store>(&effect)) {
-            std::cerr << "store   " << store->payload.size() << " octets at " << store->offset
+            std::cerr << "store   " << store->payload.size() << " bytes at " << store->offset
                       << (store->last ? ", the last\n" : "\n");
             std::cout.write(
                 reinterpret_cast<const char*>(store->payload.data()),

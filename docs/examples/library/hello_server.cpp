@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 
 #include <csignal>
+#include <exception>
 #include <iostream>
 #include <string_view>
 
@@ -35,7 +36,7 @@ int main(int argc, char** argv) {
         signals.async_wait([&server](auto...) { server.stop(); });
         std::cout << "serving on " << server.endpoints().front().to_string() << std::endl;
         server.run();
-    } catch (const tftp::listen_error& failed) {
+    } catch (const std::exception& failed) {
         std::cerr << "hello_server: " << failed.what() << '\n';
         return 1;
     }

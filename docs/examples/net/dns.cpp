@@ -52,7 +52,7 @@ std::string value_text(const ::ns_msg& whole, const ::ns_rr& rr) {
         }
         return out.data();
     }
-    return std::to_string(rr.rdlength) + " octets";
+    return std::to_string(rr.rdlength) + " bytes";
 }
 
 } // namespace

@@ -186,7 +186,7 @@ int main(int argc, char** argv) {
     return example::run(
         argc,
         argv,
-        "Sends octets back over TCP, closes idle connections, and limits them per address.",
+        "Sends bytes back over TCP, closes idle connections, and limits them per address.",
         {{"ADDRESS:PORT", "where it listens; port 0: any free one"},
          {"--idle", "seconds without an octet", "60"},
          {"--per-client", "connections from one address", "8"}},

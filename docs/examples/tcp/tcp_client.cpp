@@ -44,7 +44,7 @@ void send_some(const unique_fd& socket, std::deque<std::string>& lines) {
         return;
     }
     const auto sent = static_cast<std::size_t>(check(taken, "send"));
-    std::cout << "sent     " << sent << " octets: " << shown(line.substr(0, sent)) << '\n';
+    std::cout << "sent     " << sent << " bytes: " << shown(line.substr(0, sent)) << '\n';
     line.erase(0, sent);
     if (!line.empty()) {
         return;
@@ -65,7 +65,7 @@ bool receive_some(const unique_fd& socket) {
         return false;
     }
     const std::string_view text(octets.data(), static_cast<std::size_t>(came));
-    std::cout << "received " << came << " octets: " << shown(text) << '\n';
+    std::cout << "received " << came << " bytes: " << shown(text) << '\n';
     return true;
 }
 

@@ -74,7 +74,7 @@ void attend(const unique_fd& socket, const std::string& who) {
     } catch (const std::exception& failed) {
         why = std::string(", ") + failed.what();
     }
-    std::cout << who << " left: " << count.in << " octets in, " << count.out << " out" << why
+    std::cout << who << " left: " << count.in << " bytes in, " << count.out << " out" << why
               << std::endl;
 }
 

@@ -56,7 +56,7 @@ std::string describe(const std::string& packet) {
     const std::string number = op == 0 ? "" : std::to_string(u16_at(packet, 2));
     const std::size_t payload = op == 0 ? 0 : packet.size() - header_size;
     return op == rrq     ? "RRQ " + example::printable(&packet[2]) // to the NUL behind the name
-           : op == data  ? "DATA " + number + ", " + std::to_string(payload) + " octets"
+           : op == data  ? "DATA " + number + ", " + std::to_string(payload) + " bytes"
            : op == ack   ? "ACK " + number
            : op == error ? "ERROR " + number + ", " + example::printable(&packet[header_size])
                          : "no packet of this transfer";

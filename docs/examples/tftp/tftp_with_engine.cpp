@@ -111,7 +111,7 @@ void wait(transfer& t, tftp::bytes_span memory) {
 void print_summary(const transfer& t) {
     const tftp::engine_counters& did = t.engine.counters();
     const tftp::parameters& agreed = t.engine.agreed();
-    std::cout << did.bytes << " octets in " << did.blocks << " blocks, " << t.sent
+    std::cout << did.bytes << " bytes in " << did.blocks << " blocks, " << t.sent
               << " packets sent\n"
               << "agreed: blksize " << agreed.blksize << ", windowsize " << agreed.windowsize
               << ", tsize " << (agreed.tsize ? std::to_string(*agreed.tsize) : "unknown") << '\n'
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
         {{"ADDRESS:PORT", "the server; port 69 where none is given"},
          {"FILE", "the name that the server knows it by"},
          {"COPY", "where to put it"},
-         {"--blksize", "octets of a block to ask for", "1428"},
+         {"--blksize", "bytes of a block to ask for", "1428"},
          {"--window", "blocks of a window to ask for", "16"}},
         download
     );

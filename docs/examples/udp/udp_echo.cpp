@@ -43,7 +43,7 @@ int echo(const example::arguments& given) {
             break;
         }
         const auto length = static_cast<std::size_t>(check(came, "recvfrom"));
-        std::cout << to_string(peer.to_endpoint()) << ": " << length << " octets";
+        std::cout << to_string(peer.to_endpoint()) << ": " << length << " bytes";
         if (::sendto(socket.get(), memory.data(), length, 0, peer.data(), size) < 0) {
             // No reason to end: anybody can send from an address that cannot be answered, such as
             // port 0, and the other peers are still there.
@@ -54,7 +54,7 @@ int echo(const example::arguments& given) {
         ++datagrams;
         octets += length;
     }
-    std::cout << datagrams << " datagrams, " << octets << " octets" << std::endl;
+    std::cout << datagrams << " datagrams, " << octets << " bytes" << std::endl;
     return 0;
 }
 

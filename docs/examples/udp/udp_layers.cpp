@@ -65,7 +65,7 @@ std::string address(bytes_view octets) {
 }
 
 void dump(const char* layer, bytes_view octets) {
-    std::cout << layer << ", " << octets.size() << " octets";
+    std::cout << layer << ", " << octets.size() << " bytes";
     for (std::size_t i = 0; i < octets.size(); ++i) {
         std::cout << (i % 16 == 0 ? "\n  " : " ") << hex(u8(octets, i), 2);
     }
@@ -86,11 +86,11 @@ void print_ipv4(bytes_view header) {
     dump("IPv4 header", header);
     const unsigned flags = u16(header, 6);
     std::cout << "  version " << (u8(header, 0) >> 4) << ", header of " << (u8(header, 0) & 15)
-              << " words of 4 octets, service 0x" << hex(u8(header, 1), 2) << '\n'
+              << " words of 4 bytes, service 0x" << hex(u8(header, 1), 2) << '\n'
               << "  total length " << u16(header, 2) << ", identification 0x"
               << hex(u16(header, 4), 4) << '\n'
               << "  may " << ((flags & 0x4000) == 0 ? "" : "not ") << "be fragmented, "
-              << (flags & 0x1fff) * 8 << " octets were sent before this fragment\n"
+              << (flags & 0x1fff) * 8 << " bytes were sent before this fragment\n"
               << "  time to live " << u8(header, 8) << ", protocol " << u8(header, 9) << " (UDP)\n"
               << "  header checksum 0x" << hex(u16(header, 10), 4)
               << (ones_sum(header) == 0xffff ? ", right" : ", wrong") << '\n'
@@ -129,7 +129,7 @@ void print_layers(bytes_view frame) {
     dump("payload", payload);
     const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
     std::cout << "  \"" << example::printable(text) << "\"\n"
-              << payload.size() << " octets of " << frame.size() << " are the message\n";
+              << payload.size() << " bytes of " << frame.size() << " are the message\n";
 }
 
 /// Returns a socket that gets a copy of each IPv4 frame that arrives on the loopback interface.

@@ -53,7 +53,7 @@ int receive(const example::arguments& given) {
             memory.data(), static_cast<std::size_t>(check(octets, "recvfrom"))
         );
         std::cout << to_string(from.to_endpoint()) << ": " << text.size()
-                  << " octets: " << example::printable(text) << std::endl;
+                  << " bytes: " << example::printable(text) << std::endl;
     }
     return 0;
 }

@@ -29,7 +29,7 @@ int send_words(const example::arguments& given) {
         // All of it or nothing: a datagram is never sent in part. Success means that it left this
         // program and that the system has a way to go for it, no more.
         check(::sendto(socket.get(), word.data(), word.size(), 0, to.data(), to.size()), "sendto");
-        std::cout << word.size() << " octets from port " << example::local_address(socket).port
+        std::cout << word.size() << " bytes from port " << example::local_address(socket).port
                   << " to " << tftp::to_string(receiver) << '\n';
     }
     return 0;

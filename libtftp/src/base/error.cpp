@@ -46,7 +46,9 @@ const char* refusal_text_of(errc code) noexcept {
     case errc::lookup_failed:
         return "The address of the host cannot be looked up now";
     case errc::bad_local_address:
-        return "The local address is no numeric address and port, or not of the family of the peer";
+        return "The local address is not numeric, such as 192.0.2.1:6969, or of another family "
+               "than "
+               "the peer";
     case errc::not_rewindable:
         return "The content is a stream: it cannot be sent again from the start";
     default:

@@ -160,7 +160,7 @@ public:
 
 private:
     half_open_set<Transfer> half_open_;
-    /// Two of one key at most.
+    /// It holds at most two of one key.
     std::unordered_multimap<transfer_key, std::unique_ptr<Transfer>, transfer_key_hash> all_;
     std::unordered_map<transfer_key, Transfer*, transfer_key_hash> by_pair_;
     std::vector<std::unique_ptr<Transfer>> ended_;

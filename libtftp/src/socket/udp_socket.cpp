@@ -86,7 +86,7 @@ error_code apply(int fd, bool ipv6, const socket_options& options) noexcept {
     return error;
 }
 
-/// Nothing for an empty name.
+/// Does nothing for an empty name.
 error_code bind_to_device(int fd, const std::array<char, 16>& name) noexcept {
     if (name.front() == '\0' ||
         ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), sizeof name) == 0) {

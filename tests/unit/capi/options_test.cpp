@@ -85,7 +85,7 @@ TEST_CASE("a C program chooses where it sends from", "[capi][options]") {
     CHECK(
         tftp_get_callback("tftp://127.0.0.1/x", swallow, nullptr, &options, &result) == TFTP_INVALID
     );
-    CHECK_THAT(result.message, Catch::StartsWith("The local address is no numeric address"));
+    CHECK_THAT(result.message, Catch::StartsWith("The local address is not numeric"));
     options.local_address = nullptr;
     options.device = "nosuchdevice0";
     CHECK(

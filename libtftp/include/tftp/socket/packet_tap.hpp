@@ -40,7 +40,7 @@ public:
     packet_tap& operator=(const packet_tap&) = delete;
     virtual ~packet_tap() = default;
 
-    /// Shows a datagram that has left: the socket took it. Not that it arrived.
+    /// Shows a datagram that has left: the socket took it. It may be lost on its way.
     virtual void on_sent(const tapped_datagram& shown) noexcept = 0;
 
     /// Shows a datagram that was read from the socket, before anybody has looked at it.
