@@ -68,7 +68,7 @@ crowd_server::crowd_server(
         throw violation("the server cannot listen");
     }
     if (use == port_use::shared) {
-        // This one goes with the service only.
+        // This one goes with the shard only.
         blocks_at_start_ = heap::blocks() - before;
     }
     if (plan_.stops_at) {
@@ -77,7 +77,7 @@ crowd_server::crowd_server(
 }
 
 crowd_server::~crowd_server() {
-    // Jobs end before the service to which they report.
+    // Jobs end before the shard to which they report.
     pool_.clear();
     shard_.reset();
 }
@@ -317,8 +317,8 @@ void crowd_server::check_idle() {
     }
     const std::size_t before = heap::blocks();
     shard_.reset();
-    require(before - heap::blocks() <= blocks_at_start_ + blocks_kept, "the service keeps memory");
-    require(watched_.empty(), "a descriptor is watched when the service is gone");
+    require(before - heap::blocks() <= blocks_at_start_ + blocks_kept, "the shard keeps memory");
+    require(watched_.empty(), "a descriptor is watched when the shard is gone");
 }
 
 } // namespace tftp::sim

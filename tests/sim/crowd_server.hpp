@@ -41,7 +41,7 @@ public:
 
     [[nodiscard]] kernel& system() noexcept { return kernel_; }
 
-    /// Nothing is left of any transfer; ends the service. Throws `violation`.
+    /// Nothing is left of any transfer; ends the shard. Throws `violation`.
     void check_idle();
 
 private:
@@ -80,7 +80,7 @@ private:
     std::map<int, watched> watched_;
     std::vector<int> turn_;
     std::unique_ptr<shard> shard_;
-    /// Allocations that the service holds before its first request.
+    /// Allocations that the shard holds before its first request.
     std::size_t blocks_at_start_ = 0;
     bool completions_ready_ = false;
     bool work_pending_ = false;

@@ -240,7 +240,7 @@ bool sim_loop::dispatch(shard& target, time_point now) {
     ready_.clear();
     for (const auto& [fd, what] : watched_) {
         const sim_port* const port = network_.find(fd);
-        // Anything else is a descriptor of the kernel: the service's completion queue.
+        // Anything else is a descriptor of the kernel: the shard's completion queue.
         ::pollfd real{fd, POLLIN, 0};
         const bool readable =
             what.wanted.read && (port != nullptr ? port->readable() : ::poll(&real, 1, 0) == 1);

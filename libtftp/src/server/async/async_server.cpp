@@ -32,7 +32,7 @@ constexpr auto commit_patience = std::chrono::milliseconds(600);
 
 } // namespace
 
-/// The service waits in an epoll set, which is one descriptor for Asio. Waits keep no share of
+/// The shard waits in an epoll set, which is one descriptor for Asio. Waits keep no share of
 /// this: it ends with its owner.
 class async_server::impl final : public std::enable_shared_from_this<impl>, private observer {
 public:
@@ -155,7 +155,7 @@ private:
     udp_socket_factory ports_;
     epoll_loop loop_;
     shard shard_;
-    /// Ends before the service, to which its jobs report.
+    /// Ends before the shard, to which its jobs report.
     thread_pool pool_;
     asio::posix::stream_descriptor readable_;
     asio::steady_timer timer_;
